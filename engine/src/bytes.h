@@ -1,0 +1,32 @@
+/* Reading bytes of any alignment; numbers are little-endian. */
+#ifndef SHREW_BYTES_H
+#define SHREW_BYTES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+static inline uint32_t read_u16(const uint8_t *bytes) {
+    return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8;
+}
+
+static inline uint32_t read_u32(const uint8_t *bytes) {
+    return read_u16(bytes) | read_u16(bytes + 2) << 16;
+}
+
+/* memcmp is not among the few functions that the engine asks of its surroundings. */
+static inline int bytes_equal(const void *a, const void *b, size_t count) {
+    const uint8_t *x = a, *y = b;
+    for (size_t i = 0; i < count; i++)
+        if (x[i] != y[i])
+            return 0;
+    return 1;
+}
+
+static inline int all_zero(const uint8_t *bytes, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (bytes[i])
+            return 0;
+    return 1;
+}
+
+#endif

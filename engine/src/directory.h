@@ -1,0 +1,17 @@
+#ifndef SHREW_DIRECTORY_H
+#define SHREW_DIRECTORY_H
+
+#include "shrew.h"
+
+/* Checks the tensor directory against model->config and the weights section, and fills the model's view of it. */
+int shrew_directory_open(shrew_model *model, const uint8_t *directory, uint32_t directory_bytes,
+                         const uint8_t *weights, uint32_t weights_bytes);
+
+/* The tensor of a role that the configuration is known to imply. */
+shrew_tensor shrew_directory_tensor(const shrew_model *model, shrew_role role, uint32_t layer);
+
+static inline int shrew_model_has(const shrew_model *model, shrew_role role) {
+    return model->slot[role] != 0xFFFF;
+}
+
+#endif

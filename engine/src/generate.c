@@ -1,0 +1,264 @@
+/* Text in, text out: the prompt's frame, one token per step, stop strings, and whole UTF-8 characters. */
+#include "bytes.h"
+#include "crc32.h"
+#include "session.h"
+
+#include <string.h>
+
+/* ---- Beginning ---------------------------------------------------------------------------------------------- */
+
+/* Looks no further than one byte past the longest stop string. */
+static uint32_t stop_length(const char *stop) {
+    uint32_t length = 0;
+    while (length <= SHREW_MAX_STOP_BYTES && stop[length])
+        length++;
+    return length;
+}
+
+static int put(uint16_t *ids, size_t capacity, size_t *count, uint32_t id) {
+    if (*count >= capacity)
+        return SHREW_E_CONTEXT;
+    ids[(*count)++] = (uint16_t)id;
+    return SHREW_OK;
+}
+
+static int put_all(uint16_t *ids, size_t capacity, size_t *count, const uint8_t *list, uint32_t listed) {
+    int status = SHREW_OK;
+    for (uint32_t i = 0; i < listed && !status; i++)
+        status = put(ids, capacity, count, read_u16(list + 2 * i));
+    return status;
+}
+
+/* Encodes into the overlay, which the forward pass uses at other times, and copies the ids behind those held. */
+static int put_text(shrew_session *session, const shrew_request *request, uint16_t *ids, size_t capacity,
+                    size_t *count) {
+    uint16_t *encoded = session->overlay;
+    if (request->prompt_bytes > session->overlay_bytes / 2 - SHREW_ALIGNMENT)
+        return SHREW_E_CONTEXT;
+    const size_t room = (request->prompt_bytes + SHREW_ALIGNMENT) & ~(size_t)(SHREW_ALIGNMENT - 1); /* in ids */
+    size_t used = 0;
+    int status = shrew_encode(&session->model->tokenizer, request->prompt, request->prompt_bytes, encoded, room, &used,
+                              encoded + room, session->overlay_bytes - room * sizeof *encoded);
+    for (size_t i = 0; i < used && !status; i++)
+        status = put(ids, capacity, count, encoded[i]);
+    return status;
+}
+
+int shrew_session_begin(shrew_session *session, const shrew_request *request) {
+    if (!session || !request || (!request->prompt && request->prompt_bytes) || request->raw > 1 || request->keep > 1 ||
+        (request->stop_count && !request->stops))
+        return SHREW_E_ARGUMENT;
+    for (uint32_t i = 0; i < request->stop_count; i++)
+        if (!request->stops[i] || stop_length(request->stops[i]) - 1u >= SHREW_MAX_STOP_BYTES)
+            return SHREW_E_ARGUMENT;
+    const shrew_tokenizer *tokenizer = &session->model->tokenizer;
+    const uint32_t unfed = session->unfed; /* what a conversation that goes on has said but not yet appended */
+    if (!request->keep)
+        shrew_session_reset(session);
+    session->generating = 0;
+    uint16_t *ids = session->history + session->position;
+    const size_t capacity = session->context - session->position;
+    size_t count = 0;
+    int status = SHREW_OK;
+    if (request->keep && unfed != SHREW_NO_TOKEN)
+        status = put(ids, capacity, &count, unfed);
+    if (!status && !request->raw)
+        status = put_all(ids, capacity, &count, tokenizer->prefix, tokenizer->prefix_count);
+    else if (!status && tokenizer->bos != SHREW_NO_TOKEN && session->position + count == 0)
+        status = put(ids, capacity, &count, tokenizer->bos);
+    if (!status)
+        status = put_text(session, request, ids, capacity, &count);
+    if (!status && !request->raw)
+        status = put_all(ids, capacity, &count, tokenizer->suffix, tokenizer->suffix_count);
+    if (!status && session->position + count == 0)
+        status = SHREW_E_ARGUMENT; /* nothing to continue from */
+    if (status)
+        return status;
+    session->unfed = SHREW_NO_TOKEN;
+    session->sampling = request->sampling;
+    session->stops = request->stops;
+    session->stop_count = request->stop_count;
+    session->max_tokens = request->max_tokens;
+    session->prompt_start = session->position;
+    session->prompt_end = session->position + (uint32_t)count;
+    session->tokens = 0;
+    session->digest = 0;
+    session->finish = SHREW_RUNNING;
+    session->pending_count = 0;
+    session->generating = 1;
+    return shrew_session_seed(session, request->seed);
+}
+
+/* ---- Text out ------------------------------------------------------------------------------------------------- */
+
+/* Where the pending text meets stop strings. A whole one ends the text; the beginning of one is held back. */
+typedef struct stop_search {
+    uint32_t found; /* where the first whole stop string begins, or pending_count */
+    uint32_t safe;  /* where the first beginning of one at the end of the text begins, or pending_count */
+} stop_search;
+
+static void search_stop(const shrew_session *session, const char *stop, uint32_t stop_bytes, stop_search *search) {
+    for (uint32_t at = 0; at < session->pending_count; at++) {
+        const uint32_t left = session->pending_count - at;
+        if (!bytes_equal(session->pending + at, stop, left < stop_bytes ? left : stop_bytes))
+            continue;
+        uint32_t *const earliest = left < stop_bytes ? &search->safe : &search->found;
+        if (at < *earliest)
+            *earliest = at;
+        return;
+    }
+}
+
+/* Tries the request's stop strings and the image's own. */
+static stop_search search_stops(const shrew_session *session) {
+    stop_search search = {session->pending_count, session->pending_count};
+    for (uint32_t i = 0; i < session->stop_count; i++)
+        search_stop(session, session->stops[i], stop_length(session->stops[i]), &search);
+    const char *key, *value;
+    size_t key_bytes, value_bytes;
+    for (uint32_t i = 0; !shrew_model_metadata(session->model, i, &key, &key_bytes, &value, &value_bytes); i++)
+        if (key_bytes == 4 && bytes_equal(key, "stop", 4) && value_bytes >= 1 && value_bytes <= SHREW_MAX_STOP_BYTES)
+            search_stop(session, value, (uint32_t)value_bytes, &search);
+    return search;
+}
+
+/* Length of the UTF-8 character at text; 0 if more bytes may complete it; if it is invalid, minus the number of bytes
+ * that stand for one U+FFFD, which is how far they looked like a character (as Unicode recommends). */
+static int character_bytes(const uint8_t *text, uint32_t count) {
+    const uint8_t first = text[0];
+    if (first < 0x80)
+        return 1;
+    const int length = first >= 0xC2 && first < 0xE0 ? 2 : first >= 0xE0 && first < 0xF0 ? 3
+                     : first >= 0xF0 && first < 0xF5 ? 4 : -1;
+    if (length < 0)
+        return -1;
+    for (int i = 1; i < length; i++) {
+        if ((uint32_t)i >= count)
+            return 0;
+        uint8_t least = 0x80, most = 0xBF;
+        if (i == 1) { /* no overlong forms, no surrogates, nothing above U+10FFFF */
+            least = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : least;
+            most = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : most;
+        }
+        if (text[i] < least || text[i] > most)
+            return -i;
+    }
+    return length;
+}
+
+/* Moves whole characters out of the first safe bytes of the pending text; with flush, an unfinished one as U+FFFD. */
+static size_t release(shrew_session *session, uint32_t safe, int flush, uint8_t *text) {
+    uint32_t at = 0;
+    size_t written = 0;
+    while (at < safe) {
+        int length = character_bytes(session->pending + at, safe - at);
+        if (!length && !flush)
+            break;
+        if (length > 0) {
+            memcpy(text + written, session->pending + at, (size_t)length);
+            written += (size_t)length;
+        } else {
+            memcpy(text + written, "\xEF\xBF\xBD", 3);
+            written += 3;
+            length = length ? -length : (int)(safe - at);
+        }
+        at += (uint32_t)length;
+    }
+    uint8_t kept[PENDING_BYTES];
+    session->pending_count -= at;
+    memcpy(kept, session->pending + at, session->pending_count);
+    memcpy(session->pending, kept, session->pending_count);
+    return written;
+}
+
+static void append_text(shrew_session *session, uint32_t id) {
+    const shrew_tokenizer *tokenizer = &session->model->tokenizer;
+    const uint8_t *bytes = NULL;
+    size_t count = 0;
+    shrew_token_bytes(tokenizer, id, &bytes, &count);
+    const int after_bos = session->history[session->position - 1] == tokenizer->bos;
+    if (tokenizer->kind == SHREW_TOKENIZER_SENTENCEPIECE && tokenizer->flags & 1 && after_bos && count &&
+        bytes[0] == ' ') {
+        bytes++; /* the space that encoding put before the text */
+        count--;
+    }
+    memcpy(session->pending + session->pending_count, bytes, count);
+    session->pending_count += (uint32_t)count;
+}
+
+/* ---- One step ------------------------------------------------------------------------------------------------- */
+
+static int feed_prompt(shrew_session *session) {
+    size_t used;
+    return shrew_session_feed(session, session->history + session->position, session->prompt_end - session->position,
+                              &used);
+}
+
+/* Appends the token of the step before, chooses the next one, and says whether the generation is over. */
+static int generate_token(shrew_session *session, uint32_t *token) {
+    *token = SHREW_NO_TOKEN;
+    if (session->unfed != SHREW_NO_TOKEN) {
+        if (session->position == session->context) {
+            session->finish = SHREW_FINISH_CONTEXT;
+            return SHREW_OK;
+        }
+        const uint16_t id = (uint16_t)session->unfed;
+        const int status = shrew_session_feed(session, &id, 1, NULL);
+        if (status)
+            return status;
+        session->unfed = SHREW_NO_TOKEN;
+    }
+    uint32_t id;
+    const int status = shrew_session_sample(session, &session->sampling, &id);
+    if (status)
+        return status;
+    session->unfed = id;
+    if (id == session->model->tokenizer.eos) {
+        session->finish = SHREW_FINISH_END;
+        return SHREW_OK;
+    }
+    *token = id;
+    session->tokens++;
+    session->digest = shrew_digest(session->digest, id);
+    append_text(session, id);
+    if (session->max_tokens && session->tokens == session->max_tokens)
+        session->finish = SHREW_FINISH_LENGTH;
+    return SHREW_OK;
+}
+
+int shrew_session_next(shrew_session *session, void *text, size_t capacity, shrew_progress *progress) {
+    if (!session || !text || !progress)
+        return SHREW_E_ARGUMENT;
+    if (capacity < SHREW_TEXT_BYTES)
+        return SHREW_E_BUFFER;
+    if (!session->generating)
+        return SHREW_E_STATE;
+    uint32_t token = SHREW_NO_TOKEN;
+    size_t written = 0;
+    int status;
+    if (session->tokens == 0 && session->position < session->prompt_end) {
+        status = feed_prompt(session);
+    } else {
+        status = generate_token(session, &token);
+        const stop_search search = search_stops(session);
+        if (search.found < session->pending_count) {
+            session->finish = SHREW_FINISH_STOP;
+            session->pending_count = search.found;
+        }
+        const int flush = session->finish != SHREW_RUNNING;
+        written = release(session, flush ? session->pending_count : search.safe, flush, text);
+    }
+    if (status || session->finish != SHREW_RUNNING)
+        session->generating = 0;
+    if (status)
+        return status;
+    progress->text_bytes = written;
+    progress->finish = session->finish;
+    progress->prompt_tokens = (session->position < session->prompt_end ? session->position : session->prompt_end) -
+                              session->prompt_start;
+    progress->prompt_total = session->prompt_end - session->prompt_start;
+    progress->tokens = session->tokens;
+    progress->digest = session->digest;
+    progress->token = token;
+    return SHREW_OK;
+}

@@ -1,0 +1,207 @@
+/* Opening a model image: every check of docs/FORMAT.md, in its order. Nothing here trusts a byte before it is checked. */
+#include "bytes.h"
+#include "crc32.h"
+#include "directory.h"
+#include "numbers.h"
+#include "selftest.h"
+
+enum { HEADER_BYTES = 64, SECTION_ENTRY_BYTES = 16, SECTION_ALIGNMENT = 64, MAX_SECTIONS = 32, CRC_OFFSET = 12 };
+enum { CONFIG_BYTES = 64 };
+
+enum section_kind {
+    SECTION_CONFIG = 1,
+    SECTION_TOKENIZER = 2,
+    SECTION_DIRECTORY = 3,
+    SECTION_WEIGHTS = 4,
+    SECTION_METADATA = 5,
+    SECTION_SELFTEST = 6,
+    SECTION_UNICODE = 7,
+    SECTION_KINDS = 8
+};
+
+typedef struct section {
+    const uint8_t *bytes; /* NULL: absent */
+    uint32_t size;
+} section;
+
+static int check_header(const uint8_t *image, size_t bytes) {
+    static const uint8_t zero[4];
+    if (bytes < HEADER_BYTES)
+        return SHREW_E_TRUNCATED;
+    if (!bytes_equal(image, "SHRW", 4))
+        return SHREW_E_MAGIC;
+    if (read_u32(image + 4) != SHREW_FORMAT_VERSION)
+        return SHREW_E_VERSION;
+    const uint32_t total = read_u32(image + 8);
+    if (total < HEADER_BYTES + SECTION_ENTRY_BYTES)
+        return SHREW_E_SIZE;
+    if (bytes < total)
+        return SHREW_E_TRUNCATED;
+    if (bytes > total)
+        return SHREW_E_SIZE;
+    uint32_t crc = shrew_crc32(0, image, CRC_OFFSET);
+    crc = shrew_crc32(crc, zero, 4);
+    crc = shrew_crc32(crc, image + CRC_OFFSET + 4, total - CRC_OFFSET - 4);
+    if (crc != read_u32(image + CRC_OFFSET))
+        return SHREW_E_CHECKSUM;
+    return all_zero(image + 20, HEADER_BYTES - 20) ? SHREW_OK : SHREW_E_RESERVED;
+}
+
+/* Fills sections[kind] for the kinds that this engine knows. */
+static int read_sections(const uint8_t *image, uint32_t total, section sections[SECTION_KINDS]) {
+    const uint32_t count = read_u32(image + 16);
+    if (count < 1 || count > MAX_SECTIONS || count > (total - HEADER_BYTES) / SECTION_ENTRY_BYTES)
+        return SHREW_E_SECTION;
+    uint32_t end = HEADER_BYTES + count * SECTION_ENTRY_BYTES;
+    int unknown = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint8_t *entry = image + HEADER_BYTES + i * SECTION_ENTRY_BYTES;
+        const uint32_t kind = read_u32(entry), flags = read_u32(entry + 4);
+        const uint32_t offset = read_u32(entry + 8), size = read_u32(entry + 12);
+        if (flags > 1)
+            return SHREW_E_RESERVED;
+        if (offset % SECTION_ALIGNMENT || offset < end || offset > total || size < 1 || size > total - offset)
+            return SHREW_E_SECTION;
+        for (uint32_t j = 0; j < i; j++)
+            if (read_u32(image + HEADER_BYTES + j * SECTION_ENTRY_BYTES) == kind)
+                return SHREW_E_SECTION;
+        if (kind >= SECTION_CONFIG && kind < SECTION_KINDS) {
+            sections[kind].bytes = image + offset;
+            sections[kind].size = size;
+        } else if (flags & 1) {
+            unknown = 1;
+        }
+        end = offset + size;
+    }
+    if (end != total)
+        return SHREW_E_SECTION;
+    end = HEADER_BYTES + count * SECTION_ENTRY_BYTES;
+    for (uint32_t i = 0; i < count; i++) { /* the padding before each section */
+        const uint8_t *entry = image + HEADER_BYTES + i * SECTION_ENTRY_BYTES;
+        if (!all_zero(image + end, read_u32(entry + 8) - end))
+            return SHREW_E_RESERVED;
+        end = read_u32(entry + 8) + read_u32(entry + 12);
+    }
+    if (unknown)
+        return SHREW_E_UNKNOWN;
+    for (uint32_t kind = SECTION_CONFIG; kind <= SECTION_WEIGHTS; kind++)
+        if (!sections[kind].bytes)
+            return SHREW_E_MISSING;
+    return SHREW_OK;
+}
+
+static int within(uint32_t value, uint32_t least, uint32_t most) {
+    return value >= least && value <= most;
+}
+
+static int read_config(const section *section, shrew_config *config) {
+    if (section->size != CONFIG_BYTES)
+        return SHREW_E_CONFIG;
+    uint32_t field[12];
+    for (int i = 0; i < 12; i++)
+        field[i] = read_u32(section->bytes + 4 * i);
+    config->dim = field[0];
+    config->layers = field[1];
+    config->heads = field[2];
+    config->kv_heads = field[3];
+    config->head_dim = field[4];
+    config->ffn = field[5];
+    config->vocab = field[6];
+    config->context = field[7];
+    config->norm = field[8];
+    config->position = field[9];
+    config->mlp = field[10];
+    config->flags = field[11];
+    config->norm_eps = bits_float(read_u32(section->bytes + 48));
+    if (!all_zero(section->bytes + 52, CONFIG_BYTES - 52))
+        return SHREW_E_RESERVED;
+    if (!within(config->dim, 1, 4096) || !within(config->layers, 1, 64) || !within(config->heads, 1, 4096) ||
+        !within(config->kv_heads, 1, 4096) || !within(config->head_dim, 1, 4096) || !within(config->ffn, 1, 16384) ||
+        !within(config->vocab, 1, SHREW_MAX_VOCAB) || !within(config->context, 1, 32768))
+        return SHREW_E_CONFIG;
+    if (config->norm > SHREW_NORM_LAYER || config->position > SHREW_POSITION_LEARNED ||
+        config->mlp > SHREW_MLP_RELU || config->flags > 63)
+        return SHREW_E_CONFIG;
+    if (config->heads % config->kv_heads || config->heads * config->head_dim > 4096)
+        return SHREW_E_CONFIG;
+    if (config->position == SHREW_POSITION_ROPE && config->head_dim % 2)
+        return SHREW_E_CONFIG;
+    if (!(config->norm_eps >= 1e-12f && config->norm_eps < 1.0f))
+        return SHREW_E_CONFIG;
+    return SHREW_OK;
+}
+
+static int check_metadata(const section *section) {
+    const uint8_t *bytes = section->bytes;
+    if (section->size < 4)
+        return SHREW_E_METADATA;
+    uint32_t left = section->size - 4;
+    for (uint32_t count = read_u32(bytes), at = 4; count; count--) {
+        if (left < 8)
+            return SHREW_E_METADATA;
+        const uint32_t key_bytes = read_u16(bytes + at), value_bytes = read_u32(bytes + at + 4);
+        if (read_u16(bytes + at + 2))
+            return SHREW_E_RESERVED;
+        if (key_bytes < 1 || key_bytes > left - 8 || value_bytes > left - 8 - key_bytes)
+            return SHREW_E_METADATA;
+        left -= 8 + key_bytes + value_bytes;
+        at += 8 + key_bytes + value_bytes;
+    }
+    return left ? SHREW_E_METADATA : SHREW_OK;
+}
+
+int shrew_model_open(shrew_model *model, const void *image, size_t bytes) {
+    section sections[SECTION_KINDS] = {{0}};
+    if (!model || !image)
+        return SHREW_E_ARGUMENT;
+    if ((uintptr_t)image % SHREW_ALIGNMENT)
+        return SHREW_E_ALIGNMENT;
+    memset(model, 0, sizeof *model);
+    model->image = image;
+    int status = check_header(image, bytes);
+    if (status)
+        return status;
+    model->image_bytes = read_u32(model->image + 8);
+    if ((status = read_sections(image, model->image_bytes, sections)))
+        return status;
+    if ((status = read_config(&sections[SECTION_CONFIG], &model->config)))
+        return status;
+    const section *tokenizer = &sections[SECTION_TOKENIZER], *unicode = &sections[SECTION_UNICODE];
+    if ((status = shrew_tokenizer_open(&model->tokenizer, tokenizer->bytes, tokenizer->size, unicode->bytes,
+                                       unicode->size)))
+        return status;
+    if (model->tokenizer.vocab != model->config.vocab)
+        return SHREW_E_TOKENIZER;
+    if ((status = shrew_directory_open(model, sections[SECTION_DIRECTORY].bytes, sections[SECTION_DIRECTORY].size,
+                                       sections[SECTION_WEIGHTS].bytes, sections[SECTION_WEIGHTS].size)))
+        return status;
+    if (sections[SECTION_METADATA].bytes) {
+        if ((status = check_metadata(&sections[SECTION_METADATA])))
+            return status;
+        model->metadata = sections[SECTION_METADATA].bytes;
+        model->metadata_bytes = sections[SECTION_METADATA].size;
+    }
+    if (sections[SECTION_SELFTEST].bytes) {
+        const section *selftest = &sections[SECTION_SELFTEST];
+        if ((status = shrew_selftest_check(&model->config, selftest->bytes, selftest->size)))
+            return status;
+        model->selftest = selftest->bytes;
+    }
+    return SHREW_OK;
+}
+
+int shrew_model_metadata(const shrew_model *model, uint32_t index, const char **key, size_t *key_bytes,
+                         const char **value, size_t *value_bytes) {
+    if (!model || !key || !key_bytes || !value || !value_bytes || !model->metadata)
+        return SHREW_E_ARGUMENT;
+    if (index >= read_u32(model->metadata))
+        return SHREW_E_ARGUMENT;
+    const uint8_t *at = model->metadata + 4;
+    while (index--)
+        at += 8 + read_u16(at) + read_u32(at + 4);
+    *key = (const char *)(at + 8);
+    *key_bytes = read_u16(at);
+    *value = *key + *key_bytes;
+    *value_bytes = read_u32(at + 4);
+    return SHREW_OK;
+}

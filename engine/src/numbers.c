@@ -1,0 +1,74 @@
+#include "numbers.h"
+
+float shrew_reciprocal(float value) {
+    /* Negating the exponent by integer subtraction is right within 12 %; Newton squares the error four times. */
+    float y = bits_float(0x7EF311C7u - float_bits(value));
+    for (int i = 0; i < 4; i++)
+        y = y * (2.0f - value * y);
+    return y;
+}
+
+float shrew_rsqrt(float value) {
+    /* Halving and negating the exponent is right within 4 %; Newton's step for 1/y^2 = value. */
+    const float half = 0.5f * value;
+    float y = bits_float(0x5F3759DFu - (float_bits(value) >> 1));
+    for (int i = 0; i < 4; i++)
+        y = y * (1.5f - half * y * y);
+    return y;
+}
+
+float shrew_exp(float value) {
+    if (value < -87.0f)
+        return 0.0f;
+    if (value > 88.0f)
+        value = 88.0f;
+    /* e^x = 2^n e^r with |r| <= ln(2)/2. ln 2 is split so that n times its first part is exact. */
+    const int32_t n = round_to_int(value * 1.44269504f);
+    const float fn = (float)n;
+    const float r = (value - fn * 0.693359375f) - fn * -2.12194440e-4f;
+    float p = 1.0f / 5040.0f;
+    p = p * r + 1.0f / 720.0f;
+    p = p * r + 1.0f / 120.0f;
+    p = p * r + 1.0f / 24.0f;
+    p = p * r + 1.0f / 6.0f;
+    p = p * r + 0.5f;
+    p = p * r + 1.0f;
+    p = p * r + 1.0f;
+    return p * bits_float((uint32_t)(n + 127) << 23);
+}
+
+float shrew_sigmoid(float value) {
+    /* e^-87 is small enough: keep the argument of the reciprocal inside its range. */
+    if (value < -60.0f)
+        return 0.0f;
+    return shrew_reciprocal(1.0f + shrew_exp(-value));
+}
+
+float shrew_tanh(float value) {
+    return 2.0f * shrew_sigmoid(2.0f * value) - 1.0f;
+}
+
+void shrew_sincos(float angle, float *sine, float *cosine) {
+    /* Quarter turns are taken off in three parts of pi/2, the first two short enough for exact products. */
+    const int32_t quarter = round_to_int(angle * 0.636619772f);
+    const float fq = (float)quarter;
+    const float r = ((angle - fq * 1.5703125f) - fq * 4.837512969970703125e-4f) - fq * 7.54978995489188e-8f;
+    const float z = r * r;
+    float s = 1.0f / 362880.0f; /* Taylor: the term left out is below 2e-9 for |r| <= pi/4 */
+    s = s * z - 1.0f / 5040.0f;
+    s = s * z + 1.0f / 120.0f;
+    s = s * z - 1.0f / 6.0f;
+    s = s * z * r + r;
+    float c = -1.0f / 3628800.0f;
+    c = c * z + 1.0f / 40320.0f;
+    c = c * z - 1.0f / 720.0f;
+    c = c * z + 1.0f / 24.0f;
+    c = c * z - 0.5f;
+    c = c * z + 1.0f;
+    switch (quarter & 3) {
+    case 0: *sine = s, *cosine = c; break;
+    case 1: *sine = c, *cosine = -s; break;
+    case 2: *sine = -s, *cosine = -c; break;
+    default: *sine = -c, *cosine = s; break;
+    }
+}

@@ -1,0 +1,43 @@
+/* The engine's own arithmetic: IEEE 754 binary32 addition and multiplication, integer operations on the bits, and
+ * nothing else, so that every target computes the same bits. Compile without contraction (-ffp-contract=off) and
+ * without -ffast-math. Relative errors stated are the largest seen over every representable input of the range. */
+#ifndef SHREW_NUMBERS_H
+#define SHREW_NUMBERS_H
+
+#include <stdint.h>
+#include <string.h>
+
+static inline uint32_t float_bits(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+static inline float bits_float(uint32_t bits) {
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* Bits of |value|: ordered like the magnitudes themselves, infinity and NaN above everything. */
+static inline uint32_t magnitude_bits(float value) {
+    return float_bits(value) & 0x7FFFFFFFu;
+}
+
+static inline int is_finite(float value) {
+    return magnitude_bits(value) < 0x7F800000u;
+}
+
+/* To the nearest integer, ties to even; |value| < 2^22. Adding 1.5 * 2^23 leaves the integer in the mantissa. */
+static inline int32_t round_to_int(float value) {
+    return (int32_t)(float_bits(value + 12582912.0f) - 0x4B400000u);
+}
+
+float shrew_reciprocal(float value); /* 1 / value for 2^-100 < value < 2^100, within 2 ulp */
+float shrew_rsqrt(float value);      /* 1 / sqrt(value) for 2^-100 < value < 2^100, within 3 ulp */
+float shrew_exp(float value);        /* e^value within 3 ulp; 0 below -87, e^88 above 88 */
+float shrew_sigmoid(float value);    /* 1 / (1 + e^-value) */
+float shrew_tanh(float value);
+void shrew_sincos(float angle, float *sine, float *cosine); /* 0 <= angle <= 40000, within 2e-7 of that angle's own */
+
+#endif

@@ -1,0 +1,18 @@
+/* Cutting text into pre-tokens by the rule of GPT-2, the words inside which byte-level BPE merges. */
+#ifndef SHREW_PRETOKENIZE_H
+#define SHREW_PRETOKENIZE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "unicode.h"
+
+typedef struct pretokenizer {
+    const uint8_t *unicode; /* checked character classes, or NULL: ASCII rules */
+    class_run run;          /* the latest answer of the table: text stays within a script for a while. Start with zeros */
+} pretokenizer;
+
+/* Bytes of the first pre-token of text[0 .. bytes), bytes >= 1. */
+size_t shrew_pretoken(pretokenizer *cut, const uint8_t *text, size_t bytes);
+
+#endif

@@ -1,0 +1,149 @@
+/* Choosing a token. Every filter keeps a prefix of the tokens ordered by probability (the lower id first among equals). */
+#include "numbers.h"
+#include "session.h"
+
+/* PCG32 (O'Neill 2014, XSH-RR): 64 bits of state, 32 of output. */
+static uint32_t next_random(uint64_t *state) {
+    const uint64_t old = *state;
+    *state = old * 6364136223846793005u + 1442695040888963407u;
+    const uint32_t mixed = (uint32_t)(((old >> 18) ^ old) >> 27);
+    const uint32_t turn = (uint32_t)(old >> 59);
+    return mixed >> turn | mixed << ((32 - turn) & 31);
+}
+
+int shrew_session_seed(shrew_session *session, uint64_t seed) {
+    if (!session)
+        return SHREW_E_ARGUMENT;
+    session->random = seed + 1442695040888963407u;
+    next_random(&session->random);
+    next_random(&session->random);
+    return SHREW_OK;
+}
+
+typedef struct candidates {
+    float *weight;   /* [vocab] logit, later e^logit, by id */
+    uint16_t *order; /* heap of ids: the likeliest at the root */
+    uint32_t count;  /* in the heap */
+} candidates;
+
+static int before(const candidates *c, uint16_t a, uint16_t b) {
+    return c->weight[a] > c->weight[b] || (c->weight[a] == c->weight[b] && a < b);
+}
+
+static void sift_down(candidates *c, uint32_t at) {
+    for (;;) {
+        uint32_t first = at;
+        for (uint32_t child = 2 * at + 1; child <= 2 * at + 2 && child < c->count; child++)
+            if (before(c, c->order[child], c->order[first]))
+                first = child;
+        if (first == at)
+            return;
+        const uint16_t swap = c->order[at];
+        c->order[at] = c->order[first];
+        c->order[first] = swap;
+        at = first;
+    }
+}
+
+/* Takes the likeliest candidate off the heap. The array's tail fills with the ids taken, in reverse. */
+static uint16_t take_best(candidates *c) {
+    const uint16_t best = c->order[0];
+    c->order[0] = c->order[--c->count];
+    c->order[c->count] = best;
+    sift_down(c, 0);
+    return best;
+}
+
+static uint32_t likeliest(const float *weight, uint32_t vocab) {
+    uint32_t best = 0;
+    for (uint32_t id = 1; id < vocab; id++)
+        if (weight[id] > weight[best])
+            best = id;
+    return best;
+}
+
+static void penalize(const shrew_session *session, float penalty, float *weight) {
+    const float inverse = shrew_reciprocal(penalty);
+    for (uint32_t i = 0; i < session->position; i++) { /* from the logits each time: a repeated id is penalised once */
+        const uint16_t id = session->history[i];
+        const float logit = session->logits[id];
+        weight[id] = logit > 0.0f ? logit * inverse : logit * penalty;
+    }
+}
+
+static int valid(const shrew_sampling *s) {
+    return s->temperature >= 0.0f && s->temperature <= 100.0f && s->top_p > 0.0f && s->top_p <= 1.0f &&
+           s->min_p >= 0.0f && s->min_p <= 1.0f && s->repetition_penalty >= 0.01f && s->repetition_penalty <= 100.0f;
+}
+
+int shrew_session_sample(shrew_session *session, const shrew_sampling *sampling, uint32_t *id) {
+    if (!session || !sampling || !id || !valid(sampling))
+        return SHREW_E_ARGUMENT;
+    if (!session->has_logits)
+        return SHREW_E_STATE;
+    const uint32_t vocab = session->model->config.vocab;
+    candidates c = {session->overlay, NULL, vocab};
+    c.order = (uint16_t *)(void *)(c.weight + vocab);
+    memcpy(c.weight, session->logits, vocab * sizeof *c.weight);
+    if (sampling->repetition_penalty != 1.0f)
+        penalize(session, sampling->repetition_penalty, c.weight);
+    const uint32_t best = likeliest(c.weight, vocab);
+    if (sampling->temperature < 0.001f) {
+        *id = best;
+        return SHREW_OK;
+    }
+    const float inverse = shrew_reciprocal(sampling->temperature), most = c.weight[best];
+    for (uint32_t i = 0; i < vocab; i++)
+        c.weight[i] = shrew_exp((c.weight[i] - most) * inverse);
+    const float uniform = (float)(next_random(&session->random) >> 8) * (1.0f / 16777216.0f);
+    const uint32_t top_k = sampling->top_k && sampling->top_k < vocab ? sampling->top_k : vocab;
+    if (top_k == vocab && sampling->top_p >= 1.0f && sampling->min_p <= 0.0f) {
+        float target = uniform * shrew_sum_f32(c.weight, vocab), sum = 0.0f;
+        *id = best; /* should rounding leave the sum short of the target */
+        for (uint32_t i = 0; i < vocab; i++) {
+            sum += c.weight[i];
+            if (sum > target) {
+                *id = i;
+                break;
+            }
+        }
+        return SHREW_OK;
+    }
+    for (uint32_t i = 0; i < vocab; i++)
+        c.order[i] = (uint16_t)i;
+    for (uint32_t i = vocab / 2; i-- > 0;)
+        sift_down(&c, i);
+    float total = 0.0f; /* of the candidates that top-k keeps */
+    if (top_k == vocab) {
+        total = shrew_sum_f32(c.weight, vocab);
+    } else {
+        for (uint32_t i = 0; i < top_k; i++)
+            total += c.weight[take_best(&c)];
+        /* The ones taken are all that is left to choose from; the tail already holds them, the best one last. */
+    }
+    const uint16_t *const sorted_end = c.order + vocab;
+    float kept = 0.0f;
+    uint32_t count = 0;
+    const float enough = sampling->top_p * total;
+    while (count < top_k) {
+        const uint16_t next = top_k == vocab ? take_best(&c) : *(sorted_end - 1 - count);
+        if (count && c.weight[next] < sampling->min_p) /* the likeliest has weight 1 */
+            break;
+        kept += c.weight[next];
+        count++;
+        if (sampling->top_p < 1.0f && kept >= enough)
+            break;
+    }
+    const float target = uniform * kept;
+    float sum = 0.0f;
+    *id = best;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint16_t candidate = *(sorted_end - 1 - i);
+        sum += c.weight[candidate];
+        if (sum > target) {
+            *id = candidate;
+            break;
+        }
+    }
+    return SHREW_OK;
+}

@@ -1,0 +1,28 @@
+/* Private to the tokenizer's own files. */
+#ifndef SHREW_TOKENIZER_H
+#define SHREW_TOKENIZER_H
+
+#include "shrew.h"
+
+enum tokenizer_flag {
+    TOKENIZER_SPACE_PREFIX = 1, /* a space is put before the text (SentencePiece-style) */
+    TOKENIZER_UNICODE = 2,      /* pre-tokenisation by Unicode character classes (BPE) */
+    TOKENIZER_RANKS = 4,
+    TOKENIZER_BYTE_IDS = 8,
+    TOKENIZER_FLAGS = 15
+};
+
+enum { MERGE_BYTES = 6 };
+
+typedef struct byte_span {
+    const uint8_t *bytes;
+    size_t count;
+} byte_span;
+
+/* The bytes of a token; id < vocab. */
+byte_span shrew_piece(const shrew_tokenizer *tokenizer, uint32_t id);
+
+/* Order of two byte strings: negative, zero, positive. */
+int shrew_compare_spans(byte_span a, byte_span b);
+
+#endif

@@ -1,0 +1,99 @@
+"""``shrew chat`` and ``shrew generate``: talk with an image through the engine."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from shrew.cli.options import image_argument, json_option, print_json, remarks, sampling, sampling_options
+
+if TYPE_CHECKING:
+    from shrew.engine import Model, Sampling
+
+
+@click.command()
+@image_argument
+@sampling_options(default_temperature=0.0)
+@click.option("--quiet", is_flag=True, help="No greeting and no figures.")
+def chat(image: Path, quiet: bool, **options: Any) -> None:
+    """Talk with IMAGE. Each question is answered by itself: small models do not follow a conversation.
+
+    Without a terminal, each line of standard input is a question. Leave with Ctrl-D.
+    """
+    from shrew.engine import Model
+
+    chosen = sampling(options)
+    converse(Model.open(image), chosen, quiet=quiet, **options)
+
+
+def converse(model: Model, chosen: Sampling, *, quiet: bool = False, **options: Any) -> None:
+    """Questions from standard input, answers to standard output, until the end of the input."""
+    interactive = sys.stdin.isatty()
+    if interactive:
+        import readline  # noqa: F401  (line editing and history for input())
+
+        if not quiet:
+            name = dict(model.metadata()).get("name", model.name)
+            remarks.print(f"[bold]{name}[/] · {model.image_bytes:,} bytes · ask something; Ctrl-D ends", highlight=False)
+    session = model.session()
+    while True:
+        try:
+            question = input("› " if interactive else "").strip()
+        except EOFError:
+            if interactive:
+                click.echo()
+            return
+        if not question:
+            continue
+        start, answered, step = time.perf_counter(), "", None
+        try:
+            for step in session.generate(question, sampling=chosen, **options):
+                answered += step.text
+                click.echo(step.text, nl=False)
+        except KeyboardInterrupt:
+            click.echo(" …", nl=False)
+        click.echo()
+        if interactive and not quiet and step and step.tokens:
+            rate = (step.tokens + step.prompt_tokens) / max(time.perf_counter() - start, 1e-9)
+            remarks.print(f"[dim]{step.tokens} tokens · {rate:,.0f} tokens/s · {step.finish}[/]", highlight=False)
+
+
+@click.command()
+@image_argument
+@click.argument("prompt", default="")
+@click.option("--raw", is_flag=True, help="Continue PROMPT as it stands instead of answering it.")
+@sampling_options(default_temperature=0.0)
+@json_option
+def generate(image: Path, prompt: str, raw: bool, as_json: bool, **options: Any) -> None:
+    """Generate text from PROMPT with IMAGE: the answer to it, or with --raw its continuation.
+
+    An empty PROMPT starts a text from nothing, which is what a model of plain text does best.
+    """
+    from shrew.engine import Model
+
+    model = Model.open(image)
+    chosen = sampling(options)
+    text, step, start = "", None, time.perf_counter()
+    for step in model.session().generate(prompt, raw=raw or not prompt, sampling=chosen, **options):
+        text += step.text
+        if not as_json:
+            click.echo(step.text, nl=False)
+    seconds = time.perf_counter() - start
+    assert step is not None  # a generation has at least one step
+    if not as_json:
+        click.echo()
+        return
+    print_json(
+        {
+            "text": text,
+            "finish": step.finish,
+            "tokens": step.tokens,
+            "prompt_tokens": step.prompt_tokens,
+            "digest": f"{step.digest:08x}",
+            "tokens_per_s": (step.tokens + step.prompt_tokens) / max(seconds, 1e-9),
+        }
+    )

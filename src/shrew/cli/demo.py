@@ -1,0 +1,260 @@
+"""``shrew demo``: the whole chain in a few minutes, from the built-in corpus to a conversation."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.panel import Panel
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+
+from shrew.cli.options import json_option, print_json
+from shrew.cli.train import new_run, run_training
+
+if TYPE_CHECKING:
+    from shrew.corpus import Corpus, Document
+    from shrew.engine import Model
+    from shrew.evaluation import Accuracy
+
+IMAGE_LIMIT = 230_000
+TRAINED_SAMPLE = 1000
+STORY_OPENING = "One day,"
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True, help="Where to leave everything.")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), default=1.5, show_default=True, help="Time to train the assistant.")
+@click.option("--story/--no-story", default=True, help="Train a small story teller too (another 40 seconds).")
+@click.option("--chat/--no-chat", default=True, help="Talk with the model at the end, on a terminal.")
+@json_option
+def demo(out: Path, minutes: float, story: bool, chat: bool, as_json: bool) -> None:
+    """Train a device assistant on the built-in corpus, shrink it to at most 230 KB, and talk with it."""
+    started = time.perf_counter()
+    console = Console(stderr=as_json, highlight=False)
+    show = _Show(console)
+    result, model = _assistant(out, minutes, show)
+    if story:
+        result |= _story(out, show)
+    result["seconds"] = round(time.perf_counter() - started, 1)
+    show.closing(result)
+    if as_json:
+        print_json(result)
+    elif chat and sys.stdin.isatty() and sys.stdout.isatty():
+        from shrew.cli.chat import converse
+        from shrew.engine import Sampling
+
+        converse(model, Sampling())
+
+
+def _assistant(out: Path, minutes: float, show: _Show) -> tuple[dict[str, Any], Model]:
+    from shrew.corpus import builtin_corpus
+    from shrew.engine import Model
+    from shrew.errors import TrainingError
+    from shrew.image import WeightType, build_image, write_image
+    from shrew.quantize import choose_types
+    from shrew.quantize.run import load_run
+    from shrew.train.prepare import DataConfig, prepare
+
+    corpus = builtin_corpus("desk")
+    show.corpus(corpus)
+    run, tokenizer = new_run(
+        out / "desk", DataConfig(("desk",)), corpus.train, "desk", {"minutes": minutes}, (), seed=0, overwrite=True
+    )
+    config = run.config.model
+    show.step("Train", f"{config.layers} layers of {config.dim}, {config.parameters:,} parameters, NumPy on this machine")
+    # Nothing is chosen by looking at the held-out questions: they are only asked at the end.
+    trained = run_training(run, prepare(corpus, tokenizer, config.context).train, None)
+    if trained.interrupted:
+        raise click.Abort
+
+    show.step("Shrink", "int8 weights, a scale for every 64 of a row")
+    loaded = load_run(run.path)
+    metadata = [*loaded.metadata(name="Shrew desk assistant", licence="CC0-1.0"), ("refusal", _refusal(corpus))]
+    floats = Model.from_bytes(build_image(config, loaded.parameters, tokenizer, metadata=metadata), "float image")
+    image = build_image(
+        config, loaded.parameters, tokenizer, types=choose_types(config, WeightType("q8", 64)), metadata=metadata
+    )
+    if len(image) > IMAGE_LIMIT:
+        raise TrainingError(f"the image has {len(image):,} bytes, more than the {IMAGE_LIMIT:,} of this demo")
+    path = out / "model.bin"
+    write_image(path, image)
+    model = Model.open(path)
+    show.sizes(floats, model)
+
+    show.step("Measure", "exact answers, greedy, by the C engine that the chip runs")
+    sample = corpus.train[:: max(1, len(corpus.train) // TRAINED_SAMPLE)]
+    accuracies = [
+        _Row("trained phrasings", show.ask(floats, sample), show.ask(model, sample)),
+        _Row("held-out phrasings", show.ask(floats, corpus.held_out), show.ask(model, corpus.held_out)),
+    ]
+    show.accuracies(accuracies)
+    show.step("Talk", "phrasings that the model has never seen")
+    answers = _show_answers(corpus, model, show)
+    return {
+        "image": str(path),
+        "image_bytes": len(image),
+        "parameters": config.parameters,
+        "train_seconds": round(trained.seconds, 1),
+        "trained_accuracy": accuracies[0].after.share,
+        "trained_accuracy_before": accuracies[0].before.share,
+        "held_out_accuracy": accuracies[1].after.share,
+        "held_out_accuracy_before": accuracies[1].before.share,
+        "trained_asked": accuracies[0].after.asked,
+        "held_out_asked": accuracies[1].after.asked,
+        "answers": answers,
+    }, model
+
+
+def _refusal(corpus: Corpus) -> str:
+    """What the assistant says to everything that is not its business: the answer that most questions share."""
+    from collections import Counter
+
+    return Counter(d.response for d in corpus.train).most_common(1)[0][0]
+
+
+def _show_answers(corpus: Corpus, model: Model, show: _Show) -> list[dict[str, Any]]:
+    """Five held-out questions over the corpus's topics and one from outside, whether the answers are right or wrong."""
+    from shrew.evaluation import normalized
+
+    refusal = _refusal(corpus)
+    inside = [d for d in corpus.held_out if d.response != refusal and d.kind == "answer"]
+    commands = [d for d in corpus.held_out if d.kind == "command"]
+    outside = [d for d in corpus.held_out if d.response == refusal]
+    chosen = [inside[i * len(inside) // 4] for i in range(4)] + commands[:1] + outside[:1]
+    answers = []
+    for document in chosen:
+        answer = show.conversation(model, document)
+        right = normalized(answer) == normalized(document.response)
+        answers.append({"question": document.prompt, "answer": answer, "expected": document.response, "right": right})
+        show.verdict(right, document.response)
+    return answers
+
+
+def _story(out: Path, show: _Show) -> dict[str, Any]:
+    """A second model, which learns plain text instead of answers."""
+    from shrew.corpus import builtin_corpus
+    from shrew.engine import Model, Sampling
+    from shrew.image import WeightType, build_image, write_image
+    from shrew.quantize.run import load_run
+    from shrew.train.prepare import DataConfig, prepare
+
+    show.step("A story teller", "the same engine, trained on plain text for 40 seconds")
+    corpus = builtin_corpus("stories", stories=2000, held_out_stories=50)
+    changes = ("model.context=192", "train.batch=16")
+    run, tokenizer = new_run(
+        out / "story", DataConfig(("stories",)), corpus.train, "desk", {"minutes": 0.65}, changes, seed=0, overwrite=True
+    )
+    trained = run_training(run, prepare(corpus, tokenizer, run.config.model.context).train, None)
+    if trained.interrupted:
+        raise click.Abort
+    loaded = load_run(run.path)
+    image = build_image(
+        run.config.model,
+        loaded.parameters,
+        tokenizer,
+        types=WeightType("q8", 64),
+        metadata=loaded.metadata(name="Shrew story teller", licence="CC0-1.0"),
+    )
+    write_image(out / "story.bin", image)
+    model, text = Model.open(out / "story.bin"), STORY_OPENING
+    show.begin_text(STORY_OPENING)
+    for step in model.session().generate(STORY_OPENING, raw=True, seed=3, sampling=Sampling(temperature=0.7, top_p=0.9)):
+        show.text(step.text)
+        text += step.text
+    show.end_text()
+    return {"story": text, "story_image": str(out / "story.bin"), "story_image_bytes": len(image)}
+
+
+@dataclass(frozen=True)
+class _Row:
+    name: str
+    before: Accuracy
+    after: Accuracy
+
+
+class _Show:
+    """What the demo looks like."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.steps = 0
+
+    def corpus(self, corpus: Corpus) -> None:
+        documents = corpus.train
+        answers = len({d.response for d in documents})
+        self.console.print(
+            Panel(
+                f"[bold]Shrew[/] · a language model for a microcontroller, from text to conversation\n\n"
+                f"It learns the built-in corpus [bold]{corpus.name}[/]: {len(documents):,} questions and commands with "
+                f"{answers:,} different answers.\nAnother {len(corpus.held_out):,} phrasings are kept for the test at the end.",
+                border_style="green",
+                expand=False,
+            )
+        )
+
+    def step(self, title: str, detail: str) -> None:
+        self.steps += 1
+        self.console.print(f"\n[bold green]{self.steps}. {title}[/]  [dim]{detail}[/]", soft_wrap=True)
+
+    def sizes(self, floats: Model, model: Model) -> None:
+        share = floats.image_bytes / model.image_bytes
+        bar = "█" * round(40 / share)
+        self.console.print(f"   float  {'█' * 40}  {floats.image_bytes:>9,} bytes")
+        self.console.print(f"   int8   [green]{bar}[/]{' ' * (40 - len(bar))}  {model.image_bytes:>9,} bytes  self-test passed")
+
+    def ask(self, model: Model, documents: Sequence[Document]) -> Accuracy:
+        from shrew.evaluation import answer_accuracy
+
+        pairs = [(d.prompt, d.response) for d in documents]
+        columns = (TextColumn("   asking"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+        with Progress(*columns, console=self.console, transient=True) as progress:
+            task = progress.add_task("ask", total=len(pairs))
+            return answer_accuracy(model, pairs, lambda: progress.advance(task))
+
+    def accuracies(self, rows: Sequence[_Row]) -> None:
+        table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+        table.add_column("   right answers")
+        for column in ("asked", "float", "int8"):
+            table.add_column(column, justify="right")
+        for row in rows:
+            table.add_row(
+                f"   {row.name}", f"{row.after.asked:,}", f"{row.before.share:.1%}", f"[bold]{row.after.share:.1%}[/]"
+            )
+        self.console.print(table)
+
+    def conversation(self, model: Model, document: Document) -> str:
+        self.console.print(f"   [bold cyan]›[/] {document.prompt}", soft_wrap=True)
+        self.console.print("     ", end="")
+        answer = ""
+        for piece in model.stream(document.prompt):
+            answer += piece
+            self.text(piece)
+        return answer
+
+    def verdict(self, right: bool, expected: str) -> None:
+        self.console.print("  [green]✓[/]" if right else f"  [red]✗[/] [dim]expected: {expected}[/]", soft_wrap=True)
+
+    def begin_text(self, text: str) -> None:
+        self.console.print(f"   [bold]{text}[/]", end="", soft_wrap=True)
+
+    def text(self, piece: str) -> None:
+        self.console.print(piece, end="", markup=False, soft_wrap=True)
+
+    def end_text(self) -> None:
+        self.console.print()
+
+    def closing(self, result: dict[str, Any]) -> None:
+        lines = [f"{result['seconds']:.0f} seconds in all. Go on with:", ""]
+        lines.append(f"  shrew chat {result['image']}")
+        lines.append(f"  shrew inspect {result['image']}")
+        if "story_image" in result:
+            lines.append(f"  shrew generate {result['story_image']} 'One day,' --raw --temperature 0.7")
+        lines.append("  shrew train --data your_questions.txt --out runs/mine")
+        self.console.print(Panel("\n".join(lines), border_style="green", expand=False, title="done", title_align="left"))

@@ -1,0 +1,63 @@
+"""Options that several commands share, and the ways in which all of them print."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from shrew.engine import Sampling
+
+#: Progress and remarks; results go to stdout.
+remarks = Console(stderr=True)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random generator.")
+image_argument = click.argument("image", metavar="IMAGE", type=click.Path(path_type=Path))
+
+
+def print_json(result: dict[str, Any]) -> None:
+    click.echo(json.dumps(result, ensure_ascii=False))
+
+
+def sampling_options(default_temperature: float) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The options of text generation; :func:`sampling` makes of their values what the engine takes."""
+    options = (
+        click.option(
+            "--temperature",
+            type=float,
+            default=default_temperature,
+            show_default=True,
+            help="0 always takes the likeliest token.",
+        ),
+        click.option("--top-p", type=float, default=1.0, show_default=True, help="Keep the likeliest tokens that reach this."),
+        click.option("--top-k", type=int, default=0, show_default=True, help="Keep so many of the likeliest; 0 is all."),
+        click.option("--min-p", type=float, default=0.0, show_default=True, help="Keep tokens this likely against the likeliest."),
+        click.option("--repetition-penalty", type=float, default=1.0, show_default=True, help="Above 1 repeats less."),
+        click.option("--max-tokens", type=click.IntRange(0), default=0, help="Stop after so many tokens; 0 is as many as fit."),
+        click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; may be given several times."),
+        seed_option,
+    )
+    return lambda command: reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+
+
+def sampling(options: dict[str, Any]) -> Sampling:
+    """Takes the sampling values out of a command's options."""
+    from shrew.engine import Sampling
+
+    names = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
+    return Sampling(**{name: options.pop(name) for name in names})
+
+
+def human_bytes(count: int) -> str:
+    """1 KB is 1,000 bytes, as on data sheets of flash chips it is not: the exact count stands beside it."""
+    if count < 10_000:
+        return f"{count:,} bytes"
+    unit, size = ("KB", 1e3) if count < 10_000_000 else ("MB", 1e6)
+    return f"{count / size:.1f} {unit} ({count:,} bytes)"

@@ -1,0 +1,57 @@
+"""``shrew tokenizer``: train one by itself, or see how one cuts a text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from shrew.cli.corpus import data_argument, separator_option
+from shrew.cli.options import json_option, print_json
+
+
+@click.group()
+def tokenizer() -> None:
+    """Train tokenizers and see what they do. `shrew train` does this by itself."""
+
+
+@tokenizer.command("train")
+@data_argument
+@separator_option
+@click.option("--vocab", type=click.IntRange(1, 65535), default=512, show_default=True, help="Number of tokens.")
+@click.option("--kind", type=click.Choice(["bpe", "character"]), default="bpe", show_default=True)
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Where to write tokenizer.json.")
+@json_option
+def train_(
+    data: tuple[str, ...], separator: str, vocab: int, kind: str, output: Path, as_json: bool
+) -> None:
+    """Train a tokenizer on DATA."""
+    from shrew.corpus import load_corpus
+    from shrew.train.prepare import train_tokenizer
+
+    trained = train_tokenizer(load_corpus(data, separator=separator).train, kind, vocab)
+    trained.save(output)
+    section, unicode = len(trained.section()), len(trained.unicode_section() or b"")
+    result = {"tokenizer": str(output), "vocab": trained.vocab, "bytes": section, "unicode_bytes": unicode}
+    if as_json:
+        print_json(result)
+    else:
+        click.echo(f"{output}: {trained.vocab:,} tokens; {section:,} bytes in an image, Unicode classes {unicode:,}")
+
+
+@tokenizer.command()
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("text")
+@json_option
+def encode(file: Path, text: str, as_json: bool) -> None:
+    """Show how FILE, a model image or a tokenizer.json, cuts TEXT into tokens."""
+    from shrew.engine import Model
+    from shrew.tokenizer import Tokenizer
+
+    source = Tokenizer.load(file) if file.suffix == ".json" else Model.open(file)
+    ids = source.encode(text).tolist()
+    pieces = [source.token_bytes(token).decode("utf-8", "backslashreplace") for token in ids]
+    if as_json:
+        print_json({"ids": ids, "pieces": pieces})
+    else:
+        click.echo(" ".join(f"{token}:{piece!r}" for token, piece in zip(ids, pieces, strict=True)))

@@ -1,0 +1,53 @@
+"""The corpus room: from files to rows of tokens that a trainer can learn from.
+
+A corpus is documents. A document is a text, learnt as a whole, or a prompt with its response, of which only the
+response is learnt. They pass through here in one direction::
+
+    corpus = load_corpus("desk")                       # or files, folders: Corpus(train, held_out)
+    documents = drop_duplicates(corpus.train)          # optional; find_duplicates only reports
+    encoded = encode_documents(documents, tokenizer)   # ids, and which of them are learnt
+    rows, report = pack(encoded, context=128)          # PackedRows: no document is cut that fits
+
+``docs/corpus.md`` describes the file formats.
+"""
+
+from shrew.corpus.builtin import BUILTIN_NAMES, HELD_OUT, BuiltinName, builtin_corpus, load_corpus
+from shrew.corpus.documents import COMMAND_PREFIX, Document, Kind, response_document, text_document
+from shrew.corpus.duplicates import DuplicateReport, drop_duplicates, find_duplicates
+from shrew.corpus.encode import EncodedDocument, Encoder, encode_document, encode_documents
+from shrew.corpus.jsonl import format_jsonl
+from shrew.corpus.packed import PackedRows
+from shrew.corpus.packing import PackingReport, pack
+from shrew.corpus.readers import END_OF_TEXT, NEWLINE, Format, parse_corpus, read_corpus
+from shrew.corpus.split import Corpus, split_corpus
+
+__all__ = [
+    "BUILTIN_NAMES",
+    "COMMAND_PREFIX",
+    "END_OF_TEXT",
+    "HELD_OUT",
+    "NEWLINE",
+    "BuiltinName",
+    "Corpus",
+    "Document",
+    "DuplicateReport",
+    "EncodedDocument",
+    "Encoder",
+    "Format",
+    "Kind",
+    "PackedRows",
+    "PackingReport",
+    "builtin_corpus",
+    "drop_duplicates",
+    "encode_document",
+    "encode_documents",
+    "find_duplicates",
+    "format_jsonl",
+    "load_corpus",
+    "pack",
+    "parse_corpus",
+    "read_corpus",
+    "response_document",
+    "split_corpus",
+    "text_document",
+]

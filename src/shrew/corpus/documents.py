@@ -1,0 +1,69 @@
+"""What a corpus is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Kind = Literal["text", "answer", "command"]
+
+#: A command is an ordinary response that begins with these characters.
+COMMAND_PREFIX: Final = "Do: "
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One thing to learn: a text, or a prompt with the response it should get.
+
+    The model reads the prompt and learns the response. A text has no prompt and is learnt as a whole. The response of a
+    command is the literal text that the model is to write, such as ``Do: led red``.
+    """
+
+    prompt: str
+    response: str
+    kind: Kind
+    held_out: bool = False
+    """Never trained on, kept to measure the model with."""
+    source: str = ""
+    """The file it comes from."""
+    line: int = 0
+    """The line in that file where it begins, counted from 1."""
+    negatives: tuple[str, ...] = ()
+    """Responses that are easily confused with the right one."""
+    follow_ups: tuple[tuple[str, str], ...] = ()
+    """Further prompts of the same conversation, each with its response."""
+
+    @property
+    def turns(self) -> tuple[tuple[str, str], ...]:
+        """Every prompt with its response; the prompt of a text is empty."""
+        return ((self.prompt, self.response), *self.follow_ups)
+
+    @property
+    def subject(self) -> str:
+        """What must not be trained on if this document is held out: its prompt, or the whole of a text."""
+        return self.prompt or self.response
+
+    @property
+    def where(self) -> str:
+        """File and line, for messages."""
+        return f"{self.source}:{self.line}"
+
+
+def text_document(text: str, *, held_out: bool = False, source: str = "", line: int = 0) -> Document:
+    """A document that is learnt as a whole."""
+    return Document("", text, "text", held_out, source, line)
+
+
+def response_document(
+    prompt: str,
+    response: str,
+    *,
+    held_out: bool = False,
+    source: str = "",
+    line: int = 0,
+    negatives: tuple[str, ...] = (),
+    follow_ups: tuple[tuple[str, str], ...] = (),
+) -> Document:
+    """A prompt with its response, which is a command if it begins with :data:`COMMAND_PREFIX`."""
+    kind: Kind = "command" if response.startswith(COMMAND_PREFIX) else "answer"
+    return Document(prompt, response, kind, held_out, source, line, negatives, follow_ups)

@@ -1,0 +1,45 @@
+"""Finds what a corpus says twice, and questions that it answers in two ways."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from shrew.corpus.documents import Document
+
+
+@dataclass(frozen=True)
+class DuplicateReport:
+    documents: int
+    repeats: int
+    """Documents whose prompts and responses an earlier one has, exactly."""
+    groups: list[list[Document]]
+    """All copies of each document that occurs more than once, the most frequent first."""
+    conflicts: list[list[Document]]
+    """For each prompt that begins documents with several responses, the first document with each response."""
+
+
+def find_duplicates(documents: Iterable[Document]) -> DuplicateReport:
+    """Reports exact repeats and contradictions; changes nothing."""
+    copies: defaultdict[tuple[tuple[str, str], ...], list[Document]] = defaultdict(list)
+    responses: defaultdict[str, dict[str, Document]] = defaultdict(dict)
+    for document in documents:
+        copies[document.turns].append(document)
+        if document.prompt:
+            responses[document.prompt].setdefault(document.response, document)
+    total = sum(map(len, copies.values()))
+    return DuplicateReport(
+        documents=total,
+        repeats=total - len(copies),
+        groups=sorted((group for group in copies.values() if len(group) > 1), key=len, reverse=True),
+        conflicts=[list(group.values()) for group in responses.values() if len(group) > 1],
+    )
+
+
+def drop_duplicates(documents: Iterable[Document]) -> list[Document]:
+    """The documents without exact repeats; of each the first stays, in its place."""
+    first: dict[tuple[tuple[str, str], ...], Document] = {}
+    for document in documents:
+        first.setdefault(document.turns, document)
+    return list(first.values())

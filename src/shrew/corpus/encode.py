@@ -1,0 +1,69 @@
+"""Turns documents into token ids, each with the role it has in learning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shrew.corpus.documents import Document
+
+Ids = NDArray[np.uint16]
+
+
+class Encoder(Protocol):
+    """What encoding needs of a :class:`shrew.tokenizer.Tokenizer`."""
+
+    @property
+    def bos(self) -> int | None: ...
+    @property
+    def eos(self) -> int | None: ...
+    @property
+    def prompt_prefix(self) -> tuple[int, ...]: ...
+    @property
+    def prompt_suffix(self) -> tuple[int, ...]: ...
+    def encode_many(self, texts: list[str]) -> Iterable[Ids]: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedDocument:
+    """Token ids [n], and for each whether the model learns to write it [n]."""
+
+    ids: Ids
+    learn: NDArray[np.bool_]
+
+
+def encode_document(document: Document, tokenizer: Encoder) -> EncodedDocument:
+    """The tokens of one document.
+
+    A text is ``bos text eos``, and all of it but ``bos`` is learnt. A prompt and its response are
+    ``prefix prompt suffix response eos``, of which only response and ``eos`` are learnt; follow-ups come behind in the
+    same way. Ending is learnt like any other token: padding is never end-of-text, it is whatever a row has beyond its
+    documents.
+    """
+    return encode_documents([document], tokenizer)[0]
+
+
+def encode_documents(documents: Sequence[Document], tokenizer: Encoder) -> list[EncodedDocument]:
+    """:func:`encode_document` for many; a string that occurs in several documents is encoded once."""
+    texts = list(dict.fromkeys(text for document in documents for turn in document.turns for text in turn))
+    encoded = dict(zip(texts, tokenizer.encode_many(texts), strict=True))
+    bos, eos = _ids(tokenizer.bos), _ids(tokenizer.eos)
+    prefix, suffix = _ids(*tokenizer.prompt_prefix), _ids(*tokenizer.prompt_suffix)
+
+    def with_roles(document: Document) -> EncodedDocument:
+        parts: list[Ids] = []
+        for prompt, response in document.turns:
+            given = (prefix, encoded[prompt], suffix) if prompt else (bos,)
+            parts += [np.concatenate(given), np.concatenate((encoded[response], eos))]
+        learn = np.repeat(np.arange(len(parts)) % 2 == 1, [len(part) for part in parts])
+        return EncodedDocument(np.concatenate(parts), learn)
+
+    return [with_roles(document) for document in documents]
+
+
+def _ids(*ids: int | None) -> Ids:
+    return np.array([token for token in ids if token is not None], dtype=np.uint16)

@@ -1,0 +1,76 @@
+"""Divides documents into those to train on and those held out to measure the model with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+
+from shrew.corpus.documents import Document, text_document
+from shrew.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Documents to train on and documents held out, in the order in which they were read. Either may be empty."""
+
+    name: str
+    train: list[Document]
+    held_out: list[Document]
+
+
+def split_corpus(name: str, documents: Sequence[Document], fraction: float) -> Corpus:
+    """Holds out the documents marked so or, where none is marked, ``fraction`` of them.
+
+    The choice depends on nothing but the documents' own text, and whatever has the same prompt (or is the same text)
+    falls on the same side. A corpus that is one single text is held out from its end.
+
+    Raises :class:`DataError` where a question or text is both marked as held out and trained on.
+    """
+    if not 0.0 <= fraction < 1.0:
+        raise ConfigError(f"held-out: {fraction} must be at least 0 and below 1")
+    if any(document.held_out for document in documents):
+        _refuse_leaks(documents)
+    elif len(documents) == 1 and documents[0].kind == "text":
+        documents = _hold_out_tail(documents[0], fraction)
+    else:
+        documents = hold_out_fraction(documents, fraction)
+    return Corpus(
+        name,
+        train=[document for document in documents if not document.held_out],
+        held_out=[document for document in documents if document.held_out],
+    )
+
+
+def hold_out_fraction(documents: Iterable[Document], fraction: float) -> list[Document]:
+    """The same documents, ``fraction`` of their distinct subjects marked as held out."""
+    documents = list(documents)
+    subjects = sorted({document.subject for document in documents}, key=lambda subject: (_digest(subject), subject))
+    chosen = set(subjects[: round(fraction * len(subjects))])
+    return [replace(document, held_out=document.subject in chosen) for document in documents]
+
+
+def _digest(text: str) -> bytes:
+    """Python's own hash differs from process to process."""
+    return blake2b(text.encode(), digest_size=8).digest()
+
+
+def _hold_out_tail(document: Document, fraction: float) -> list[Document]:
+    """The text up to the last line end before the held-out ``fraction``, and the rest if there is such a line end."""
+    text = document.response
+    cut = text.rfind("\n", 0, round(len(text) * (1.0 - fraction))) if fraction else -1
+    if cut < 0:
+        return [document]
+    line = document.line + text.count("\n", 0, cut + 1)
+    return [
+        replace(document, response=text[:cut].strip()),
+        text_document(text[cut:].strip(), held_out=True, source=document.source, line=line),
+    ]
+
+
+def _refuse_leaks(documents: Iterable[Document]) -> None:
+    trained = {document.subject: document for document in documents if not document.held_out}
+    for document in documents:
+        if document.held_out and document.subject in trained:
+            twin = trained[document.subject]
+            raise DataError(f"{document.where}: held out, but also trained on at {twin.where}; remove one of the two")

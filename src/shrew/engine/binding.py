@@ -1,0 +1,18 @@
+"""The compiled binding and the one translation of engine codes into exceptions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shrew.engine import _engine
+from shrew.errors import STATUS_ERRORS, EngineError
+
+ffi: Any = _engine.ffi
+lib: Any = _engine.lib
+
+
+def check(status: int, subject: str) -> None:
+    """Raises the exception that belongs to a negative engine code; ``subject`` names the input it is about."""
+    if status < 0:
+        reason = ffi.string(lib.shrew_status_text(status)).decode()
+        raise STATUS_ERRORS.get(status, EngineError)(f"{subject}: {reason}", status)

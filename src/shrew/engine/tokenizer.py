@@ -1,0 +1,130 @@
+"""The tokenizer part of the C engine: a section opened by itself, and BPE training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shrew.engine.binding import check, ffi, lib
+from shrew.errors import DataError
+
+Kind = Literal["bpe", "sentencepiece", "character"]
+Ties = Literal["bytes", "ids"]
+_KINDS: tuple[Kind, ...] = ("bpe", "sentencepiece", "character")
+_TIES: tuple[Ties, ...] = ("bytes", "ids")
+
+
+class TokenizerView:
+    """A validated tokenizer section (docs/FORMAT.md, sections 2 and 7)."""
+
+    def __init__(self, section: bytes, unicode: bytes | None = None, *, name: str = "tokenizer") -> None:
+        self._section, self._unicode = section, unicode  # the engine reads them in place
+        self._view = ffi.new("shrew_tokenizer *")
+        self.name = name
+        classes = ffi.NULL if unicode is None else ffi.from_buffer(unicode)
+        size = 0 if unicode is None else len(unicode)
+        check(lib.shrew_tokenizer_open(self._view, ffi.from_buffer(section), len(section), classes, size), name)
+
+    @property
+    def vocab(self) -> int:
+        """Number of tokens."""
+        return int(self._view.vocab)
+
+    @property
+    def kind(self) -> Kind:
+        """How text becomes tokens."""
+        return _KINDS[int(self._view.kind)]
+
+    def encode(self, data: bytes, *, scratch: bool = True) -> NDArray[np.uint16]:
+        """Token ids [n]. Without ``scratch`` they are the same and long words take longer.
+
+        Raises EngineError with status SHREW_E_TEXT where a character has no token.
+        """
+        ids = np.empty(len(data) + 1, dtype=np.uint16)
+        memory = np.empty(lib.shrew_encode_scratch_bytes(len(data)) if scratch else 0, dtype=np.uint8)
+        count = ffi.new("size_t *")
+        status = lib.shrew_encode(
+            self._view,
+            ffi.from_buffer(data),
+            len(data),
+            ffi.from_buffer("uint16_t[]", ids, require_writable=True),
+            len(ids),
+            count,
+            ffi.from_buffer(memory, require_writable=True) if scratch else ffi.NULL,
+            len(memory),
+        )
+        check(status, self.name)
+        return ids[: count[0]].copy()
+
+    def token_bytes(self, token: int) -> bytes:
+        """The bytes that a token stands for; special tokens stand for none."""
+        data, count = ffi.new("const uint8_t **"), ffi.new("size_t *")
+        check(lib.shrew_token_bytes(self._view, token, data, count), f"{self.name}: token {token}")
+        return bytes(ffi.buffer(data[0], count[0]))
+
+
+def train_bpe(
+    texts: Sequence[bytes],
+    unicode: bytes | None,
+    byte_ids: NDArray[np.uint16],
+    *,
+    first: int,
+    vocab: int,
+    min_count: int = 0,
+    ties: Ties = "bytes",
+) -> NDArray[np.uint16]:
+    """Learns merges [n, 2] (left, right) in order of priority; n is smaller where no pair is left to merge.
+
+    ``unicode`` are the character classes for cutting words, None for ASCII rules; ``byte_ids`` [256] the tokens of
+    single bytes. Merge i makes the token ``first + i``, the last one at most ``vocab - 1``.
+    """
+    if byte_ids.dtype != np.uint16 or byte_ids.shape != (256,):
+        raise TypeError("byte_ids must be uint16 [256]")
+    text = b"".join(texts)
+    counting = lib.shrew_count_words_bytes(len(text))
+    if counting == _UNADDRESSABLE:
+        raise DataError(f"{len(text):,} bytes are too many to learn a tokenizer from; give it a sample below 4 GB")
+    ends = np.cumsum([len(part) for part in texts], dtype=np.uint32)
+    words_memory = np.empty(counting, dtype=np.uint8)
+    words, count = ffi.new("const shrew_word **"), ffi.new("size_t *")
+    status = lib.shrew_count_words(
+        ffi.from_buffer(text),
+        ffi.from_buffer("uint32_t[]", ends),
+        len(ends),
+        ffi.NULL if unicode is None else ffi.from_buffer(unicode),
+        0 if unicode is None else len(unicode),
+        ffi.from_buffer(words_memory, require_writable=True),
+        len(words_memory),
+        words,
+        count,
+    )
+    check(status, "counting words")
+
+    training = lib.shrew_bpe_train_bytes(words[0], count[0], vocab)
+    if training == _UNADDRESSABLE:
+        raise DataError("too many different words to learn a tokenizer from; give it a smaller sample")
+    memory = np.empty(training, dtype=np.uint8)
+    merges = np.empty((vocab - first, 2), dtype=np.uint16)
+    byte_tokens = ffi.from_buffer("uint16_t[]", np.ascontiguousarray(byte_ids))
+    options = ffi.new("shrew_bpe_options *", {"first": first, "vocab": vocab, "min_count": min_count})
+    options.byte_ids, options.ties = byte_tokens, _TIES.index(ties)
+    merge_count = ffi.new("size_t *")
+    status = lib.shrew_bpe_train(
+        options,
+        ffi.from_buffer(text),
+        len(text),
+        words[0],
+        count[0],
+        ffi.from_buffer(memory, require_writable=True),
+        len(memory),
+        ffi.from_buffer("uint16_t[]", merges, require_writable=True),
+        merge_count,
+    )
+    check(status, "learning merges")
+    return merges[: merge_count[0]].copy()
+
+
+_UNADDRESSABLE = 2 ** (8 * ffi.sizeof("size_t")) - 1

@@ -1,0 +1,144 @@
+"""One small exception tree. Everything that Shrew raises on purpose is a :class:`ShrewError`.
+
+The command line prints such an error as one line and exits with code 1, so a message names the input, says what is
+wrong with it and what to do.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+
+class ShrewError(Exception):
+    """Base of all errors that Shrew raises on purpose."""
+
+
+class ConfigError(ShrewError):
+    """A configuration, preset or option that cannot work."""
+
+
+class DataError(ShrewError):
+    """A corpus or text that cannot be read or learnt from."""
+
+
+class TokenizerError(ShrewError):
+    """A tokenizer file that is malformed, or text that a tokenizer cannot encode."""
+
+
+class RunError(ShrewError):
+    """A run folder or checkpoint that is missing, malformed or cannot be written."""
+
+
+class TrainingError(ShrewError):
+    """Training that cannot go on, such as a loss that is no longer a number."""
+
+
+class ImportFileError(ShrewError):
+    """A foreign model file that cannot be imported."""
+
+
+class EngineError(ShrewError):
+    """The C engine refused a call. ``status`` is its negative code (``shrew_status`` in shrew.h)."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ContextFullError(EngineError):
+    """The context has no room for the tokens asked for."""
+
+
+class SelfTestError(EngineError):
+    """A model produced other tokens than its image promises."""
+
+
+class ImageError(EngineError):
+    """A model image was refused. Each reason is a subclass of its own."""
+
+
+class ImageTruncatedError(ImageError):
+    """Fewer bytes than a header, or than the header states."""
+
+
+class ImageMagicError(ImageError):
+    """The file does not begin with ``SHRW``."""
+
+
+class ImageVersionError(ImageError):
+    """A format version that this engine does not read."""
+
+
+class ImageSizeError(ImageError):
+    """More bytes than the header states, or an impossible size."""
+
+
+class ImageChecksumError(ImageError):
+    """The CRC-32 does not match: the file is damaged."""
+
+
+class ImageReservedError(ImageError):
+    """A reserved byte or flag is set."""
+
+
+class ImageSectionError(ImageError):
+    """A section lies outside the file, is misaligned, out of order or repeated."""
+
+
+class ImageUnknownSectionError(ImageError):
+    """A required section of a kind that this engine does not know."""
+
+
+class ImageMissingSectionError(ImageError):
+    """A section that every image needs is absent."""
+
+
+class ImageConfigError(ImageError):
+    """A configuration value is out of range or contradicts another."""
+
+
+class ImageTokenizerError(ImageError):
+    """The tokenizer section is malformed."""
+
+
+class ImageUnicodeError(ImageError):
+    """The Unicode section is malformed or absent where it is needed."""
+
+
+class ImageTensorError(ImageError):
+    """The tensor directory does not match the configuration or leaves the file."""
+
+
+class ImageTypeError(ImageError):
+    """A weight type that this engine does not know."""
+
+
+class ImageMetadataError(ImageError):
+    """The metadata section is malformed."""
+
+
+class ImageSelfTestError(ImageError):
+    """The self-test section is malformed."""
+
+
+#: The one place where C's codes become Python's exceptions; codes that are not here raise :class:`EngineError`.
+STATUS_ERRORS: Final[dict[int, type[EngineError]]] = {
+    -4: ContextFullError,
+    -9: SelfTestError,
+    -20: ImageTruncatedError,
+    -21: ImageMagicError,
+    -22: ImageVersionError,
+    -23: ImageSizeError,
+    -24: ImageChecksumError,
+    -25: ImageReservedError,
+    -26: ImageSectionError,
+    -27: ImageUnknownSectionError,
+    -28: ImageMissingSectionError,
+    -29: ImageConfigError,
+    -30: ImageTokenizerError,
+    -31: ImageUnicodeError,
+    -32: ImageTensorError,
+    -33: ImageTypeError,
+    -34: ImageMetadataError,
+    -35: ImageSelfTestError,
+}

@@ -1,0 +1,129 @@
+"""How good an image is: likelihood of text, and exact answers to questions. Everything runs through the engine."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shrew.engine import Model
+from shrew.errors import DataError
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Summed negative log-likelihood of the tokens scored."""
+
+    nats: float
+    tokens: int
+    bytes: int
+    """Bytes of text that the scored tokens stand for."""
+
+    @property
+    def nats_per_token(self) -> float:
+        return self.nats / self.tokens
+
+    @property
+    def bits_per_byte(self) -> float:
+        return self.nats / math.log(2) / self.bytes if self.bytes else math.nan
+
+    @property
+    def perplexity(self) -> float:
+        return math.exp(self.nats_per_token)
+
+    def as_dict(self) -> dict[str, float | int]:
+        return {
+            "nats": self.nats,
+            "tokens": self.tokens,
+            "nats_per_token": self.nats_per_token,
+            "bytes": self.bytes,
+            "bits_per_byte": self.bits_per_byte,
+            "perplexity": self.perplexity,
+        }
+
+
+def negative_log_likelihoods(logits: NDArray[np.float32], targets: NDArray[np.uint16]) -> NDArray[np.float64]:
+    """-log p of each target [n] under logits [n, vocab], in nats."""
+    wide = logits.astype(np.float64)
+    wide -= wide.max(axis=1, keepdims=True)
+    picked = np.take_along_axis(wide, targets.astype(np.int64)[:, None], axis=1)[:, 0]
+    return np.asarray(np.log(np.exp(wide).sum(axis=1)) - picked)
+
+
+def score_tokens(
+    model: Model, documents: Iterable[tuple[NDArray[np.uint16], NDArray[np.bool_]]]
+) -> Likelihood:
+    """Likelihood of token sequences, each from an empty session and cut at the context.
+
+    Each document is (ids [n], scored [n]): ``scored[i]`` says whether token i counts; token 0 cannot.
+    """
+    session = model.session(block=64)
+    nats, tokens, size = 0.0, 0, 0
+    for ids, scored in documents:
+        ids, scored = ids[: model.context], scored[: model.context]
+        places = np.flatnonzero(scored[1:])
+        if not len(places):
+            continue
+        session.reset()
+        logits = session.feed_all(ids[: places[-1] + 1])
+        targets = ids[1:][places]
+        nats += float(negative_log_likelihoods(logits[places], targets).sum())
+        tokens += len(places)
+        size += sum(len(model.token_bytes(int(token))) for token in targets)
+    if not tokens:
+        raise DataError(f"{model.name}: the text has no token to score")
+    return Likelihood(nats, tokens, size)
+
+
+def score_texts(model: Model, texts: Iterable[str], progress: Callable[[], None] | None = None) -> Likelihood:
+    """Likelihood of plain texts, each from its own beginning-of-text; end-of-text is not scored."""
+    start = [] if model.bos is None else [model.bos]
+
+    def documents() -> Iterable[tuple[NDArray[np.uint16], NDArray[np.bool_]]]:
+        for text in texts:
+            ids = np.concatenate([np.array(start, dtype=np.uint16), model.encode(text)])
+            scored = np.ones(len(ids), dtype=np.bool_)
+            scored[:1] = False
+            yield ids, scored
+            if progress:
+                progress()
+
+    return score_tokens(model, documents())
+
+
+def normalized(answer: str) -> str:
+    """An answer for comparison: lower case, white space and closing punctuation do not count."""
+    return re.sub(r"\s+", " ", answer).strip().rstrip(".!").lower()
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Share of questions answered right: greedy decoding, the answer equal to the reference after :func:`normalized`."""
+
+    right: int
+    asked: int
+    wrong: tuple[tuple[str, str, str], ...]
+    """(question, expected, answered) of the misses."""
+
+    @property
+    def share(self) -> float:
+        return self.right / self.asked if self.asked else math.nan
+
+
+def answer_accuracy(
+    model: Model, pairs: Sequence[tuple[str, str]], progress: Callable[[], None] | None = None
+) -> Accuracy:
+    """Asks every (question, expected answer) of a fresh session."""
+    session, wrong = model.session(), []
+    for question, expected in pairs:
+        limit = len(model.encode(expected)) + 8  # enough to see that an answer runs on
+        answer = "".join(step.text for step in session.generate(question, max_tokens=limit))
+        if normalized(answer) != normalized(expected):
+            wrong.append((question, expected, answer))
+        if progress:
+            progress()
+    return Accuracy(len(pairs) - len(wrong), len(pairs), tuple(wrong))

@@ -1,0 +1,31 @@
+"""Writing a file whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from shrew.errors import RunError
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replaces ``path`` with ``content``: a temporary file beside it, flushed to disk, then renamed.
+
+    Raises RunError (folder missing, disk full, read-only …) with the old file untouched.
+    """
+    temporary = None
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
+        raise RunError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -1,0 +1,16 @@
+"""Model images: the only writer of ``model.bin``, what is in one, and importers of other formats."""
+
+from shrew.image.contents import describe, model_config, read_parameters
+from shrew.image.llama2c import import_llama2c
+from shrew.image.writer import GROUPS, WeightType, build_image, write_image
+
+__all__ = [
+    "GROUPS",
+    "WeightType",
+    "build_image",
+    "describe",
+    "import_llama2c",
+    "model_config",
+    "read_parameters",
+    "write_image",
+]

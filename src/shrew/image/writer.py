@@ -1,0 +1,221 @@
+"""Writes model images as docs/FORMAT.md says. The only code that does."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shrew.engine import Model, Sampling, quantize_q8
+from shrew.errors import ConfigError
+from shrew.files import write_atomically
+from shrew.model.config import ModelConfig, TensorSpec, tensor_specs
+from shrew.model.attention import rope_frequencies
+from shrew.tokenizer import Tokenizer
+
+FORMAT_VERSION = 1
+GROUPS = range(16, 257, 16)
+ROPE_FREQUENCY_ROLE = 2
+SELFTEST_TOKENS = 16
+
+_HEADER = struct.Struct("<4sIIII44x")
+_SECTION = struct.Struct("<IIII")
+_CONFIG = struct.Struct("<12If12x")
+_TENSOR = struct.Struct("<HHBBHIIIIII")
+_SELFTEST = struct.Struct("<IIII")
+
+
+class WeightType(NamedTuple):
+    """How a matrix is stored: ``f32``, or ``q8`` with a scale for every ``group`` columns."""
+
+    type: Literal["f32", "q8"]
+    group: int = 64
+
+    def checked(self) -> WeightType:
+        if self.type not in ("f32", "q8"):
+            raise ConfigError(f"weight type {self.type!r} is unknown; use f32 or q8")
+        if self.type == "q8" and self.group not in GROUPS:
+            raise ConfigError(f"group {self.group} is not a multiple of 16 from 16 to 256")
+        return self
+
+    def __str__(self) -> str:
+        return self.type if self.type == "f32" else f"{self.type}:{self.group}"
+
+
+def _padded(data: bytes, alignment: int) -> bytes:
+    return data + bytes(-len(data) % alignment)
+
+
+def _config_section(config: ModelConfig) -> bytes:
+    flags = (
+        config.bias_qkv
+        | config.bias_out << 1
+        | config.bias_mlp << 2
+        | config.tied_head << 3
+        | config.embed_norm << 4
+        | config.final_norm << 5
+    )
+    return _CONFIG.pack(
+        config.dim,
+        config.layers,
+        config.heads,
+        config.kv_heads,
+        config.head_dim,
+        config.ffn,
+        config.vocab,
+        config.context,
+        ("rms", "rms-plain", "layer").index(config.norm),
+        ("rope", "learned").index(config.position),
+        ("swiglu", "gelu", "relu").index(config.mlp),
+        flags,
+        config.norm_eps,
+    )
+
+
+def stored_tensors(config: ModelConfig) -> list[TensorSpec]:
+    """The tensors of an image in their order: the trained ones and the rotary frequencies."""
+    specs = tensor_specs(config)
+    if config.position == "rope":
+        specs.append(TensorSpec("rope_frequency", ROPE_FREQUENCY_ROLE, 0, 1, config.head_dim // 2, vector=True))
+    first = [s for s in specs if s.role < 5]
+    return sorted(first, key=lambda s: s.role) + [s for s in specs if s.role >= 5]
+
+
+def _tensor_sections(
+    config: ModelConfig, parameters: Mapping[str, NDArray[np.float32]], types: Mapping[str, WeightType]
+) -> tuple[bytes, bytes]:
+    """The tensor directory and the tensor data."""
+    directory, data = bytearray(), bytearray()
+
+    def append(block: bytes) -> int:
+        data.extend(bytes(-len(data) % 64))
+        offset = len(data)
+        data.extend(block)
+        return offset
+
+    for spec in stored_tensors(config):
+        if spec.role == ROPE_FREQUENCY_ROLE:
+            matrix = rope_frequencies(config).reshape(1, -1)
+        else:
+            matrix = np.ascontiguousarray(parameters[spec.name], dtype=np.float32).reshape(spec.rows, spec.cols)
+        if not np.isfinite(matrix).all():
+            raise ConfigError(f"tensor {spec.name} holds NaN or infinity; train again or use an earlier checkpoint")
+        weight = WeightType("f32") if spec.vector else types[spec.name].checked()
+        if weight.type == "f32":
+            rows = np.zeros((spec.rows, -(-spec.cols // 4) * 4), dtype="<f4")
+            rows[:, : spec.cols] = matrix
+            stride, group, offset, scale_offset = rows.shape[1] * 4, 0, append(rows.tobytes()), 0
+        else:
+            values, scales = quantize_q8(matrix, weight.group, spec.name)
+            stride, group = values.shape[1], weight.group
+            offset, scale_offset = append(values.tobytes()), append(scales.astype("<f4").tobytes())
+        directory += _TENSOR.pack(
+            spec.role,
+            spec.layer,
+            ("f32", "q8").index(weight.type),
+            0,
+            group,
+            spec.rows,
+            spec.cols,
+            stride,
+            offset,
+            scale_offset,
+            0,
+        )
+    return bytes(directory), bytes(data)
+
+
+def _metadata_section(metadata: Sequence[tuple[str, str]]) -> bytes:
+    parts = [struct.pack("<I", len(metadata))]
+    for key, value in metadata:
+        key_bytes, value_bytes = key.encode(), value.encode()
+        parts.append(struct.pack("<HHI", len(key_bytes), 0, len(value_bytes)) + key_bytes + value_bytes)
+    return b"".join(parts)
+
+
+def _selftest_section(prompt: Sequence[int], generate: int, digest: int) -> bytes:
+    return _padded(_SELFTEST.pack(len(prompt), generate, digest, 0) + struct.pack(f"<{len(prompt)}H", *prompt), 4)
+
+
+def assemble(sections: Sequence[tuple[int, bool, bytes]]) -> bytes:
+    """A file from (kind, required, content) sections in the order given: header, table, checksum."""
+    table, body = b"", b""
+    start = _HEADER.size + _SECTION.size * len(sections)
+    for kind, required, content in sections:
+        body += bytes(-(start + len(body)) % 64)
+        table += _SECTION.pack(kind, int(required), start + len(body), len(content))
+        body += content
+    header = _HEADER.pack(b"SHRW", FORMAT_VERSION, start + len(body), 0, len(sections))
+    return with_checksum(header + table + body)
+
+
+def with_checksum(image: bytes) -> bytes:
+    """The same image with the CRC-32 that belongs to it."""
+    blank = image[:12] + bytes(4) + image[16:]
+    return blank[:12] + struct.pack("<I", zlib.crc32(blank)) + blank[16:]
+
+
+def build_image(
+    config: ModelConfig,
+    parameters: Mapping[str, NDArray[np.float32]],
+    tokenizer: Tokenizer,
+    *,
+    types: Mapping[str, WeightType] | WeightType = WeightType("f32"),  # noqa: B008  (an immutable tuple)
+    metadata: Sequence[tuple[str, str]] = (),
+    selftest_prompt: Sequence[int] | None = None,
+) -> bytes:
+    """A whole image as bytes.
+
+    ``parameters`` has the float tensors of :func:`~shrew.model.config.tensor_specs`; ``types`` is one type for all matrices or one per
+    matrix name. The self-test runs from ``selftest_prompt`` (default: the chat frame around nothing, or
+    beginning-of-text) and records what the engine itself says. Raises ConfigError where the parts do not fit.
+    """
+    if tokenizer.vocab != config.vocab:
+        raise ConfigError(f"the tokenizer has {tokenizer.vocab} tokens, the model {config.vocab}")
+    missing = [spec.name for spec in tensor_specs(config) if spec.name not in parameters]
+    extra = sorted(set(parameters) - {spec.name for spec in tensor_specs(config)})
+    if missing or extra:
+        raise ConfigError(f"tensors do not fit the configuration: missing {missing[:3]}, unexpected {extra[:3]}")
+    if isinstance(types, WeightType):
+        types = {spec.name: types for spec in tensor_specs(config)}
+    directory, weights = _tensor_sections(config, parameters, types)
+    sections = [(1, True, _config_section(config)), (2, True, tokenizer.section())]
+    unicode = tokenizer.unicode_section()
+    if unicode is not None:
+        sections.append((7, True, unicode))
+    sections.append((3, True, directory))
+    if metadata:
+        sections.append((5, False, _metadata_section(metadata)))
+
+    if selftest_prompt is None:
+        selftest_prompt = [*tokenizer.prompt_prefix, *tokenizer.prompt_suffix] or [tokenizer.bos or 0]
+    prompt = list(selftest_prompt)[: config.context - 1]
+    if not prompt:  # a context of one token leaves no room for a self-test
+        return assemble([*sections, (4, True, weights)])
+    generate = min(SELFTEST_TOKENS, config.context - len(prompt))
+    weights_section = (4, True, weights)
+    trial = Model.from_bytes(assemble([*sections, weights_section]), "new image")
+    digest = _greedy_digest(trial, prompt, generate)
+    return assemble([*sections, (6, False, _selftest_section(prompt, generate, digest)), weights_section])
+
+
+def _greedy_digest(model: Model, prompt: Sequence[int], generate: int) -> int:
+    session, ids = model.session(), []
+    session.feed(prompt)
+    for _ in range(generate):
+        ids.append(session.sample(Sampling()))
+        if len(ids) < generate:
+            session.feed(ids[-1:])
+    return zlib.crc32(struct.pack(f"<{len(ids)}H", *ids))
+
+
+def write_image(path: str | os.PathLike[str], image: bytes) -> None:
+    """Writes an image whole or not at all, after opening it and running its self-test."""
+    Model.from_bytes(image, str(path)).selftest()
+    write_atomically(Path(path), image)

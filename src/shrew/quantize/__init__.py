@@ -1,0 +1,77 @@
+"""Choosing how each matrix of a model is stored, and what that costs. The integers themselves come from the C engine."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shrew.engine import Model
+from shrew.errors import ConfigError
+from shrew.image import WeightType
+from shrew.model.config import ModelConfig, tensor_specs
+
+__all__ = ["TensorError", "choose_types", "parse_override", "tensor_errors"]
+
+
+@dataclass(frozen=True)
+class TensorError:
+    """What storing one matrix as integers changed."""
+
+    name: str
+    type: WeightType
+    bytes: int
+    relative: float
+    """Root mean square of the error over that of the values."""
+    largest: float
+    """Largest absolute error."""
+
+
+def parse_override(text: str, default_group: int) -> tuple[str, WeightType]:
+    """``PATTERN=TYPE`` or ``PATTERN=TYPE:GROUP``, such as ``*.down.weight=q8:32``."""
+    pattern, equals, kind = text.partition("=")
+    name, _, group = kind.partition(":")
+    if not pattern or not equals or (group and not group.isdigit()):
+        raise ConfigError(f"tensor type {text!r} is not PATTERN=TYPE or PATTERN=TYPE:GROUP, such as 'head.*=q8:32'")
+    return pattern, WeightType(name, int(group or default_group)).checked()  # type: ignore[arg-type]  # checked here
+
+
+def choose_types(
+    config: ModelConfig, default: WeightType, overrides: Iterable[tuple[str, WeightType]] = ()
+) -> dict[str, WeightType]:
+    """The type of every matrix: ``default``, or that of the last override whose pattern matches its name."""
+    names = [spec.name for spec in tensor_specs(config) if not spec.vector]
+    types = dict.fromkeys(names, default.checked())
+    for pattern, weight in overrides:
+        matches = fnmatch.filter(names, pattern)
+        if not matches:
+            raise ConfigError(f"no matrix of this model matches {pattern!r}; its matrices are {', '.join(names[:4])} …")
+        types.update(dict.fromkeys(matches, weight))
+    return types
+
+
+def tensor_errors(
+    model: Model, config: ModelConfig, parameters: Mapping[str, NDArray[np.float32]], types: Mapping[str, WeightType]
+) -> list[TensorError]:
+    """The error of each matrix of an image against the floats that it was made from."""
+    errors = []
+    for spec in tensor_specs(config):
+        if spec.vector:
+            continue
+        stored = model.tensor(spec.role, spec.layer)
+        exact = parameters[spec.name].astype(np.float64)
+        difference = stored.values() - exact
+        power = float(np.sqrt(np.mean(exact**2)))
+        errors.append(
+            TensorError(
+                spec.name,
+                types[spec.name],
+                spec.rows * stored.stride + (0 if stored.scales is None else stored.scales.nbytes),
+                float(np.sqrt(np.mean(difference**2))) / power if power else 0.0,
+                float(np.abs(difference).max()),
+            )
+        )
+    return errors

@@ -1,0 +1,155 @@
+"""What a tokenizer is, whatever its kind."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shrew.engine.tokenizer import Kind, TokenizerView
+from shrew.errors import EngineError, TokenizerError
+from shrew.files import write_atomically
+from shrew.tokenizer.file import file_content, read_fields
+from shrew.tokenizer.section import NO_TOKEN, is_character, tokenizer_section, unicode_table
+
+MAX_PIECE_BYTES = 255
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokenizer:
+    """Immutable. Made by :func:`train_bpe`, :func:`train_character`, :func:`import_llama2c` or :meth:`load`.
+
+    Raises TokenizerError where the parts do not make a tokenizer.
+    """
+
+    kind: Kind
+    pieces: tuple[bytes, ...]
+    """The bytes that each token stands for; none for special tokens."""
+    specials: dict[str, int] = field(default_factory=dict)
+    """Special tokens by name. Text never becomes one of them."""
+    merges: tuple[tuple[int, int, int], ...] = ()
+    """Left, right, result."""
+    ranks: tuple[int, ...] | None = None
+    """Priority of each merge, the lowest first; None: the id of its result."""
+    byte_ids: tuple[int, ...] | None = None
+    """[256] the token of each single byte."""
+    bos: int | None = None
+    eos: int | None = None
+    pad: int | None = None
+    unk: int | None = None
+    prompt_prefix: tuple[int, ...] = ()
+    """Tokens before a chat prompt."""
+    prompt_suffix: tuple[int, ...] = ()
+    """Tokens after it; then the model answers."""
+    space_prefix: bool = False
+    """A space is put before a text that is not empty, and taken away again in decoding (sentencepiece)."""
+    unicode: bool = False
+    """Words are cut by the character classes of Unicode, otherwise by ASCII rules (bpe)."""
+
+    def __post_init__(self) -> None:
+        self._check_parts()
+        try:
+            section = tokenizer_section(self)
+        except (struct.error, ValueError, OverflowError) as error:
+            raise TokenizerError(f"tokenizer: a number is out of range ({error})") from error
+        try:
+            view = TokenizerView(section, self.unicode_section())
+        except EngineError as error:
+            raise TokenizerError(str(error)) from error
+        object.__setattr__(self, "_section", section)
+        object.__setattr__(self, "_view", view)
+
+    _section: bytes = field(init=False, repr=False, compare=False)
+    _view: TokenizerView = field(init=False, repr=False, compare=False)
+
+    def _check_parts(self) -> None:
+        """The mistakes that are likely in a file; the engine finds the rest."""
+        for token, piece in enumerate(self.pieces):
+            if len(piece) > MAX_PIECE_BYTES:
+                raise TokenizerError(f"tokenizer: token {token} has {len(piece)} bytes, at most {MAX_PIECE_BYTES} work")
+            if self.kind == "character" and piece and not is_character(piece):
+                raise TokenizerError(f"tokenizer: token {token}, {piece!r}, is not one character")
+        for name, token in self.specials.items():
+            if not 0 <= token < self.vocab:
+                raise TokenizerError(f"tokenizer: special token {name!r} has the id {token} of {self.vocab} tokens")
+            if self.pieces[token]:
+                raise TokenizerError(f"tokenizer: special token {name!r} stands for text; its piece must be empty")
+        if self.ranks is not None and len(self.ranks) != len(self.merges):
+            raise TokenizerError(f"tokenizer: there are {len(self.ranks)} ranks for {len(self.merges)} merges")
+        if self.byte_ids is not None and len(self.byte_ids) != 256:
+            raise TokenizerError(f"tokenizer: there are {len(self.byte_ids)} byte_ids, must be 256")
+        for name in ("bos", "eos", "pad", "unk"):
+            if getattr(self, name) == NO_TOKEN:
+                raise TokenizerError(f"tokenizer: {name} is {NO_TOKEN}, which is no token; use null")
+
+    @property
+    def vocab(self) -> int:
+        """Number of tokens."""
+        return len(self.pieces)
+
+    def encode(self, text: str | bytes) -> NDArray[np.uint16]:
+        """Token ids [n], without beginning-of-text. Bytes may be anything; BPE gives them all back.
+
+        Raises TokenizerError for a character that has no token (character tokenizers without "unknown").
+        """
+        data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+        try:
+            return self._view.encode(data)
+        except EngineError as error:
+            missing = self._missing_character(data)
+            raise TokenizerError(f"no token for {missing!r}: the {self.kind} tokenizer was made without it") from error
+
+    def encode_many(self, texts: Iterable[str | bytes]) -> list[NDArray[np.uint16]]:
+        """:meth:`encode` for each text."""
+        return [self.encode(text) for text in texts]
+
+    def token_bytes(self, token: int) -> bytes:
+        """The bytes that a token stands for; special tokens stand for none."""
+        if not 0 <= token < self.vocab:
+            raise TokenizerError(f"token {token} does not exist; this tokenizer has {self.vocab} tokens")
+        return self.pieces[token]
+
+    def decode_bytes(self, ids: Iterable[int] | NDArray[np.integer]) -> bytes:
+        """The text of token ids. Where encoding puts a space before a text, its first token loses it again."""
+        tokens = np.asarray(ids if isinstance(ids, np.ndarray) else list(ids)).tolist()
+        pieces = [self.token_bytes(token) for token in tokens]
+        if self.space_prefix:
+            starts_text = [before == self.bos for before in [self.bos, *tokens]]
+            pieces = [p.removeprefix(b" ") if start else p for p, start in zip(pieces, starts_text, strict=False)]
+        return b"".join(pieces)
+
+    def decode(self, ids: Iterable[int] | NDArray[np.integer]) -> str:
+        """As :meth:`decode_bytes`; what is not UTF-8 becomes U+FFFD."""
+        return self.decode_bytes(ids).decode("utf-8", "replace")
+
+    def section(self) -> bytes:
+        """Section 2 of a model image."""
+        return self._section
+
+    def unicode_section(self) -> bytes | None:
+        """Section 7 of a model image, where this tokenizer needs one."""
+        return unicode_table() if self.unicode else None
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes tokenizer.json, whole or not at all."""
+        write_atomically(Path(path), file_content(self))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Tokenizer:
+        """Reads tokenizer.json. Raises TokenizerError that names the file and what is wrong with it."""
+        try:
+            return cls(**read_fields(Path(path)))
+        except TokenizerError as error:
+            raise TokenizerError(f"{path}: {error}") from error
+        except OSError as error:
+            raise TokenizerError(f"{path}: {error.strerror or error}") from error
+
+    def _missing_character(self, data: bytes) -> str:
+        known = set(self.pieces)
+        characters = (c.encode("utf-8", "surrogateescape") for c in data.decode("utf-8", "surrogateescape"))
+        return next((c.decode("utf-8", "backslashreplace") for c in characters if c not in known), "?")

@@ -1,0 +1,1 @@
+"""Training: the loop, its optimisers and schedules, and the run folder it writes."""

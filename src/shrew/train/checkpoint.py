@@ -1,0 +1,94 @@
+"""The state of a training between two steps, and how it lies in ``checkpoint.safetensors``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from safetensors.numpy import save
+
+from shrew.errors import ConfigError, RunError
+from shrew.files import write_atomically
+from shrew.model.parameters import Array, Parameters
+from shrew.train.batches import Batches
+from shrew.train.optimizer import Optimizer
+from shrew.train.run import Run, read_tensors
+
+
+@dataclass
+class Counters:
+    """What has happened so far, in numbers."""
+
+    step: int = 0
+    seconds: float = 0.0
+    """Over all parts of the run."""
+    tokens: int = 0
+    """Seen so far, padding excepted."""
+    best_loss: float | None = None
+    """Lowest validation loss in nats per token; None before the first."""
+    best_step: int = 0
+    pending_nats: float = 0.0
+    """Loss, learned tokens, tokens and seconds since the last line of the log."""
+    pending_learned: float = 0.0
+    pending_tokens: int = 0
+    pending_seconds: float = 0.0
+
+
+@dataclass
+class State:
+    """Everything that the next step depends on."""
+
+    parameters: Parameters
+    optimizer: Optimizer
+    batches: Batches
+    counters: Counters
+
+
+class _Position(msgspec.Struct, forbid_unknown_fields=True):
+    """The part of a checkpoint that is not tensors."""
+
+    counters: Counters
+    epoch: int
+    cursor: int
+    rows: int
+    batch: int
+    seed: int
+
+
+def save_checkpoint(run: Run, state: State) -> None:
+    tensors: dict[str, Array] = {f"model.{name}": tensor for name, tensor in state.parameters.items()}
+    tensors |= {f"optimizer.{name}": array for name, array in state.optimizer.state().items()}
+    write_atomically(run.checkpoint_path, save(tensors, {"position": _encode(state)}))
+
+
+def load_checkpoint(run: Run, state: State) -> None:
+    """Brings ``state`` to where the checkpoint stands. RunError if it is missing, malformed or of another run."""
+    path = run.checkpoint_path
+    if not path.is_file():
+        raise RunError(f"{path}: no checkpoint to resume from; start the run without resuming")
+    tensors, metadata = read_tensors(path)
+    try:
+        position = msgspec.json.decode(metadata.get("position", ""), type=_Position)
+        parameters = Parameters.of(run.config.model, _part(tensors, "model."))
+        state.optimizer.load_state(_part(tensors, "optimizer."))
+    except (msgspec.DecodeError, ConfigError, RunError) as error:
+        raise RunError(f"{path}: does not fit this run: {error}") from None
+    batches = state.batches
+    expected: dict[str, Any] = {"rows": len(batches.rows), "batch": batches.batch, "seed": batches.seed}
+    for name, now in expected.items():
+        if getattr(position, name) != now:
+            was = getattr(position, name)
+            raise RunError(f"{path}: {name} was {was} and is {now} now; resume with the same data and options")
+    state.parameters.flat[:] = parameters.flat
+    state.counters = position.counters
+    state.batches = Batches(batches.rows, batches.batch, batches.seed, epoch=position.epoch, cursor=position.cursor)
+
+
+def _encode(state: State) -> str:
+    b = state.batches
+    return msgspec.json.encode(_Position(state.counters, b.epoch, b.cursor, len(b.rows), b.batch, b.seed)).decode()
+
+
+def _part(tensors: dict[str, Array], prefix: str) -> dict[str, Array]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,155 @@
+"""What a run is: its model, how it is trained, where its data came from; and ``config.toml``, which says so."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import msgspec
+
+from shrew.errors import ConfigError
+from shrew.model.config import ModelConfig
+
+Scalar = str | int | float | bool
+Table = TypeVar("Table")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How a model is trained. At least one of ``steps`` and ``minutes`` bounds the run, the first to be reached."""
+
+    steps: int = 0
+    """Optimiser steps in all; 0: bounded by minutes."""
+    minutes: float = 0.0
+    """Time in all, over resumed parts too; 0: bounded by steps, and then a run repeats to the bit."""
+    batch: int = 32
+    """Rows a step."""
+    learning_rate: float = 3e-3
+    """At its peak."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    schedule: Literal["cosine", "wsd", "constant"] = "cosine"
+    warmup: float = 0.02
+    """Share of the run over which the rate rises."""
+    decay: float = 0.3
+    """Share of the run over which ``wsd`` lets the rate fall at the end."""
+    floor: float = 0.05
+    """Where the rate ends, as a share of its peak."""
+    weight_decay: float = 0.1
+    """Of matrices only."""
+    beta1: float = 0.9
+    beta2: float = 0.99
+    clip: float = 1.0
+    """Largest norm of a step's gradient; 0: any."""
+    seed: int = 0
+    log_every: int = 10
+    eval_every: int = 100
+    checkpoint_every: int = 200
+    threads: int = 2
+    """The same numbers come out for any; more than 8 are of no use."""
+
+    def __post_init__(self) -> None:
+        if self.steps == 0 and self.minutes == 0:
+            raise ConfigError("train: set steps or minutes")
+        for name in ("batch", "log_every", "eval_every", "checkpoint_every", "threads"):
+            self._check(name, getattr(self, name) >= 1, "at least 1")
+        for name in ("steps", "minutes", "weight_decay", "clip", "seed"):
+            self._check(name, getattr(self, name) >= 0, "at least 0")
+        for name in ("warmup", "decay", "floor"):
+            self._check(name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
+        for name in ("beta1", "beta2", "warmup"):
+            self._check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
+        self._check("learning_rate", self.learning_rate > 0, "above 0")
+        for item in fields(self):
+            value = getattr(self, item.name)
+            self._check(item.name, not isinstance(value, float) or abs(value) < float("inf"), "finite")
+
+    def _check(self, name: str, good: bool, rule: str) -> None:
+        if not good:
+            raise ConfigError(f"train: {name} is {getattr(self, name)}, must be {rule}")
+
+    def share(self, step: int, seconds: float) -> float:
+        """How much of the run is done, 0 to 1, after ``step`` steps and ``seconds``."""
+        by_steps = step / self.steps if self.steps else 0.0
+        by_time = seconds / (60 * self.minutes) if self.minutes else 0.0
+        return min(max(by_steps, by_time), 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """All that a run folder's ``config.toml`` says."""
+
+    model: ModelConfig
+    train: TrainConfig
+    data: Mapping[str, Scalar] = field(default_factory=dict)
+    """Where the rows came from, in the words of whoever made them. Training does not read it."""
+
+    def to_toml(self) -> str:
+        tables = {"model": asdict(self.model), "train": asdict(self.train), "data": dict(self.data)}
+        return "\n".join(f"[{name}]\n{_emit(table)}" for name, table in tables.items())
+
+    @classmethod
+    def from_toml(cls, text: str, name: str) -> RunConfig:
+        """Raises a ConfigError in one line that names the file, ``name``, and the key."""
+        try:
+            tables = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{name}: not TOML: {error}") from None
+        if unknown := sorted(set(tables) - {"model", "train", "data"}):
+            raise ConfigError(f"{name}: unknown table [{unknown[0]}]; there are [model], [train] and [data]")
+        for table in ("model", "train"):
+            if table not in tables:
+                raise ConfigError(f"{name}: table [{table}] is missing")
+        return cls(
+            model=_table(ModelConfig, tables["model"], f"{name}: model"),
+            train=_table(TrainConfig, tables["train"], f"{name}: train"),
+            data=_convert(dict[str, Scalar], tables.get("data", {}), f"{name}: data"),
+        )
+
+
+def read_run_config(path: Path) -> RunConfig:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigError(f"{path}: cannot read: {reason}") from None
+    return RunConfig.from_toml(text, str(path))
+
+
+def _table(kind: type[Table], table: object, name: str) -> Table:
+    if isinstance(table, dict):
+        known = {item.name for item in fields(kind)}  # type: ignore[arg-type]
+        if unknown := sorted(set(table) - known):
+            raise ConfigError(f"{name}.{unknown[0]}: unknown key")
+    return _convert(kind, table, name)
+
+
+def _convert(kind: type[Table], value: object, name: str) -> Table:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        # "Expected `int`, got `str` - at `$.steps`": the path goes to the front, in our own notation
+        reason, _, path = str(error).replace("`", "").partition(" - at $")
+        raise ConfigError(f"{name}{path}: {reason[0].lower()}{reason[1:]}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{name.rpartition(': ')[0]}: {error}") from None
+
+
+def _emit(table: Mapping[str, Scalar]) -> str:
+    return "".join(f"{_key(key)} = {_value(value)}\n" for key, value in table.items())
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _value(key)
+
+
+def _value(value: Scalar) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        # TOML's basic strings escape as JSON does, and U+007F besides
+        return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
+    return repr(value)

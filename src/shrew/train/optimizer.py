@@ -1,0 +1,142 @@
+"""AdamW and Muon, over the flat buffer in which all parameters lie."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from typing import Protocol
+
+import numpy as np
+
+from shrew.errors import RunError
+from shrew.model.config import ModelConfig, tensor_specs
+from shrew.model.parameters import Array, Parameters
+from shrew.train.config import TrainConfig
+
+State = dict[str, Array]
+
+ADAM_EPSILON = 1e-8
+MUON_MOMENTUM = 0.95
+
+
+class Optimizer(Protocol):
+    def step(self, parameters: Parameters, gradients: Parameters, learning_rate: float) -> None:
+        """Moves ``parameters`` in place. ``gradients`` may be overwritten."""
+
+    def state(self) -> State:
+        """Everything a resumed run needs, as named arrays."""
+
+    def load_state(self, state: State) -> None:
+        """Takes over what :meth:`state` gave. RunError where it does not fit."""
+
+
+def make_optimizer(model: ModelConfig, config: TrainConfig) -> Optimizer:
+    return Muon(model, config) if config.optimizer == "muon" else AdamW(model, config)
+
+
+def clip_gradients(gradients: Parameters, scale: float, largest: float) -> float:
+    """Multiplies by ``scale``, then shortens to the norm ``largest`` (0: any). Returns the norm before that."""
+    flat = gradients.flat
+    norm = math.sqrt(float(np.dot(flat, flat))) * scale
+    flat *= flat.dtype.type(scale * min(1.0, largest / norm) if largest and norm else scale)
+    return norm
+
+
+class AdamW:
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019); only matrices decay."""
+
+    def __init__(self, model: ModelConfig, config: TrainConfig, *, leave: frozenset[str] = frozenset()) -> None:
+        """Tensors named in ``leave`` are not touched."""
+        self._beta1, self._beta2 = config.beta1, config.beta2
+        self._steps = 0
+        self._first = np.zeros(model.parameters, np.float32)
+        self._second = np.zeros(model.parameters, np.float32)
+        moved, decay = Parameters.zeros(model), Parameters.zeros(model)
+        for spec in tensor_specs(model):
+            if spec.name not in leave:
+                moved[spec.name][...] = 1.0
+                decay[spec.name][...] = 0.0 if spec.vector else config.weight_decay
+        self._moved, self._decay = moved.flat, decay.flat
+
+    def step(self, parameters: Parameters, gradients: Parameters, learning_rate: float) -> None:
+        self._steps += 1
+        gradient = gradients.flat
+        self._first += (1 - self._beta1) * (gradient - self._first)
+        gradient *= gradient
+        self._second += (1 - self._beta2) * (gradient - self._second)
+        root = np.sqrt(self._second, out=gradient)
+        root /= math.sqrt(1 - self._beta2**self._steps)
+        root += ADAM_EPSILON
+        update = self._first / root
+        update *= self._moved
+        update /= 1 - self._beta1**self._steps
+        update += self._decay * parameters.flat
+        update *= learning_rate
+        parameters.flat[:] -= update
+
+    def state(self) -> State:
+        return {"first": self._first, "second": self._second, "steps": np.array([self._steps], np.float64)}
+
+    def load_state(self, state: State) -> None:
+        self._first = _checked(state, "first", self._first.shape).copy()
+        self._second = _checked(state, "second", self._second.shape).copy()
+        self._steps = int(_checked(state, "steps", (1,))[0])
+
+
+class Muon:
+    """Orthogonalised momentum for the matrices of the layers (Jordan et al., 2024), AdamW for all else.
+
+    A matrix's update has all singular values near 1 and is scaled to the size of AdamW's, 0.2 * sqrt(longer side)
+    (Liu et al., 2025), so that both use one learning rate and weight decay.
+    """
+
+    def __init__(self, model: ModelConfig, config: TrainConfig) -> None:
+        self._groups: dict[tuple[int, ...], list[str]] = defaultdict(list)
+        for spec in tensor_specs(model):
+            if spec.name.startswith("layers.") and not spec.vector:
+                self._groups[spec.shape].append(spec.name)
+        matrices = frozenset(name for names in self._groups.values() for name in names)
+        self._adamw = AdamW(model, config, leave=matrices)
+        self._momentum = Parameters.zeros(model)
+        self._weight_decay = config.weight_decay
+
+    def step(self, parameters: Parameters, gradients: Parameters, learning_rate: float) -> None:
+        momentum = self._momentum
+        momentum.flat[:] *= MUON_MOMENTUM
+        momentum.flat[:] += gradients.flat
+        for (rows, cols), names in self._groups.items():
+            # Nesterov's look ahead; matrices of one shape are orthogonalised together
+            ahead = np.stack([gradients[name] + MUON_MOMENTUM * momentum[name] for name in names])
+            size = learning_rate * 0.2 * math.sqrt(max(rows, cols))
+            for name, update in zip(names, orthogonalize(ahead), strict=True):
+                matrix = parameters[name]
+                matrix *= 1 - learning_rate * self._weight_decay
+                matrix -= size * update
+        self._adamw.step(parameters, gradients, learning_rate)
+
+    def state(self) -> State:
+        return {"momentum": self._momentum.flat, **self._adamw.state()}
+
+    def load_state(self, state: State) -> None:
+        self._momentum.flat[:] = _checked(state, "momentum", self._momentum.flat.shape)
+        self._adamw.load_state(state)
+
+
+def orthogonalize(x: Array) -> Array:
+    """Brings the singular values of matrices [n, rows, cols] near 1 (0.7 to 1.2) by five Newton-Schulz steps.
+
+    The quintic's coefficients are Jordan's: steep at 0, at the price of not settling at exactly 1.
+    """
+    tall = x.shape[1] > x.shape[2]
+    y: Array = x.swapaxes(1, 2) if tall else x
+    y = y / (np.sqrt(np.einsum("nrc,nrc->n", y, y))[:, None, None] + 1e-7)
+    for _ in range(5):
+        gram = y @ y.swapaxes(1, 2)  # [n, shorter side, shorter side]
+        y = 3.4445 * y + (-4.7750 * gram + 2.0315 * (gram @ gram)) @ y
+    return np.swapaxes(y, 1, 2) if tall else y
+
+
+def _checked(state: State, name: str, shape: tuple[int, ...]) -> Array:
+    if name not in state or state[name].shape != shape:
+        raise RunError(f"checkpoint: the optimiser's {name!r} is missing or belongs to another model or optimiser")
+    return state[name]

@@ -1,0 +1,91 @@
+"""From a corpus to what the loop takes: a tokenizer, rows to train on, rows to validate on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from shrew.corpus import (
+    END_OF_TEXT,
+    HELD_OUT,
+    Corpus,
+    Document,
+    PackedRows,
+    PackingReport,
+    drop_duplicates,
+    encode_documents,
+    load_corpus,
+    pack,
+)
+from shrew.errors import DataError
+from shrew.tokenizer import Tokenizer, train_bpe, train_character
+from shrew.train.config import Scalar
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which corpus a run learns from; the ``[data]`` table of its ``config.toml``."""
+
+    sources: tuple[str, ...]
+    separator: str = END_OF_TEXT
+    held_out: float = HELD_OUT
+    drop_duplicates: bool = False
+
+    def load(self) -> Corpus:
+        corpus = load_corpus(self.sources, separator=self.separator, held_out=self.held_out)
+        if self.drop_duplicates:
+            corpus = Corpus(corpus.name, drop_duplicates(corpus.train), drop_duplicates(corpus.held_out))
+        return corpus
+
+    def as_table(self) -> dict[str, Scalar]:
+        """Paths become absolute, so that a run can be resumed from anywhere."""
+        return {
+            "sources": "\n".join(str(Path(s).resolve()) if Path(s).exists() else s for s in self.sources),
+            "separator": self.separator,
+            "held_out": self.held_out,
+            "drop_duplicates": self.drop_duplicates,
+        }
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Scalar]) -> DataConfig | None:
+        """None where a run does not say where its data came from, as an imported one does not."""
+        if "sources" not in table:
+            return None
+        return cls(
+            sources=tuple(str(table["sources"]).split("\n")),
+            separator=str(table.get("separator", END_OF_TEXT)),
+            held_out=float(table.get("held_out", HELD_OUT)),
+            drop_duplicates=bool(table.get("drop_duplicates", False)),
+        )
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    train: PackedRows
+    validation: PackedRows | None
+    """None where the corpus holds nothing out."""
+    report: PackingReport
+    """Of the training rows."""
+
+
+def train_tokenizer(documents: Sequence[Document], kind: str, vocab: int) -> Tokenizer:
+    """A tokenizer for a corpus. Text that is all ASCII gets ASCII rules, whose image needs no Unicode tables."""
+    texts = [text for document in documents for turn in document.turns for text in turn if text]
+    if not texts:
+        raise DataError("the corpus has no training text to learn a tokenizer from")
+    if kind == "character":
+        return train_character(texts)
+    return train_bpe(texts, vocab=vocab, unicode=not all(text.isascii() for text in texts))
+
+
+def prepare(corpus: Corpus, tokenizer: Tokenizer, context: int) -> PreparedData:
+    """Encodes and packs both sides of a corpus."""
+    if not corpus.train:
+        raise DataError(f"{corpus.name}: no documents to train on")
+    train, report = pack(encode_documents(corpus.train, tokenizer), context)
+    validation = None
+    if corpus.held_out:
+        rows, _ = pack(encode_documents(corpus.held_out, tokenizer), context)
+        validation = rows if len(rows) else None
+    return PreparedData(train, validation, report)

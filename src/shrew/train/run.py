@@ -1,0 +1,142 @@
+"""The run folder: everything about one training, and the only place that writes to it.
+
+=======================  =====================================================================
+``config.toml``          model, training and data (:class:`RunConfig`)
+``tokenizer.json``       written by the caller
+``model.safetensors``    the best weights so far, with metadata
+``checkpoint.safetensors``  parameters, optimiser, order of data: where ``--resume`` goes on
+``log.jsonl``            one JSON object for each logged step
+``loss.png``             the curve, where matplotlib is installed
+=======================  =====================================================================
+
+Files are replaced whole: written beside the old one, synced to disk, then renamed. A crash or a full disk leaves the
+old file as it was.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from shrew.errors import ConfigError, RunError
+from shrew.files import write_atomically
+from shrew.model.parameters import Array, Parameters
+from shrew.train.config import RunConfig, read_run_config
+
+
+@dataclass(frozen=True)
+class LogRecord:
+    """One line of ``log.jsonl``."""
+
+    step: int
+    loss: float
+    """Nats per learned token, the mean since the line before."""
+    validation: float | None
+    """The same of the validation rows, or None where this step was not evaluated."""
+    lr: float
+    tokens: int
+    """Seen since the start of the run; padding does not count."""
+    tokens_per_s: float
+    seconds: float
+    """Since the start of the run, all its parts."""
+
+
+class Run:
+    """A run folder that exists and whose configuration is valid."""
+
+    def __init__(self, path: Path, config: RunConfig) -> None:
+        self.path = path
+        self.config = config
+        self.tokenizer_path = path / "tokenizer.json"
+        self.weights_path = path / "model.safetensors"
+        self.checkpoint_path = path / "checkpoint.safetensors"
+        self.log_path = path / "log.jsonl"
+        self.plot_path = path / "loss.png"
+
+    @classmethod
+    def create(cls, path: str | Path, config: RunConfig, *, overwrite: bool = False) -> Run:
+        """Makes the folder, or takes an empty one. With ``overwrite`` a run that is there goes. RunError."""
+        path = Path(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{path}: cannot make the run folder: {error.strerror}") from None
+        run = cls(path, config)
+        if (path / "config.toml").exists():
+            if not overwrite:
+                raise RunError(f"{path}: holds a run already; resume it, overwrite it, or choose another folder")
+            run._clear()
+        write_atomically(path / "config.toml", config.to_toml().encode())
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """A run made before. RunError if it is none, ConfigError if its configuration is wrong."""
+        path = Path(path)
+        if not path.is_dir():
+            raise RunError(f"{path}: no such run folder; `shrew train` makes one")
+        if not (path / "config.toml").is_file():
+            raise RunError(f"{path}: not a run folder: config.toml is missing")
+        return cls(path, read_run_config(path / "config.toml"))
+
+    def _clear(self) -> None:
+        for old in (self.tokenizer_path, self.weights_path, self.checkpoint_path, self.log_path, self.plot_path):
+            try:
+                old.unlink(missing_ok=True)
+            except OSError as error:
+                raise RunError(f"{old}: cannot remove: {error.strerror}") from None
+
+    def save_weights(self, parameters: Parameters, metadata: Mapping[str, str]) -> None:
+        write_atomically(self.weights_path, save(dict(parameters.items()), dict(metadata)))
+
+    def load_weights(self) -> tuple[Parameters, dict[str, str]]:
+        """The best weights and their metadata. RunError if the file is missing, malformed or of another model."""
+        tensors, metadata = read_tensors(self.weights_path)
+        try:
+            return Parameters.of(self.config.model, tensors), metadata
+        except ConfigError as error:
+            raise RunError(f"{self.weights_path}: does not fit config.toml: {error}") from None
+
+    def append_log(self, record: LogRecord) -> None:
+        try:
+            with self.log_path.open("a", encoding="utf-8") as log:
+                log.write(json.dumps(asdict(record)) + "\n")
+        except OSError as error:
+            raise RunError(f"{self.log_path}: cannot write: {error.strerror}") from None
+
+    def read_log(self) -> list[LogRecord]:
+        """All lines that are whole: a crash may have cut the last."""
+        try:
+            lines = self.log_path.read_text(encoding="utf-8").split("\n")
+        except FileNotFoundError:
+            return []
+        except (OSError, UnicodeDecodeError) as error:
+            raise RunError(f"{self.log_path}: cannot read: {error}") from None
+        try:
+            return [LogRecord(**json.loads(line)) for line in lines[:-1] if line]
+        except (ValueError, TypeError) as error:
+            raise RunError(f"{self.log_path}: malformed: {error}") from None
+
+    def cut_log(self, step: int) -> None:
+        """Drops lines after ``step``, so that a run resumed there writes them once."""
+        kept = [json.dumps(asdict(record)) + "\n" for record in self.read_log() if record.step <= step]
+        write_atomically(self.log_path, "".join(kept).encode())
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
+    """The tensors and metadata of a safetensors file. RunError."""
+    if not path.is_file():
+        raise RunError(f"{path}: no such file")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            tensors: dict[str, NDArray[np.float32]] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return dict(tensors), dict(file.metadata() or {})
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        raise RunError(f"{path}: not a readable safetensors file: {error}") from None

@@ -1,0 +1,23 @@
+"""The learning rate over a run, as a share of its peak."""
+
+from __future__ import annotations
+
+import math
+
+from shrew.train.config import TrainConfig
+
+
+def rate_factor(config: TrainConfig, share: float) -> float:
+    """Between 0 and 1 for ``share`` in [0, 1], the part of the run that is done: of its steps or of its minutes.
+
+    Runs bounded by steps repeat to the bit. Runs bounded by minutes cannot: how far a step stands depends on the clock.
+    """
+    if share < config.warmup:
+        return (share + 1e-3) / (config.warmup + 1e-3)  # the first step moves too
+    if config.schedule == "constant":
+        return 1.0
+    if config.schedule == "cosine":
+        through = (share - config.warmup) / (1 - config.warmup)
+        return config.floor + (1 - config.floor) * 0.5 * (1 + math.cos(math.pi * min(through, 1.0)))
+    into_decay = (share - (1 - config.decay)) / config.decay if config.decay > 0 else 0.0  # wsd
+    return 1 - (1 - config.floor) * min(max(into_decay, 0.0), 1.0)

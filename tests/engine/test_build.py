@@ -1,0 +1,97 @@
+"""The engine's sources: clean C99 for every compiler here, nothing asked of libc, and the same bits from every build."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from engine.models import BYTES, random_parameters, tiny_config
+
+from shrew.engine import Model
+from shrew.image import WeightType, build_image
+
+ENGINE = Path(__file__).parents[2] / "engine"
+SOURCES = sorted([*ENGINE.glob("src/**/*.c"), *ENGINE.glob("learn/*.c")])
+STRICT = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-ffp-contract=off"]
+
+
+def find_clang() -> str | None:
+    return next((name for name in ("clang", "clang-22", "clang-19", "clang-14") if shutil.which(name)), None)
+
+
+COMPILERS = {"gcc": shutil.which("gcc") and "gcc", "clang": find_clang()}
+
+
+@pytest.fixture(params=COMPILERS)
+def compiler(request: pytest.FixtureRequest) -> str:
+    if COMPILERS[request.param] is None:
+        pytest.skip(f"{request.param} is not installed")
+    return str(COMPILERS[request.param])
+
+
+def build(compiler: str, output: Path, *flags: str, sources: list[Path] = SOURCES) -> None:
+    command = [compiler, *STRICT, *flags, f"-I{ENGINE / 'include'}", f"-I{ENGINE / 'src'}", *map(str, sources)]
+    subprocess.run([*command, "-o", str(output)], check=True, capture_output=True, text=True)
+
+
+def test_meson_builds_every_source() -> None:
+    listed = re.findall(r"'((?:src|learn)/[^']+\.c)'", (ENGINE / "meson.build").read_text())
+    assert sorted(listed) == sorted(str(source.relative_to(ENGINE)) for source in SOURCES)
+
+
+@pytest.mark.parametrize("level", ["-O0", "-O2", "-O3"])
+def test_compiles_without_a_warning_and_needs_only_memcpy_and_memset(compiler: str, level: str, tmp_path: Path) -> None:
+    linked = tmp_path / "engine.o"
+    objects = []
+    for i, source in enumerate(SOURCES):
+        objects.append(tmp_path / f"{i}.o")
+        build(compiler, objects[-1], level, "-ffreestanding", "-c", sources=[source])
+    subprocess.run(["ld", "-r", "-o", str(linked), *map(str, objects)], check=True)
+    symbols = subprocess.run(["nm", str(linked)], check=True, capture_output=True, text=True).stdout.splitlines()
+    undefined = {line.split()[-1] for line in symbols if " U " in line}
+    assert undefined <= {"memcpy", "memset"}
+    defined = {line.split()[-1] for line in symbols if re.search(r" [TDBR] ", line)}
+    assert all(name.startswith("shrew_") for name in defined), "a symbol that may collide with the caller's"
+    assert not [line for line in symbols if re.search(r" [DdBbC] ", line)], "a mutable global"
+
+
+def test_no_allocation_and_no_stdio_in_the_sources() -> None:
+    for source in [*SOURCES, *ENGINE.glob("**/*.h")]:
+        text = source.read_text()
+        assert set(re.findall(r"#include <([^>]+)>", text)) <= {"stddef.h", "stdint.h", "string.h"}, source
+        assert not re.search(r"\b(malloc|calloc|realloc|free|alloca|printf|exit|abort|double)\b\s*[(*]", text), source
+
+
+def test_every_build_gives_the_same_bits(tmp_path: Path) -> None:
+    """Unoptimised, optimised, for this processor's vector units, by either compiler: equal logits to the last bit."""
+    config = tiny_config(dim=40, heads=4, kv_heads=2, ffn=56)
+    parameters = random_parameters(config)
+    ids = np.random.default_rng(0).integers(0, config.vocab, 40).astype(np.uint16)
+    driver = Path(__file__).with_name("logits.c")
+    for types in (WeightType("f32"), WeightType("q8", 16), WeightType("q8", 64)):
+        image = build_image(config, parameters, BYTES, types=types)
+        expected = Model.from_bytes(image).session().feed_all(ids)
+        for compiler in filter(None, COMPILERS.values()):
+            for flags in (["-O0"], ["-O3", "-march=native"], ["-Os", "-funroll-loops"]):
+                library = tmp_path / f"{compiler}{'_'.join(flags)}.so"
+                if not library.exists():
+                    build(compiler, library, *flags, "-shared", "-fPIC", sources=[*SOURCES, driver])
+                logits = np.empty_like(expected)
+                run = ctypes.CDLL(str(library)).logits
+                status = run(image, len(image), ids.ctypes.data_as(ctypes.c_void_p), len(ids), logits.ctypes.data_as(ctypes.c_void_p))  # fmt: skip
+                assert status == 0
+                assert np.array_equal(logits.view(np.uint32), expected.view(np.uint32)), (compiler, flags, str(types))
+
+
+def test_the_header_is_c_plus_plus_too(tmp_path: Path) -> None:
+    if not shutil.which("g++"):
+        pytest.skip("g++ is not installed")
+    source = tmp_path / "a.cpp"
+    source.write_text('#include "shrew.h"\n#include "shrew_learn.h"\nint main() { return shrew_status_text(0) == 0; }\n')
+    command = ["g++", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{ENGINE / 'include'}", "-fsyntax-only", str(source)]
+    subprocess.run(command, check=True, capture_output=True)

@@ -1,0 +1,167 @@
+"""What goes into an image comes out, and llama2.c checkpoints arrive as they are."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from engine.models import BYTES, random_image, random_parameters, tiny_config
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shrew.engine import Model, Sampling, quantize_q8
+from shrew.errors import ConfigError, EngineError, ImportFileError, RunError
+from shrew.evaluation import score_texts
+from shrew.image import WeightType, build_image, describe, import_llama2c, write_image
+from shrew.tokenizer import import_llama2c as import_tokenizer
+
+
+@given(
+    rows=st.integers(1, 5),
+    cols=st.integers(1, 300),
+    group=st.sampled_from(range(16, 257, 16)),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_q8_rounds_each_value_to_the_nearest_step_of_its_group(rows: int, cols: int, group: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    matrix = (rng.normal(size=(rows, cols)) * 10.0 ** rng.integers(-4, 4, (rows, 1))).astype(np.float32)
+    values, scales = quantize_q8(matrix, group)
+    assert values.shape == (rows, -(-cols // 16) * 16)
+    assert not values[:, cols:].any()
+    assert values.min() >= -127
+    for g in range(scales.shape[1]):  # no group straddles a row
+        part = slice(g * group, min((g + 1) * group, cols))
+        largest = np.abs(matrix[:, part]).max(axis=1)
+        assert np.allclose(scales[:, g], largest / 127, rtol=1e-6)
+        error = np.abs(values[:, part] * scales[:, g : g + 1] - matrix[:, part])
+        assert (error <= scales[:, g : g + 1] * 0.5001).all()
+
+
+def test_q8_of_zeros_and_of_numbers_that_are_none() -> None:
+    values, scales = quantize_q8(np.zeros((2, 20), np.float32), 16)
+    assert not values.any()
+    assert not scales.any()
+    for bad in (np.nan, np.inf, 3e38):
+        with pytest.raises(EngineError):
+            quantize_q8(np.array([[1.0, bad]], np.float32), 16)
+    with pytest.raises(EngineError):
+        quantize_q8(np.ones((1, 4), np.float32), 8)
+
+
+def test_building_is_reproducible_and_describes_itself() -> None:
+    assert random_image() == random_image()
+    image = random_image(types=WeightType("q8", 32))
+    contents = describe(Model.from_bytes(image))
+    assert contents["image_bytes"] == len(image)
+    assert contents["selftest"]["passed"]
+    assert [s["name"] for s in contents["sections"]][0] == "configuration"
+    assert {t["type"] for t in contents["tensors"]} == {"f32", "q8"}
+    assert contents["metadata"] == [{"key": "name", "value": "tiny"}]
+    assert contents["parameters"] == tiny_config().parameters
+    json.dumps(contents)
+
+
+def test_parts_that_do_not_fit_are_refused() -> None:
+    config = tiny_config()
+    parameters = random_parameters(config)
+    with pytest.raises(ConfigError, match="tokens"):
+        build_image(tiny_config(vocab=300), random_parameters(tiny_config(vocab=300)), BYTES)
+    missing = {name: value for name, value in parameters.items() if "layers.1" not in name}
+    with pytest.raises(ConfigError, match="missing"):
+        build_image(config, missing, BYTES)
+    with pytest.raises(ConfigError, match="unexpected"):
+        build_image(config, {**parameters, "layers.0.query.bias": np.zeros(24, np.float32)}, BYTES)
+    with pytest.raises(ConfigError, match="NaN"):
+        build_image(config, {**parameters, "final_norm.weight": np.full(24, np.nan, np.float32)}, BYTES)
+    with pytest.raises(ConfigError, match="group"):
+        build_image(config, parameters, BYTES, types=WeightType("q8", 40))
+
+
+def test_writing_is_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "model.bin"
+    write_image(target, random_image())
+    before = target.read_bytes()
+    with pytest.raises(Exception):  # noqa: B017, PT011  (any refusal will do; the file is what matters)
+        write_image(target, before[:-1])
+    assert target.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [target]
+    with pytest.raises(RunError, match="cannot"):
+        write_image(tmp_path / "nowhere" / "model.bin", before)
+
+
+# ---- llama2.c ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def stories(shared_data: Path) -> dict[str, Model]:
+    config, parameters = import_llama2c(shared_data / "stories260K.bin")
+    tokenizer = import_tokenizer(shared_data / "tok512.bin", vocab=config.vocab)
+    return {
+        str(weight): Model.from_bytes(build_image(config, parameters, tokenizer, types=weight))
+        for weight in (WeightType("f32"), WeightType("q8", 32))
+    }
+
+
+def test_stories260k_scores_the_golden_sentence(stories: dict[str, Model], shared_data: Path) -> None:
+    golden = json.loads((shared_data / "golden_ppl_fp32.json").read_text())
+    score = score_texts(stories["f32"], [golden["sentence"]])
+    assert score.tokens == golden["n_tokens"] - 1  # beginning-of-text is given
+    assert score.nats == pytest.approx(golden["nll"], abs=0.002)
+    assert score.perplexity == pytest.approx(golden["perplexity"], abs=0.001)
+
+
+def test_stories260k_tells_the_known_story(stories: dict[str, Model]) -> None:
+    expected = "Once upon a time, there was a little girl named Lily. She loved to play outside in the park."
+    steps = stories["f32"].session().generate("", raw=True, max_tokens=60, sampling=Sampling())
+    assert "".join(step.text for step in steps).startswith(expected)
+
+
+def test_stories260k_as_q8_keeps_its_perplexity(stories: dict[str, Model], shared_data: Path) -> None:
+    """Within 1 %, on a part of the text here; ``bench/quantization.py`` runs all of it."""
+    texts = (shared_data / "tinystories.txt").read_text().split("<|endoftext|>")[:60]
+    texts = [text.strip("\n") for text in texts]
+    exact, q8 = (score_texts(model, texts).perplexity for model in stories.values())
+    assert q8 == pytest.approx(exact, rel=0.01)
+
+
+def test_an_int8_checkpoint_keeps_its_integers(shared_data: Path) -> None:
+    """Group 64 into group 64: the image holds the very bytes of the checkpoint."""
+    path = shared_data / "stories3M-q80.bin"
+    config, parameters = import_llama2c(path)
+    tokenizer = import_tokenizer(shared_data / "tok4096.bin", vocab=config.vocab)
+    model = Model.from_bytes(build_image(config, parameters, tokenizer, types=WeightType("q8", 64)))
+    norms = (2 * config.layers + 1) * config.dim * 4
+    stored = np.frombuffer(path.read_bytes(), np.int8, config.vocab * config.dim, 256 + norms)
+    ours = model.tensor(0)
+    assert np.array_equal(ours.data.reshape(-1), stored)
+    story = "".join(s.text for s in model.session().generate("", raw=True, max_tokens=30))
+    assert story.startswith("Once upon a time, there was a little girl named Lily.")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "too few"),
+        (b"\0" * 100, "not a llama2.c checkpoint"),
+        (struct.pack("<7i", 64, 172, 5, 8, 4, 512, 512), "cut short"),
+        (struct.pack("<7i", 64, 172, 5, 8, 3, 512, 512), "not a llama2.c checkpoint"),
+        (struct.pack("<Ii", 0x616B3432, 1) + bytes(248), "version 1"),
+        (struct.pack("<Ii", 0x616B3432, 2), "cut short|too few"),
+        (struct.pack("<Ii7iBi", 0x616B3432, 2, 64, 172, 5, 8, 4, 512, 512, 1, 7) + bytes(256), "group size 7"),
+    ],
+)
+def test_bad_checkpoints_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "bad.bin"
+    path.write_bytes(content)
+    with pytest.raises(ImportFileError, match=message):
+        import_llama2c(path)
+
+
+def test_a_checkpoint_with_bytes_left_over_is_refused(tmp_path: Path, shared_data: Path) -> None:
+    path = tmp_path / "long.bin"
+    path.write_bytes((shared_data / "stories260K.bin").read_bytes() + bytes(4))
+    with pytest.raises(ImportFileError, match="left over"):
+        import_llama2c(path)

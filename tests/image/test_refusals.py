@@ -1,0 +1,176 @@
+"""A bad image is refused, whatever is wrong with it, and each kind of defect has an error of its own."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+
+import pytest
+from engine.models import random_image
+
+from shrew import errors
+from shrew.engine import Model
+from shrew.image import WeightType
+from shrew.image.writer import assemble, with_checksum
+
+IMAGE = random_image(types=WeightType("q8", 16), dim=16, layers=1, ffn=16, context=24)
+
+
+def sections(image: bytes) -> list[tuple[int, bool, bytes]]:
+    found = []
+    for i in range(struct.unpack_from("<I", image, 16)[0]):
+        kind, required, offset, size = struct.unpack_from("<IIII", image, 64 + 16 * i)
+        found.append((kind, bool(required), image[offset : offset + size]))
+    return found
+
+
+def with_section(kind: int, change: Callable[[bytearray], object], image: bytes = IMAGE) -> bytes:
+    """The image with one section's content changed, assembled again with a right checksum."""
+    changed = []
+    for own, required, content in sections(image):
+        buffer = bytearray(content)
+        if own == kind:
+            change(buffer)
+        changed.append((own, required, bytes(buffer)))
+    return assemble(changed)
+
+
+def put(offset: int, form: str, *values: float) -> Callable[[bytearray], None]:
+    return lambda buffer: struct.pack_into(form, buffer, offset, *values)
+
+
+def patched(offset: int, form: str, *values: int) -> bytes:
+    buffer = bytearray(IMAGE)
+    struct.pack_into(form, buffer, offset, *values)
+    return with_checksum(bytes(buffer))
+
+
+def without(kind: int) -> bytes:
+    return assemble([section for section in sections(IMAGE) if section[0] != kind])
+
+
+HOSTILE: dict[str, tuple[bytes, type[errors.ImageError]]] = {
+    "magic": (b"GGUF" + IMAGE[4:], errors.ImageMagicError),
+    "version": (patched(4, "<I", 2), errors.ImageVersionError),
+    "size too small for a header": (patched(8, "<I", 40), errors.ImageSizeError),
+    "size larger than the file": (patched(8, "<I", len(IMAGE) + 64), errors.ImageTruncatedError),
+    "size beyond 2^31": (patched(8, "<I", 0xFFFFFFFF), errors.ImageTruncatedError),
+    "bytes after the end": (IMAGE + b"\0", errors.ImageSizeError),
+    "checksum": (IMAGE[:12] + bytes(4) + IMAGE[16:], errors.ImageChecksumError),
+    "reserved header byte": (patched(40, "<B", 1), errors.ImageReservedError),
+    "no sections": (patched(16, "<I", 0), errors.ImageSectionError),
+    "too many sections": (patched(16, "<I", 33), errors.ImageSectionError),
+    "2^32 sections": (patched(16, "<I", 0xFFFFFFFF), errors.ImageSectionError),
+    "section outside the file": (patched(72, "<I", 0xFFFFFFC0), errors.ImageSectionError),
+    "section misaligned": (patched(72, "<I", 193), errors.ImageSectionError),
+    "section longer than the file": (patched(76, "<I", 0xFFFFFFFF), errors.ImageSectionError),
+    "section empty": (patched(76, "<I", 0), errors.ImageSectionError),
+    "section flags": (patched(68, "<I", 3), errors.ImageReservedError),
+    "section twice": (patched(80, "<I", 1), errors.ImageSectionError),
+    "sections swapped": (
+        with_checksum(IMAGE[:64] + IMAGE[80:96] + IMAGE[64:80] + IMAGE[96:]),
+        errors.ImageSectionError,
+    ),
+    "unknown required section": (assemble([(99, True, b"new"), *sections(IMAGE)]), errors.ImageUnknownSectionError),
+    "no configuration": (without(1), errors.ImageMissingSectionError),
+    "no tokenizer": (without(2), errors.ImageMissingSectionError),
+    "no directory": (without(3), errors.ImageMissingSectionError),
+    "no weights": (without(4), errors.ImageMissingSectionError),
+    "dim 0": (with_section(1, put(0, "<I", 0)), errors.ImageConfigError),
+    "dim 2^31": (with_section(1, put(0, "<I", 1 << 31)), errors.ImageConfigError),
+    "heads not a multiple of kv_heads": (with_section(1, put(12, "<I", 3)), errors.ImageConfigError),
+    "odd head": (with_section(1, put(16, "<I", 7)), errors.ImageConfigError),
+    "context 0": (with_section(1, put(28, "<I", 0)), errors.ImageConfigError),
+    "norm of no kind": (with_section(1, put(32, "<I", 3)), errors.ImageConfigError),
+    "eps NaN": (with_section(1, put(48, "<f", float("nan"))), errors.ImageConfigError),
+    "eps 0": (with_section(1, put(48, "<f", 0.0)), errors.ImageConfigError),
+    "unknown configuration flag": (with_section(1, put(44, "<I", 64)), errors.ImageConfigError),
+    "reserved configuration byte": (with_section(1, put(60, "<I", 1)), errors.ImageReservedError),
+    "configuration too long": (with_section(1, lambda b: b.extend(bytes(4))), errors.ImageConfigError),
+    "vocabulary of another size": (with_section(1, put(24, "<I", 258)), errors.ImageTokenizerError),
+    "tokenizer cut short": (with_section(2, lambda b: b.__delitem__(slice(-4, None))), errors.ImageTokenizerError),
+    "tokenizer kind": (with_section(2, put(0, "<H", 9)), errors.ImageTokenizerError),
+    "more layers than tensors": (with_section(1, put(4, "<I", 2)), errors.ImageTensorError),
+    "bias flagged but absent": (with_section(1, put(44, "<I", 8 | 32 | 1)), errors.ImageTensorError),
+    "directory cut short": (with_section(3, lambda b: b.__delitem__(slice(-32, None))), errors.ImageTensorError),
+    "directory with half an entry": (with_section(3, lambda b: b.extend(bytes(16))), errors.ImageTensorError),
+    "tensor of another role": (with_section(3, put(0, "<H", 1)), errors.ImageTensorError),
+    "weight type": (with_section(3, put(4, "<B", 7)), errors.ImageTypeError),
+    "reserved tensor byte": (with_section(3, put(5, "<B", 1)), errors.ImageReservedError),
+    "group 8": (with_section(3, put(6, "<H", 8)), errors.ImageTensorError),
+    "group 24": (with_section(3, put(6, "<H", 24)), errors.ImageTensorError),
+    "group 272": (with_section(3, put(6, "<H", 272)), errors.ImageTensorError),
+    "rows": (with_section(3, put(8, "<I", 0x7FFFFFFF)), errors.ImageTensorError),
+    "stride": (with_section(3, put(16, "<I", 32)), errors.ImageTensorError),
+    "data outside": (with_section(3, put(20, "<I", 0xFFFFFFC0)), errors.ImageTensorError),
+    "scales outside": (with_section(3, put(24, "<I", 0xFFFFFFC0)), errors.ImageTensorError),
+    "overlapping tensors": (with_section(3, put(24, "<I", 0)), errors.ImageTensorError),
+    "weights cut short": (with_section(4, lambda b: b.__delitem__(slice(-64, None))), errors.ImageTensorError),
+    "weights too long": (with_section(4, lambda b: b.extend(bytes(64))), errors.ImageTensorError),
+    "metadata count": (with_section(5, put(0, "<I", 0xFFFFFFFF)), errors.ImageMetadataError),
+    "metadata value length": (with_section(5, put(8, "<I", 0xFFFFFFF0)), errors.ImageMetadataError),
+    "metadata key length": (with_section(5, put(4, "<H", 0xFFFF)), errors.ImageMetadataError),
+    "metadata trailing bytes": (with_section(5, lambda b: b.extend(b"x")), errors.ImageMetadataError),
+    "self-test without a prompt": (with_section(6, put(0, "<I", 0)), errors.ImageSelfTestError),
+    "self-test longer than the context": (with_section(6, put(4, "<I", 1000)), errors.ImageSelfTestError),
+    "self-test token": (with_section(6, put(16, "<H", 60000)), errors.ImageSelfTestError),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("image", "error"), HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_images_are_refused_each_with_its_error(image: bytes, error: type[errors.ImageError]) -> None:
+    with pytest.raises(errors.ImageError) as caught:
+        Model.from_bytes(image)
+    assert type(caught.value) is error
+
+
+def test_the_image_itself_is_fine() -> None:
+    assert Model.from_bytes(IMAGE).selftest()
+    assert assemble(sections(IMAGE)) == IMAGE
+
+
+def test_unknown_optional_sections_are_skipped() -> None:
+    extended = assemble([(99, False, b"new"), *sections(IMAGE)])
+    assert Model.from_bytes(extended).selftest()
+
+
+def test_any_changed_byte_is_refused() -> None:
+    for i in range(len(IMAGE)):
+        changed = bytearray(IMAGE)
+        changed[i] ^= 1 << (i % 8)
+        with pytest.raises(errors.ImageError):
+            Model.from_bytes(bytes(changed))
+
+
+def test_any_cut_is_refused() -> None:
+    for length in range(len(IMAGE)):
+        with pytest.raises(errors.ImageTruncatedError):
+            Model.from_bytes(IMAGE[:length])
+
+
+def test_a_wrong_digest_fails_the_selftest() -> None:
+    wrong = with_section(6, put(8, "<I", 12345))
+    model = Model.from_bytes(wrong)
+    with pytest.raises(errors.SelfTestError):
+        model.selftest()
+
+
+def test_changed_weights_fail_the_selftest() -> None:
+    """Damage with a checksum to match still shows."""
+    wrong = with_section(4, lambda b: b.__setitem__(slice(0, 2048), bytes(reversed(b[:2048]))))
+    with pytest.raises(errors.SelfTestError):
+        Model.from_bytes(wrong).selftest()
+
+
+def test_each_error_has_its_status_once() -> None:
+    assert len(set(errors.STATUS_ERRORS.values())) == len(errors.STATUS_ERRORS)
+    from shrew.engine.binding import ffi, lib
+
+    for status in errors.STATUS_ERRORS:
+        assert ffi.string(lib.shrew_status_text(status)) != b"unknown status"
+
+
+def test_the_checksum_is_the_crc32_of_zip() -> None:
+    blank = IMAGE[:12] + bytes(4) + IMAGE[16:]
+    assert struct.unpack_from("<I", IMAGE, 12)[0] == zlib.crc32(blank)
