@@ -237,7 +237,7 @@ static void divide_memory(trainer *state, void *memory, const sizes *size, uint3
     state->after = state->before + size->symbols;
     state->symbols = (uint16_t *)(void *)(state->after + size->symbols);
     state->bytes = (uint8_t *)(state->symbols + size->symbols);
-    memset(state->pair_table, 0xFF, size->pair_slots * sizeof *state->pair_table);
+    memset(state->pair_table, 0xFF, state->pair_slots * sizeof *state->pair_table);
 }
 
 static int check_options(const shrew_bpe_options *options) {

@@ -1,6 +1,6 @@
 /* The engine's own arithmetic: IEEE 754 binary32 addition and multiplication, integer operations on the bits, and
  * nothing else, so that every target computes the same bits. Compile without contraction (-ffp-contract=off) and
- * without -ffast-math. Relative errors stated are the largest seen over every representable input of the range. */
+ * without -ffast-math. The bounds stated are what tests/engine/test_numbers.py checks over dense samples. */
 #ifndef SHREW_NUMBERS_H
 #define SHREW_NUMBERS_H
 
@@ -38,6 +38,6 @@ float shrew_rsqrt(float value);      /* 1 / sqrt(value) for 2^-100 < value < 2^1
 float shrew_exp(float value);        /* e^value within 3 ulp; 0 below -87, e^88 above 88 */
 float shrew_sigmoid(float value);    /* 1 / (1 + e^-value) */
 float shrew_tanh(float value);
-void shrew_sincos(float angle, float *sine, float *cosine); /* 0 <= angle <= 40000, within 2e-7 of that angle's own */
+void shrew_sincos(float angle, float *sine, float *cosine); /* within 2e-7 up to 300, 5e-7 up to 40000 */
 
 #endif

@@ -26,7 +26,7 @@ __version__ = version("shrew")
 
 
 def load(path: str | os.PathLike[str]) -> Model:
-    """Opens and validates a model image. Raises an :class:`~shrew.errors.ImageError` that says what is wrong with it."""
+    """Opens and validates a model image. Raises an :class:`~shrew.errors.ImageError` that says what is wrong."""
     from shrew.engine import Model
 
     return Model.open(path)

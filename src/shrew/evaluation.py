@@ -54,9 +54,7 @@ def negative_log_likelihoods(logits: NDArray[np.float32], targets: NDArray[np.ui
     return np.asarray(np.log(np.exp(wide).sum(axis=1)) - picked)
 
 
-def score_tokens(
-    model: Model, documents: Iterable[tuple[NDArray[np.uint16], NDArray[np.bool_]]]
-) -> Likelihood:
+def score_tokens(model: Model, documents: Iterable[tuple[NDArray[np.uint16], NDArray[np.bool_]]]) -> Likelihood:
     """Likelihood of token sequences, each from an empty session and cut at the context.
 
     Each document is (ids [n], scored [n]): ``scored[i]`` says whether token i counts; token 0 cannot.
@@ -102,7 +100,7 @@ def normalized(answer: str) -> str:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Share of questions answered right: greedy decoding, the answer equal to the reference after :func:`normalized`."""
+    """Share of questions answered right: greedily, the answer equal to the reference after :func:`normalized`."""
 
     right: int
     asked: int

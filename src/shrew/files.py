@@ -9,6 +9,16 @@ from pathlib import Path
 from shrew.errors import RunError
 
 
+def _sync_folder(path: Path) -> None:
+    """Makes a rename survive a power failure, on systems where folders can be synced."""
+    if os.name == "posix":
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Replaces ``path`` with ``content``: a temporary file beside it, flushed to disk, then renamed.
 
@@ -25,6 +35,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.umask(mask)
         os.chmod(temporary, 0o666 & ~mask)
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     except OSError as error:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)

@@ -15,6 +15,8 @@ from shrew.tokenizer import Tokenizer, train_bpe
 #: Three special tokens (begin 0, end 1, answer 2), then the 256 bytes in the order of GPT-2.
 BYTES = train_bpe([], vocab=259, unicode=False)
 
+F32 = WeightType("f32")
+
 
 def random_parameters(config: ModelConfig, seed: int = 0, spread: float = 0.3) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
@@ -30,7 +32,7 @@ def tiny_config(**changes: Any) -> ModelConfig:
     return ModelConfig(**{**fields, **changes})
 
 
-def random_image(seed: int = 0, types: WeightType | dict[str, WeightType] = WeightType("f32"), **changes: Any) -> bytes:
+def random_image(seed: int = 0, types: WeightType = F32, **changes: Any) -> bytes:
     config = tiny_config(**changes)
     return build_image(config, random_parameters(config, seed), BYTES, types=types, metadata=[("name", "tiny")])
 

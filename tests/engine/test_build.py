@@ -1,4 +1,4 @@
-"""The engine's sources: clean C99 for every compiler here, nothing asked of libc, and the same bits from every build."""
+"""The engine's sources: clean C99 for every compiler here, nothing asked of libc, the same bits from every build."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ def test_every_build_gives_the_same_bits(tmp_path: Path) -> None:
                 if not library.exists():
                     build(compiler, library, *flags, "-shared", "-fPIC", sources=[*SOURCES, driver])
                 logits = np.empty_like(expected)
-                run = ctypes.CDLL(str(library)).logits
-                status = run(image, len(image), ids.ctypes.data_as(ctypes.c_void_p), len(ids), logits.ctypes.data_as(ctypes.c_void_p))  # fmt: skip
+                pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (ids, logits)]
+                status = ctypes.CDLL(str(library)).logits(image, len(image), pointers[0], len(ids), pointers[1])
                 assert status == 0
                 assert np.array_equal(logits.view(np.uint32), expected.view(np.uint32)), (compiler, flags, str(types))
 
@@ -92,6 +92,17 @@ def test_the_header_is_c_plus_plus_too(tmp_path: Path) -> None:
     if not shutil.which("g++"):
         pytest.skip("g++ is not installed")
     source = tmp_path / "a.cpp"
-    source.write_text('#include "shrew.h"\n#include "shrew_learn.h"\nint main() { return shrew_status_text(0) == 0; }\n')
-    command = ["g++", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{ENGINE / 'include'}", "-fsyntax-only", str(source)]
+    source.write_text(
+        '#include "shrew.h"\n#include "shrew_learn.h"\nint main() { return shrew_status_text(0) == 0; }\n'
+    )
+    command = [
+        "g++",
+        "-Wall",
+        "-Wextra",
+        "-Wpedantic",
+        "-Werror",
+        f"-I{ENGINE / 'include'}",
+        "-fsyntax-only",
+        str(source),
+    ]
     subprocess.run(command, check=True, capture_output=True)

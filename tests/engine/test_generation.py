@@ -111,7 +111,7 @@ def test_a_prompt_that_does_not_fit_is_refused() -> None:
 
 
 def test_a_conversation_goes_on_where_it_was() -> None:
-    script = [0] + BYTES.encode(b"first").tolist() + [1]  # begin, answer -> first, end
+    script = [0, *BYTES.encode(b"first").tolist(), 1]  # begin, answer -> first, end
     script += [0] * 4 + BYTES.encode(b"more").tolist() + [1]
     session = scripted_model(script, context=40).session()
     assert "".join(s.text for s in session.generate("")) == "first"

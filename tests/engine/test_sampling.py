@@ -90,7 +90,9 @@ def test_greedy_honours_the_repetition_penalty(session) -> None:
     session.reset()
     logits = session.feed([best, 4, 9, 30])
     likeliest = int(np.argmax(logits))
-    expected = int(np.argmax(expected_distribution(logits, [best, 4, 9, 30], Sampling(temperature=1, repetition_penalty=5))))
+    expected = int(
+        np.argmax(expected_distribution(logits, [best, 4, 9, 30], Sampling(temperature=1, repetition_penalty=5)))
+    )
     assert session.sample(Sampling()) == likeliest
     assert session.sample(Sampling(repetition_penalty=5)) == expected
 

@@ -24,7 +24,14 @@ def fuzzer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("fuzz") / "fuzz_image"
     if COMPILERS["gcc"] is None:
         pytest.skip("gcc is not installed")
-    flags = ["-std=gnu99", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-ffp-contract=off"]
+    flags = [
+        "-std=gnu99",
+        "-O1",
+        "-g",
+        "-fsanitize=address,undefined",
+        "-fno-sanitize-recover=all",
+        "-ffp-contract=off",
+    ]
     includes = [f"-I{ENGINE / 'include'}", f"-I{ENGINE / 'src'}"]
     sources = [*map(str, SOURCES), str(Path(__file__).with_name("fuzz_image.c"))]
     built = subprocess.run(["gcc", *flags, *includes, *sources, "-o", str(program)], capture_output=True, text=True)
@@ -36,16 +43,18 @@ def fuzzer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def seeds(folder: Path) -> list[str]:
     """Small images that between them have every section, norm, position, MLP, bias and tokenizer."""
+    from engine.models import random_parameters, tiny_config
+
     from shrew.image import build_image
     from shrew.tokenizer import train_bpe, train_character
-
-    from engine.models import random_parameters, tiny_config
 
     unicode = train_bpe(["Größe über Straße", "it's 12 o'clock"] * 3, vocab=270, unicode=True)
     letters = train_character(["abcdefgh ijkl", "mnöü"], unknown="<|end|>")
     images = [
         random_image(types=WeightType("q8", 16), **SMALL),
-        random_image(norm="layer", position="learned", mlp="gelu", bias_qkv=True, bias_out=True, bias_mlp=True, **SMALL),
+        random_image(
+            norm="layer", position="learned", mlp="gelu", bias_qkv=True, bias_out=True, bias_mlp=True, **SMALL
+        ),
         random_image(heads=4, kv_heads=2, mlp="relu", tied_head=False, embed_norm=True, **SMALL),
     ]
     for tokenizer in (unicode, letters):

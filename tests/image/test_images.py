@@ -57,7 +57,7 @@ def test_building_is_reproducible_and_describes_itself() -> None:
     contents = describe(Model.from_bytes(image))
     assert contents["image_bytes"] == len(image)
     assert contents["selftest"]["passed"]
-    assert [s["name"] for s in contents["sections"]][0] == "configuration"
+    assert contents["sections"][0]["name"] == "configuration"
     assert {t["type"] for t in contents["tensors"]} == {"f32", "q8"}
     assert contents["metadata"] == [{"key": "name", "value": "tiny"}]
     assert contents["parameters"] == tiny_config().parameters

@@ -116,7 +116,7 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path):
     first = train(run, ROWS, VALIDATION)
     log, weights = run.log_path.read_bytes(), run.weights_path.read_bytes()
     again = train(run, ROWS, VALIDATION, resume=True)
-    assert (again.step, again.best_loss) == (first.step, first.best_loss)
+    assert (again.step, again.loss, again.best_loss) == (first.step, first.loss, first.best_loss)
     assert run.log_path.read_bytes() == log
     assert run.weights_path.read_bytes() == weights
 

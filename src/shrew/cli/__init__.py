@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-# Training shards its batches over threads itself; a BLAS that starts its own on top only makes them wait for each other.
+# Training shards its batches over threads itself; a BLAS that starts its own on top makes them wait for each other.
 # This must come before NumPy is imported anywhere.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 

@@ -38,7 +38,9 @@ def converse(model: Model, chosen: Sampling, *, quiet: bool = False, **options: 
 
         if not quiet:
             name = dict(model.metadata()).get("name", model.name)
-            remarks.print(f"[bold]{name}[/] · {model.image_bytes:,} bytes · ask something; Ctrl-D ends", highlight=False)
+            remarks.print(
+                f"[bold]{name}[/] · {model.image_bytes:,} bytes · ask something; Ctrl-D ends", highlight=False
+            )
     session = model.session()
     while True:
         try:

@@ -29,8 +29,20 @@ STORY_OPENING = "One day,"
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/demo"), show_default=True, help="Where to leave everything.")
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), default=1.5, show_default=True, help="Time to train the assistant.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs/demo"),
+    show_default=True,
+    help="Where to leave everything.",
+)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    default=1.5,
+    show_default=True,
+    help="Time to train the assistant.",
+)
 @click.option("--story/--no-story", default=True, help="Train a small story teller too (another 40 seconds).")
 @click.option("--chat/--no-chat", default=True, help="Talk with the model at the end, on a terminal.")
 @json_option
@@ -68,7 +80,9 @@ def _assistant(out: Path, minutes: float, show: _Show) -> tuple[dict[str, Any], 
         out / "desk", DataConfig(("desk",)), corpus.train, "desk", {"minutes": minutes}, (), seed=0, overwrite=True
     )
     config = run.config.model
-    show.step("Train", f"{config.layers} layers of {config.dim}, {config.parameters:,} parameters, NumPy on this machine")
+    show.step(
+        "Train", f"{config.layers} layers of {config.dim}, {config.parameters:,} parameters, NumPy on this machine"
+    )
     # Nothing is chosen by looking at the held-out questions: they are only asked at the end.
     trained = run_training(run, prepare(corpus, tokenizer, config.context).train, None)
     if trained.interrupted:
@@ -149,7 +163,14 @@ def _story(out: Path, show: _Show) -> dict[str, Any]:
     corpus = builtin_corpus("stories", stories=2000, held_out_stories=50)
     changes = ("model.context=192", "train.batch=16")
     run, tokenizer = new_run(
-        out / "story", DataConfig(("stories",)), corpus.train, "desk", {"minutes": 0.65}, changes, seed=0, overwrite=True
+        out / "story",
+        DataConfig(("stories",)),
+        corpus.train,
+        "desk",
+        {"minutes": 0.65},
+        changes,
+        seed=0,
+        overwrite=True,
     )
     trained = run_training(run, prepare(corpus, tokenizer, run.config.model.context).train, None)
     if trained.interrupted:
@@ -165,7 +186,9 @@ def _story(out: Path, show: _Show) -> dict[str, Any]:
     write_image(out / "story.bin", image)
     model, text = Model.open(out / "story.bin"), STORY_OPENING
     show.begin_text(STORY_OPENING)
-    for step in model.session().generate(STORY_OPENING, raw=True, seed=3, sampling=Sampling(temperature=0.7, top_p=0.9)):
+    for step in model.session().generate(
+        STORY_OPENING, raw=True, seed=3, sampling=Sampling(temperature=0.7, top_p=0.9)
+    ):
         show.text(step.text)
         text += step.text
     show.end_text()
@@ -193,7 +216,8 @@ class _Show:
             Panel(
                 f"[bold]Shrew[/] · a language model for a microcontroller, from text to conversation\n\n"
                 f"It learns the built-in corpus [bold]{corpus.name}[/]: {len(documents):,} questions and commands with "
-                f"{answers:,} different answers.\nAnother {len(corpus.held_out):,} phrasings are kept for the test at the end.",
+                f"{answers:,} different answers.\n"
+                f"Another {len(corpus.held_out):,} phrasings are kept for the test at the end.",
                 border_style="green",
                 expand=False,
             )
@@ -207,7 +231,9 @@ class _Show:
         share = floats.image_bytes / model.image_bytes
         bar = "█" * round(40 / share)
         self.console.print(f"   float  {'█' * 40}  {floats.image_bytes:>9,} bytes")
-        self.console.print(f"   int8   [green]{bar}[/]{' ' * (40 - len(bar))}  {model.image_bytes:>9,} bytes  self-test passed")
+        self.console.print(
+            f"   int8   [green]{bar}[/]{' ' * (40 - len(bar))}  {model.image_bytes:>9,} bytes  self-test passed"
+        )
 
     def ask(self, model: Model, documents: Sequence[Document]) -> Accuracy:
         from shrew.evaluation import answer_accuracy
@@ -257,4 +283,6 @@ class _Show:
         if "story_image" in result:
             lines.append(f"  shrew generate {result['story_image']} 'One day,' --raw --temperature 0.7")
         lines.append("  shrew train --data your_questions.txt --out runs/mine")
-        self.console.print(Panel("\n".join(lines), border_style="green", expand=False, title="done", title_align="left"))
+        self.console.print(
+            Panel("\n".join(lines), border_style="green", expand=False, title="done", title_align="left")
+        )

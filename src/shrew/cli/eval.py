@@ -35,9 +35,9 @@ def eval_(
 ) -> None:
     """Measure IMAGE on text or questions that it should do well on.
 
-    With --text: summed nats, tokens, nats/token, bytes, bits per byte and perplexity; each document is scored from its own
-    beginning-of-text and cut at the context, and end-of-text is not scored. With --data: the share of questions whose greedy answer
-    is the expected one, apart from case, white space and a final full stop.
+    With --text: summed nats, tokens, nats/token, bytes, bits per byte and perplexity; each document is scored from
+    its own beginning-of-text and cut at the context, and end-of-text is not scored. With --data: the share of
+    questions whose greedy answer is the expected one, apart from case, white space and a final full stop.
     """
     from shrew.engine import Model
 

@@ -24,8 +24,8 @@ def import_(
 ) -> None:
     """Import FILE, a llama2.c checkpoint (version 0, float, or version 2, int8), with its tokenizer."""
     from shrew.image import WeightType, build_image, import_llama2c, write_image
-    from shrew.tokenizer import import_llama2c as import_tokenizer
     from shrew.model.parameters import Parameters
+    from shrew.tokenizer import import_llama2c as import_tokenizer
     from shrew.train.config import RunConfig, TrainConfig
     from shrew.train.run import Run
 

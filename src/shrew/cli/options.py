@@ -36,11 +36,19 @@ def sampling_options(default_temperature: float) -> Callable[[Callable[..., Any]
             show_default=True,
             help="0 always takes the likeliest token.",
         ),
-        click.option("--top-p", type=float, default=1.0, show_default=True, help="Keep the likeliest tokens that reach this."),
-        click.option("--top-k", type=int, default=0, show_default=True, help="Keep so many of the likeliest; 0 is all."),
-        click.option("--min-p", type=float, default=0.0, show_default=True, help="Keep tokens this likely against the likeliest."),
+        click.option(
+            "--top-p", type=float, default=1.0, show_default=True, help="Keep the likeliest tokens that reach this."
+        ),
+        click.option(
+            "--top-k", type=int, default=0, show_default=True, help="Keep so many of the likeliest; 0 is all."
+        ),
+        click.option(
+            "--min-p", type=float, default=0.0, show_default=True, help="Keep tokens this likely against the likeliest."
+        ),
         click.option("--repetition-penalty", type=float, default=1.0, show_default=True, help="Above 1 repeats less."),
-        click.option("--max-tokens", type=click.IntRange(0), default=0, help="Stop after so many tokens; 0 is as many as fit."),
+        click.option(
+            "--max-tokens", type=click.IntRange(0), default=0, help="Stop after so many tokens; 0 is as many as fit."
+        ),
         click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; may be given several times."),
         seed_option,
     )

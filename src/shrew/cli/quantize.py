@@ -26,7 +26,9 @@ from shrew.cli.options import human_bytes, json_option, print_json, remarks
 )
 @click.option("--name", help="Name in the image's metadata; default: the run folder's.")
 @click.option("--licence", help="Licence of the model, for its metadata.")
-@click.option("--text", type=click.Path(path_type=Path), help="Measure the loss on this text instead of what the run holds out.")
+@click.option(
+    "--text", type=click.Path(path_type=Path), help="Measure the loss on this text instead of what the run holds out."
+)
 @json_option
 def quantize(
     run: Path,
@@ -59,7 +61,13 @@ def quantize(
         "loss_after": result.after and result.after.nats_per_token,
         "scored_tokens": result.before and result.before.tokens,
         "tensors": [
-            {"name": e.name, "type": str(e.type), "bytes": e.bytes, "relative_error": e.relative, "largest_error": e.largest}
+            {
+                "name": e.name,
+                "type": str(e.type),
+                "bytes": e.bytes,
+                "relative_error": e.relative,
+                "largest_error": e.largest,
+            }
             for e in result.errors
         ],
     }

@@ -22,14 +22,12 @@ def tokenizer() -> None:
 @click.option("--kind", type=click.Choice(["bpe", "character"]), default="bpe", show_default=True)
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Where to write tokenizer.json.")
 @json_option
-def train_(
-    data: tuple[str, ...], separator: str, vocab: int, kind: str, output: Path, as_json: bool
-) -> None:
+def train_(data: tuple[str, ...], separator: str, vocab: int, kind: str, output: Path, as_json: bool) -> None:
     """Train a tokenizer on DATA."""
     from shrew.corpus import load_corpus
-    from shrew.train.prepare import train_tokenizer
+    from shrew.tokenizer import train_for_corpus
 
-    trained = train_tokenizer(load_corpus(data, separator=separator).train, kind, vocab)
+    trained = train_for_corpus(load_corpus(data, separator=separator).train, kind=kind, vocab=vocab)  # type: ignore[arg-type]
     trained.save(output)
     section, unicode = len(trained.section()), len(trained.unicode_section() or b"")
     result = {"tokenizer": str(output), "vocab": trained.vocab, "bytes": section, "unicode_bytes": unicode}

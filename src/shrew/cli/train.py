@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -17,11 +17,15 @@ if TYPE_CHECKING:
     from shrew.train.loop import TrainResult
     from shrew.train.run import Run
 
+Config = TypeVar("Config")
+
 
 @click.command()
 @click.option("--data", multiple=True, help="A built-in corpus (names, stories, desk), files or folders; repeatable.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The run folder.")
-@click.option("--preset", "preset_name", default="desk", show_default=True, help="Model and training options to start from.")
+@click.option(
+    "--preset", "preset_name", default="desk", show_default=True, help="Model and training options to start from."
+)
 @click.option("--steps", type=click.IntRange(1), help="Train for so many steps; such a run repeats to the bit.")
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Train for so long.")
 @click.option(
@@ -31,8 +35,12 @@ if TYPE_CHECKING:
     metavar="TABLE.KEY=VALUE",
     help="Any field of the configuration, such as model.layers=3 or train.batch=64; repeatable.",
 )
-@click.option("--separator", default="<|endoftext|>", show_default=True, help="Line between texts; 'newline': each line is one.")
-@click.option("--held-out", type=float, default=0.05, show_default=True, help="Share held out where the data marks none.")
+@click.option(
+    "--separator", default="<|endoftext|>", show_default=True, help="Line between texts; 'newline': each line is one."
+)
+@click.option(
+    "--held-out", type=float, default=0.05, show_default=True, help="Share held out where the data marks none."
+)
 @click.option("--drop-duplicates", is_flag=True, help="Train once on documents that occur several times.")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, from its checkpoint.")
 @click.option("--overwrite", is_flag=True, help="Replace the run in --out.")
@@ -78,8 +86,9 @@ def train(
     prepared = prepare(corpus, tokenizer, run.config.model.context)
     report = prepared.report
     remarks.print(
-        f"{report.documents:,} documents, {report.tokens:,} tokens in {report.rows:,} rows of {run.config.model.context}; "
-        f"{report.cut:,} cut, {report.padding:.1%} padding · {run.config.model.parameters:,} parameters",
+        f"{report.documents:,} documents, {report.tokens:,} tokens in {report.rows:,} rows of "
+        f"{run.config.model.context}; {report.cut:,} cut, {report.padding:.1%} padding · "
+        f"{run.config.model.parameters:,} parameters",
         highlight=False,
     )
     result = run_training(run, prepared.train, prepared.validation, resume=resume)
@@ -98,14 +107,14 @@ def new_run(
 ) -> tuple[Run, Any]:
     """Trains the tokenizer, settles the configuration and makes the run folder."""
     from shrew.model.presets import preset
+    from shrew.tokenizer import train_for_corpus
     from shrew.train.config import RunConfig
-    from shrew.train.prepare import train_tokenizer
     from shrew.train.run import Run
 
     chosen = preset(preset_name)
     model_changes, train_changes = _overrides(overrides)
     vocab = int(model_changes.pop("vocab", chosen.model.vocab))
-    tokenizer = train_tokenizer(documents, chosen.tokenizer, vocab)
+    tokenizer = train_for_corpus(documents, kind=chosen.tokenizer, vocab=vocab)
     model = _model(chosen, tokenizer.vocab, model_changes)
     training = _training(chosen, {**limits, "seed": seed, **train_changes}, fixed=bool(limits))
     run = Run.create(out, RunConfig(model=model, train=training, data=data_config.as_table()), overwrite=overwrite)
@@ -144,28 +153,31 @@ def _overrides(texts: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _model(chosen: Preset, vocab: int, changes: dict[str, Any]) -> ModelConfig:
-    from shrew.errors import ConfigError
+    from shrew.model.config import ModelConfig
 
     if changes.keys() & {"dim", "heads"}:
         changes = {"head_dim": 0, **changes}  # follows from the two again
-    try:
-        return replace(chosen.model_for(vocab), **changes)
-    except TypeError as error:
-        raise ConfigError(f"--set: a value of the model has the wrong type: {error}") from None
+    return _convert(asdict(chosen.model_for(vocab)) | changes, ModelConfig, "model")
 
 
 def _training(chosen: Preset, changes: dict[str, Any], *, fixed: bool) -> TrainConfig:
     """``fixed``: the caller bounds the run, so the preset's own bound goes."""
-    import msgspec
-
-    from shrew.errors import ConfigError
     from shrew.train.config import TrainConfig
 
     options = {k: v for k, v in chosen.train.items() if not (fixed and k in ("steps", "minutes"))} | changes
+    return _convert(options, TrainConfig, "train")
+
+
+def _convert(values: dict[str, Any], kind: type[Config], table: str) -> Config:
+    import msgspec
+
+    from shrew.errors import ConfigError
+
     try:
-        return msgspec.convert(options, TrainConfig)
+        return msgspec.convert(values, kind)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"--set train: {error}") from None
+        reason, _, path = str(error).replace("`", "").partition(" - at $")
+        raise ConfigError(f"--set {table}{path}: {reason[0].lower()}{reason[1:]}") from None
 
 
 def run_training(run: Run, train_rows: Any, validation: Any, *, resume: bool = False) -> TrainResult:
@@ -195,6 +207,10 @@ def _report(run: Run, result: TrainResult, as_json: bool) -> None:
     if result.interrupted:
         click.echo(f"stopped at step {result.step:,}; go on with: shrew train --out {run.path} --resume")
         return
-    best = "" if result.best_loss is None else f", best validation loss {result.best_loss:.4f} at step {result.best_step:,}"
+    best = (
+        ""
+        if result.best_loss is None
+        else f", best validation loss {result.best_loss:.4f} at step {result.best_step:,}"
+    )
     click.echo(f"{run.path}: {result.step:,} steps, {result.seconds:.0f} s, loss {result.loss:.4f}{best}")
     click.echo(f"next: shrew quantize {run.path} -o model.bin")

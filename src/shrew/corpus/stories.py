@@ -4,13 +4,14 @@ A story follows one of about twenty plots.  A plot is a row of beats; a beat is 
 sentences (``data/stories.toml``) with slots for names, things, places and so on, filled once per story.
 Sentences are cut into *units*: a whole sentence, or a part that ends at a comma or a quotation.
 
-How the held-out set is kept apart.  Whether unit ``v`` may follow unit ``u`` depends on the split: a hash of
-(the last word and closing punctuation of ``u``, the first word of ``v``), all taken from the skeleton, puts every
-join on one side, a third of them to "held-out", the rest to "train"; a story uses joins of its own split
-only.  Slots cannot change a hash, as every filler has the same skeleton.  No unit has more than 10 tokens
-(fewer beside a quotation; ``lint`` checks it), therefore any 12 successive tokens of a story hold at least one
-join with all the tokens which decide its side.  So no 12-gram of skeleton tokens is in both splits, while
-nearly all sentences are.
+How the held-out set is kept apart.  Whether unit ``v`` may follow unit ``u`` depends on the split: a hash of the end
+of ``u`` (its last word, two words where the last fills a slot, and the closing punctuation) and of the first word of
+``v``, all taken from the skeleton, puts every join on one side, a third of them to "held-out", the others to "train";
+a story uses joins of its own split only.  Slots cannot change a hash, as every filler has the same skeleton.  Units
+are at most 10 tokens long, fewer where their neighbours need more tokens to be told apart (the tests check it); thus
+any 12 successive tokens of a story hold at least one join with all the tokens which decide its side, and where the
+joins are can be seen from the tokens alone.  So no 12-gram of skeleton tokens is in both splits, although most
+sentences are.
 
 The random numbers are splitmix64: the same arguments give the same stories everywhere.
 """
@@ -24,6 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from typing import Any, Literal, TypeVar
 
 Split = Literal["train", "held-out"]
@@ -35,7 +37,7 @@ SENTENCES = (5, 11)
 WINDOW = 12
 END_MARK = "<|endoftext|>"
 
-_SALT = "shrew-stories-1"
+_SALT = "shrew-stories-246"
 _HELD_OUT_ONE_IN = 3
 _MASK = (1 << 64) - 1
 _SLOT = "<slot>"
@@ -225,7 +227,7 @@ def _link(beats: Sequence[Sequence[_Unit]], optional: Sequence[bool], units: Seq
         alive = [v for v in nexts if v.ends or v.follow[split]]
         return [v for v in alive if _side(tail, _head(v.tokens)) == split]
 
-    # Later beats first; inside a beat _parse lists what a unit goes on with before the unit itself.
+    # From the end, so that a dead end is known: later beats first, and _parse puts what a unit goes on with before it.
     for unit in sorted(units, key=lambda u: -u.beat):
         groups: list[Sequence[_Unit]] = []
         if unit.more:
@@ -239,7 +241,6 @@ def _link(beats: Sequence[Sequence[_Unit]], optional: Sequence[bool], units: Seq
                 later += 1
             else:
                 unit.ends = True
-    # A unit inside a beat that goes on is followed by its list only, the last of the list by the next beat.
         for split in ("train", "held-out"):
             unit.follow[split] = [g for g in (usable(unit, nexts, split) for nexts in groups) if g]
 
@@ -268,7 +269,7 @@ def _cast(plot: _Plot, path: Sequence[_Unit], random: _Random) -> dict[str, str]
     Where "he" or "she" could be taken for the friend or the adult, that one has the other pronoun.
     """
     unlike = set()
-    for before, unit in zip(path, path[1:], strict=False):
+    for before, unit in pairwise(path):
         if re.search(r"\{(he|him|his|himself)\}", unit.text) and "{n}" not in unit.text:
             unlike.update(re.findall(r"\{([fa])\}", before.text + unit.text))
 
@@ -356,8 +357,8 @@ def _attempts(seed: int, split: Split) -> Iterator[str]:
 def generate_stories(count: int, *, seed: int = 0, split: Split = "train") -> list[str]:
     """Return ``count`` different stories.
 
-    Each has 50 to 130 words in 5 to 11 sentences, ASCII, on one line.  The result depends on the arguments only,
-    not on the platform or the Python version; with the same seed and split a shorter result is the beginning of a longer
+    Each has 50 to 130 words in 5 to 11 sentences, ASCII, on one line.  The result depends on the arguments only, not
+    on the platform or the Python version; with the same seed and split a shorter result is the beginning of a longer
     one.  No held-out story, of any seed, shares 12 successive skeleton tokens with a train story, of any seed.
 
     Raises:
@@ -435,38 +436,3 @@ def variety(train: Sequence[str], held_out: Sequence[str]) -> dict[str, int | fl
         "longest_shared_ngram": low,
         "held_out_sharing_12gram": len(_sharing(coded, coded_held, WINDOW)),
     }
-
-
-def lint() -> list[str]:
-    """Return what is wrong with the tables, one line for each fault; nothing if the split is sound.
-
-    Checked for each unit and its possible neighbours: that 12 tokens cannot cover the unit without holding a whole join;
-    that joins inside a sentence are written as such; that no unit is left out of both splits.
-    """
-    faults = []
-    for plot in _plots():
-        before: dict[int, list[_Unit]] = {}
-        live: set[int] = set()
-        for unit in plot.units:
-            for groups in unit.follow.values():
-                for v in (v for group in groups for v in group):
-                    before.setdefault(id(v), []).append(unit)
-                    live.update((id(v), id(unit)))
-        for unit in plot.units:
-            where = f"{plot.name}: {unit.text}"
-            nexts = [v for groups in unit.follow.values() for group in groups for v in group]
-            tail = max((len(_tail(u.tokens)) for u in before.get(id(unit), ())), default=0)
-            head = max((len(_head(v.tokens)) for v in nexts), default=0)
-            if tail and head and tail - 1 + len(unit.tokens) > WINDOW - head:
-                faults.append(f"too long by {tail - 1 + len(unit.tokens) - WINDOW + head}: {where}")
-            if not tail and head and len(unit.tokens) > WINDOW - head or not head and len(unit.tokens) + tail > WINDOW:
-                faults.append(f"too long at an end of a story: {where}")
-            open_end = unit.text[-1] == "," or unit.text[-2:] in (',"', '!"', '?"')
-            if open_end != bool(unit.more) or any(v.joined != bool(unit.more) for v in nexts):
-                faults.append(f"join inside a sentence: {where}")
-            inside = unit.text[-1] == "," and any(v.tokens[0] not in ("and", "but", "so") for v in nexts)
-            if inside or re.search(r"(, (and|but|so)|[.!?]) ", unit.text):
-                faults.append(f"an unmarked join: {where}")
-            if id(unit) not in live:
-                faults.append(f"never used: {where}")
-    return sorted(set(faults))

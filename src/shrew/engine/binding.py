@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from shrew.engine import _engine
+from shrew.engine import _engine  # type: ignore[attr-defined]  # compiled
 from shrew.errors import STATUS_ERRORS, EngineError
 
 ffi: Any = _engine.ffi

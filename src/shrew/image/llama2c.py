@@ -1,6 +1,7 @@
 """Imports llama2.c checkpoints: version 0 (float) and version 2 (``ak42``, int8 with a scale per group).
 
-The layouts are those that llama2.c's ``export.py`` writes: tensors of one kind lie together for all layers, matrices as [out, in].
+The layouts are those that llama2.c's ``export.py`` writes: tensors of one kind lie together for all layers, matrices
+as [out, in].
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from shrew.engine import Model, Sampling, quantize_q8
 from shrew.errors import ConfigError
 from shrew.files import write_atomically
-from shrew.model.config import ModelConfig, TensorSpec, tensor_specs
 from shrew.model.attention import rope_frequencies
+from shrew.model.config import ModelConfig, TensorSpec, tensor_specs
 from shrew.tokenizer import Tokenizer
 
 FORMAT_VERSION = 1
@@ -172,9 +172,10 @@ def build_image(
 ) -> bytes:
     """A whole image as bytes.
 
-    ``parameters`` has the float tensors of :func:`~shrew.model.config.tensor_specs`; ``types`` is one type for all matrices or one per
-    matrix name. The self-test runs from ``selftest_prompt`` (default: the chat frame around nothing, or
-    beginning-of-text) and records what the engine itself says. Raises ConfigError where the parts do not fit.
+    ``parameters`` has the float tensors of :func:`~shrew.model.config.tensor_specs`; ``types`` is one type for all
+    matrices or one per matrix name. The self-test runs from ``selftest_prompt`` (default: the chat frame around
+    nothing, or beginning-of-text) and records what the engine itself says. Raises ConfigError where
+    the parts do not fit.
     """
     if tokenizer.vocab != config.vocab:
         raise ConfigError(f"the tokenizer has {tokenizer.vocab} tokens, the model {config.vocab}")

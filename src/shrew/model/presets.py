@@ -62,8 +62,8 @@ PRESETS: Final[Mapping[str, Preset]] = {
     ),
     "desk": Preset(
         description="questions and answers about one small subject, trained in minutes",
-        model=ModelConfig(dim=64, layers=4, heads=4, kv_heads=2, vocab=640, context=128, ffn=160),
-        train={"minutes": 3.0, "batch": 16, "learning_rate": 4e-3, "optimizer": "muon"},
+        model=ModelConfig(dim=96, layers=2, heads=6, kv_heads=3, vocab=512, context=128, ffn=176),
+        train={"minutes": 3.0, "batch": 16, "learning_rate": 8e-3, "keep": "last"},
     ),
     "stories260k": Preset(
         description="short stories; the shape of the well-known 260K TinyStories model",

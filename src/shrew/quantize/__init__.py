@@ -1,4 +1,4 @@
-"""Choosing how each matrix of a model is stored, and what that costs. The integers themselves come from the C engine."""
+"""Choosing how each matrix of a model is stored, and what that costs. The integers come from the C engine."""
 
 from __future__ import annotations
 

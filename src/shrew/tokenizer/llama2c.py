@@ -38,7 +38,8 @@ def import_llama2c(path: str | os.PathLike[str], *, vocab: int) -> Tokenizer:
             ranks=_ranks(merges, scores),
             byte_ids=tuple(range(_FIRST_BYTE, _FIRST_TEXT)),
             bos=_BOS,
-            eos=_EOS,
+            # llama2.c trains on stories that each begin with <s> and never end with </s>, and stops where <s> comes up.
+            eos=_BOS,
             unk=_UNK,
             prompt_prefix=(_BOS,),
             space_prefix=True,

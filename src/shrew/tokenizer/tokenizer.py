@@ -50,6 +50,8 @@ class Tokenizer:
     """A space is put before a text that is not empty, and taken away again in decoding (sentencepiece)."""
     unicode: bool = False
     """Words are cut by the character classes of Unicode, otherwise by ASCII rules (bpe)."""
+    _section: bytes = field(init=False, repr=False, compare=False)
+    _view: TokenizerView = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self._check_parts()
@@ -63,9 +65,6 @@ class Tokenizer:
             raise TokenizerError(str(error)) from error
         object.__setattr__(self, "_section", section)
         object.__setattr__(self, "_view", view)
-
-    _section: bytes = field(init=False, repr=False, compare=False)
-    _view: TokenizerView = field(init=False, repr=False, compare=False)
 
     def _check_parts(self) -> None:
         """The mistakes that are likely in a file; the engine finds the rest."""

@@ -114,9 +114,16 @@ def train_character(
 
 
 def train_for_corpus(documents: Iterable[HasTurns], *, kind: Literal["bpe", "character"], vocab: int) -> Tokenizer:
-    """The tokenizer for a corpus: learnt from its prompts and responses. ``vocab`` is ignored for characters."""
-    texts = [text for document in documents for turn in document.turns for text in turn]
-    return train_bpe(texts, vocab=vocab) if kind == "bpe" else train_character(texts)
+    """The tokenizer for a corpus: learnt from its prompts and responses. ``vocab`` is ignored for characters.
+
+    A corpus that is all ASCII gets ASCII rules, whose images carry no table of character classes.
+    """
+    texts = [text for document in documents for turn in document.turns for text in turn if text]
+    if not texts:
+        raise TokenizerError("the corpus has no training text to learn a tokenizer from")
+    if kind == "character":
+        return train_character(texts)
+    return train_bpe(texts, vocab=vocab, unicode=not all(text.isascii() for text in texts))
 
 
 def _as_bytes(text: str | bytes) -> bytes:

@@ -33,7 +33,7 @@ class TrainResult:
 
     step: int
     loss: float
-    """Nats per learned token at the last logged step."""
+    """Nats per learned token at the last line of the log, or up to here where there is none."""
     best_loss: float | None
     """Lowest validation loss, whose weights were kept; None without validation rows."""
     best_step: int
@@ -57,8 +57,7 @@ def train(
 
     ``resume`` goes on from the checkpoint, with the numbers that an uninterrupted run would have had. ``initial``
     starts from given weights instead of random ones. Ctrl-C ends the step at hand, saves and returns; a second one
-    aborts.
-    Raises DataError, RunError, or TrainingError where the loss is no longer a number.
+    aborts. Raises DataError, RunError, or TrainingError where the loss is no longer a number.
     """
     for name, rows in (("training", train_rows), ("validation", validation_rows)):
         if rows is not None and not rows.weights.any():
@@ -68,6 +67,7 @@ def train(
     if resume:
         load_checkpoint(run, trainer.state)
         run.cut_log(trainer.state.counters.step)
+        trainer.last_loss = next((record.loss for record in reversed(run.read_log())), math.nan)
     else:
         save_checkpoint(run, trainer.state)
     return trainer.train()
@@ -85,9 +85,9 @@ class _Trainer:
         model, config = run.config.model, run.config.train
         self.run, self.model, self.config = run, model, config
         self.validation_rows, self.progress = validation_rows, progress
-        given = None if initial is None else Parameters.of(model, initial).copy()
+        given = None if initial is None else Parameters.of(model, initial).flat.astype(np.float32)
         self.state = State(
-            parameters=given or init_parameters(model, config.seed),
+            parameters=init_parameters(model, config.seed) if given is None else Parameters(model, given),
             optimizer=make_optimizer(model, config),
             batches=Batches(train_rows, config.batch, config.seed),
             counters=Counters(),
@@ -105,7 +105,7 @@ class _Trainer:
                     self._step(executor)
                     self._look_after(executor)
                 save_checkpoint(self.run, self.state)
-            if self.validation_rows is None or counters.best_loss is None:
+            if not self._keeps_best() or counters.best_loss is None:
                 self._save_weights(None)
             if hint := plot_loss(self.run):
                 self.progress.note(hint)
@@ -113,13 +113,16 @@ class _Trainer:
             self.progress.close()
         return TrainResult(
             step=counters.step,
-            loss=self.last_loss,
+            loss=self._pending_loss() if math.isnan(self.last_loss) else self.last_loss,
             best_loss=counters.best_loss,
             best_step=counters.best_step,
             tokens=counters.tokens,
             seconds=counters.seconds,
             interrupted=interrupted.is_set() and self._share() < 1,
         )
+
+    def _keeps_best(self) -> bool:
+        return self.validation_rows is not None and self.config.keep == "best"
 
     def _share(self) -> float:
         return self.config.share(self.state.counters.step, self.state.counters.seconds)
@@ -169,7 +172,7 @@ class _Trainer:
                 self._save_weights(None)
 
     def _validate(self, executor: Executor | None) -> float:
-        """Validation loss; where it is the lowest yet, the weights are kept."""
+        """Validation loss; where it is the lowest yet, the weights may be kept."""
         assert self.validation_rows is not None
         started = time.perf_counter()
         counters = self.state.counters
@@ -178,13 +181,14 @@ class _Trainer:
         self._require(math.isfinite(loss))
         if counters.best_loss is None or loss < counters.best_loss:
             counters.best_loss, counters.best_step = loss, counters.step
-            self._save_weights(loss)
+            if self._keeps_best():
+                self._save_weights(loss)
         counters.seconds += time.perf_counter() - started
         return loss
 
     def _log(self, validation: float | None) -> None:
         counters = self.state.counters
-        self.last_loss = counters.pending_nats / max(counters.pending_learned, 1.0)
+        self.last_loss = self._pending_loss()
         record = LogRecord(
             step=counters.step,
             loss=self.last_loss,
@@ -198,6 +202,10 @@ class _Trainer:
         self.progress.log(record)
         counters.pending_nats = counters.pending_learned = counters.pending_seconds = 0.0
         counters.pending_tokens = 0
+
+    def _pending_loss(self) -> float:
+        """The mean loss since the last line of the log."""
+        return self.state.counters.pending_nats / max(self.state.counters.pending_learned, 1.0)
 
     def _save_weights(self, validation: float | None) -> None:
         metadata = {"step": str(self.state.counters.step), "format": "shrew"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,6 @@ from shrew.corpus import (
     END_OF_TEXT,
     HELD_OUT,
     Corpus,
-    Document,
     PackedRows,
     PackingReport,
     drop_duplicates,
@@ -19,7 +18,7 @@ from shrew.corpus import (
     pack,
 )
 from shrew.errors import DataError
-from shrew.tokenizer import Tokenizer, train_bpe, train_character
+from shrew.tokenizer import Tokenizer
 from shrew.train.config import Scalar
 
 
@@ -67,16 +66,6 @@ class PreparedData:
     """None where the corpus holds nothing out."""
     report: PackingReport
     """Of the training rows."""
-
-
-def train_tokenizer(documents: Sequence[Document], kind: str, vocab: int) -> Tokenizer:
-    """A tokenizer for a corpus. Text that is all ASCII gets ASCII rules, whose image needs no Unicode tables."""
-    texts = [text for document in documents for turn in document.turns for text in turn if text]
-    if not texts:
-        raise DataError("the corpus has no training text to learn a tokenizer from")
-    if kind == "character":
-        return train_character(texts)
-    return train_bpe(texts, vocab=vocab, unicode=not all(text.isascii() for text in texts))
 
 
 def prepare(corpus: Corpus, tokenizer: Tokenizer, context: int) -> PreparedData:

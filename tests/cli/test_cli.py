@@ -1,0 +1,180 @@
+"""The commands as a user meets them: results on stdout, one line for an error, exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def shrew(*arguments: object, stdin: str = "", code: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from shrew.cli import main; main()", *map(str, arguments)]
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=300)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "facts.txt"
+    facts = {"colour": "The lamp is red.", "size": "It is small.", "name": "I am Shrew.", "speed": "It is fast."}
+    blocks = [
+        f"Q: What is the {key}?\nQ: Tell me the {key}.\nQ: {key}?\nTest: what {key}\nA: {answer}"
+        for key, answer in facts.items()
+    ]
+    path.write_text("\n\n".join([*blocks, "Q: Turn it on.\nQ: on please\nTest: switch on\nDo: led on"]))
+    return path
+
+
+@pytest.fixture(scope="module")
+def run_folder(corpus: Path) -> Path:
+    out = corpus.parent / "run"
+    shrew("train", "--data", corpus, "--out", out, "--preset", "nano", "--steps", 150,
+          "--set", "model.vocab=300", "--set", "train.batch=2", "--set", "train.eval_every=50")  # fmt: skip
+    return out
+
+
+@pytest.fixture(scope="module")
+def image(run_folder: Path) -> Path:
+    path = run_folder.parent / "model.bin"
+    shrew("quantize", run_folder, "-o", path)
+    return path
+
+
+def test_training_leaves_a_whole_run_folder(run_folder: Path) -> None:
+    names = {path.name for path in run_folder.iterdir()}
+    assert names >= {"config.toml", "tokenizer.json", "model.safetensors", "checkpoint.safetensors", "log.jsonl"}
+    records = [json.loads(line) for line in (run_folder / "log.jsonl").read_text().splitlines()]
+    assert records[-1]["loss"] < 0.5 * records[0]["loss"]
+
+
+def test_quantize_prints_size_errors_and_losses(run_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "m.bin"
+    result = json.loads(shrew("quantize", run_folder, "-o", out, "--tensor", "*.down.*=f32", "--json").stdout)
+    assert result["image_bytes"] == out.stat().st_size
+    assert {t["type"] for t in result["tensors"]} == {"q8:64", "f32"}
+    assert result["loss_after"] == pytest.approx(result["loss_before"], rel=0.05)
+    assert all(t["relative_error"] < 0.02 for t in result["tensors"])
+    text = shrew("quantize", run_folder, "-o", out).stdout
+    assert "held-out tokens" in text
+    assert f"{out.stat().st_size:,} bytes" in text
+
+
+def test_inspect_shows_every_section(image: Path) -> None:
+    contents = json.loads(shrew("inspect", image, "--json").stdout)
+    assert contents["image_bytes"] == image.stat().st_size
+    assert contents["selftest"]["passed"]
+    text = shrew("inspect", image).stdout
+    for section in contents["sections"]:
+        assert section["name"] in text
+    assert "self-test passed" in text
+
+
+def test_eval_text_and_data(image: Path, corpus: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("What is the colour?\n<|endoftext|>\nThe lamp is red.\n")
+    result = json.loads(shrew("eval", image, "--text", text, "--json").stdout)
+    assert result.keys() == {"nats", "tokens", "nats_per_token", "bytes", "bits_per_byte", "perplexity"}
+    assert result["bytes"] == len("What is the colour?The lamp is red.")
+    one = json.loads(shrew("eval", image, "--text", text, "--separator", "newline", "--limit", 1, "--json").stdout)
+    assert one["bytes"] == len("What is the colour?")
+    trained = json.loads(shrew("eval", image, "--data", corpus, "--split", "train", "--json").stdout)
+    assert trained["asked"] == 14
+    assert trained["accuracy"] > 0.5
+    held_out = json.loads(shrew("eval", image, "--data", corpus, "--json").stdout)
+    assert held_out["asked"] == 5
+
+
+def test_generate_and_chat(image: Path) -> None:
+    first = json.loads(shrew("generate", image, "What is the name?", "--temperature", 1, "--seed", 4, "--json").stdout)
+    again = json.loads(shrew("generate", image, "What is the name?", "--temperature", 1, "--seed", 4, "--json").stdout)
+    assert first["digest"] == again["digest"]
+    assert first["text"] == again["text"]
+    plain = shrew("generate", image, "What is the name?").stdout
+    assert (
+        shrew("chat", image, stdin="What is the name?\n\nTell me the size.\n").stdout.splitlines()[0] == plain.strip()
+    )
+    short = json.loads(shrew("generate", image, "What is the name?", "--max-tokens", 2, "--json").stdout)
+    assert (short["tokens"], short["finish"]) == (2, "length")
+
+
+def test_resume_goes_on(corpus: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    options = ["--preset", "nano", "--set", "model.vocab=280", "--set", "train.batch=2"]
+    shrew("train", "--data", corpus, "--out", out, "--steps", 4, *options)
+    assert json.loads(shrew("train", "--out", out, "--resume", "--json").stdout)["steps"] == 4
+    assert "holds a run already" in shrew("train", "--data", corpus, "--out", out, *options, code=1).stderr
+    shrew("train", "--data", corpus, "--out", out, "--steps", 2, "--overwrite", *options)
+
+
+def test_corpus_and_tokenizer(corpus: Path, tmp_path: Path) -> None:
+    info = json.loads(shrew("corpus", "info", corpus, "--json").stdout)
+    assert (info["documents"], info["train"], info["held_out"], info["command"]) == (19, 14, 5, 3)
+    exported = tmp_path / "facts.jsonl"
+    shrew("corpus", "export", corpus, "-o", exported)
+    assert json.loads(shrew("corpus", "info", exported, "--json").stdout) == info
+    tokenizer = tmp_path / "tokenizer.json"
+    trained = json.loads(shrew("tokenizer", "train", corpus, "--vocab", 300, "-o", tokenizer, "--json").stdout)
+    assert trained["vocab"] == 300
+    assert trained["unicode_bytes"] == 0  # the corpus is ASCII
+    cut = json.loads(shrew("tokenizer", "encode", tokenizer, "The lamp is red.", "--json").stdout)
+    assert "".join(cut["pieces"]) == "The lamp is red."
+
+
+def test_import(shared_data: Path, tmp_path: Path) -> None:
+    image, run = tmp_path / "s.bin", tmp_path / "run"
+    result = json.loads(
+        shrew("import", shared_data / "stories260K.bin", "--tokenizer", shared_data / "tok512.bin",
+              "--type", "q8", "--group", 32, "-o", image, "--out", run, "--json").stdout
+    )  # fmt: skip
+    assert result["image_bytes"] == image.stat().st_size
+    again = tmp_path / "again.bin"
+    shrew("quantize", run, "-o", again, "--group", 32)
+    story = shrew("generate", again, "", "--max-tokens", 20).stdout
+    assert story.startswith("Once upon a time")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["inspect", "nowhere.bin"], "nowhere.bin"),
+        (["chat", "README.md"], "README.md: not a Shrew model image"),
+        (["quantize", "nowhere", "-o", "x.bin"], "nowhere"),
+        (["train", "--data", "nowhere.txt", "--out", "r"], "nowhere.txt"),
+        (["train", "--data", "desk", "--out", "r", "--preset", "huge"], "there is no preset 'huge'"),
+        (["train", "--data", "desk", "--out", "r", "--set", "model.colour=red"], "--set model.colour=red"),
+        (["train", "--data", "desk", "--out", "r", "--set", "train.batch=many"], "batch"),
+        (["train", "--data", "desk", "--out", "r", "--set", "model.layers=many"], "layers"),
+        (["import", "README.md", "--tokenizer", "README.md", "-o", "x.bin"], "README.md"),
+        (["eval", "nowhere.bin", "--text", "README.md"], "nowhere.bin"),
+    ],
+)
+def test_mistakes_get_one_clear_line(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "README.md").write_text("# Not a model, but long enough to hold a header of sixty-four bytes.\n" * 4)
+    monkeypatch.chdir(tmp_path)
+    error = shrew(*arguments, code=1).stderr.strip()
+    assert error.startswith("shrew: ")
+    assert message in error
+    assert "\n" not in error
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["README.md"], "something half-made was left behind"
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["train"], ["frobnicate"], ["eval", "x.bin"], ["import", "a", "--tokenizer", "b"]]
+)
+def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
+    shrew(*arguments, code=2)
+
+
+def test_the_documented_command_line_is_the_real_one(tmp_path: Path) -> None:
+    fresh = tmp_path / "cli.md"
+    subprocess.run([sys.executable, str(ROOT / "tools" / "cli_docs.py"), str(fresh)], check=True)
+    assert (ROOT / "docs" / "cli.md").read_text() == fresh.read_text(), "run tools/cli_docs.py"
