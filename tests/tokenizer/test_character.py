@@ -59,5 +59,13 @@ class Exchange:
 
 def test_a_corpus_is_learnt_from_by_its_turns() -> None:
     texts = ["How big?", "Tiny.", "Really?", "Yes."]
-    assert train_for_corpus([Exchange()], kind="bpe", vocab=300) == train_bpe(texts, vocab=300)
+    assert train_for_corpus([Exchange()], kind="bpe", vocab=300) == train_bpe(texts, vocab=300, unicode=False)
     assert train_for_corpus([Exchange()], kind="character", vocab=300) == train_character(texts)
+
+
+def test_only_a_corpus_beyond_ascii_needs_unicode_tables() -> None:
+    class Abroad:
+        turns = (("Wie groß?", "Klein."),)
+
+    assert train_for_corpus([Exchange()], kind="bpe", vocab=300).unicode_section() is None
+    assert train_for_corpus([Exchange(), Abroad()], kind="bpe", vocab=300).unicode_section() is not None

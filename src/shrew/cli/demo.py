@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,15 +44,16 @@ STORY_OPENING = "One day,"
     show_default=True,
     help="Time to train the assistant.",
 )
-@click.option("--story/--no-story", default=True, help="Train a small story teller too (another 40 seconds).")
+@click.option("--steps", type=click.IntRange(1), help="Train for so many steps instead: the same numbers every time.")
+@click.option("--story/--no-story", default=True, help="Train a small story teller too: one more minute.")
 @click.option("--chat/--no-chat", default=True, help="Talk with the model at the end, on a terminal.")
 @json_option
-def demo(out: Path, minutes: float, story: bool, chat: bool, as_json: bool) -> None:
+def demo(out: Path, minutes: float, steps: int | None, story: bool, chat: bool, as_json: bool) -> None:
     """Train a device assistant on the built-in corpus, shrink it to at most 230 KB, and talk with it."""
     started = time.perf_counter()
     console = Console(stderr=as_json, highlight=False)
     show = _Show(console)
-    result, model = _assistant(out, minutes, show)
+    result, model = _assistant(out, {"steps": steps} if steps else {"minutes": minutes}, show)
     if story:
         result |= _story(out, show)
     result["seconds"] = round(time.perf_counter() - started, 1)
@@ -65,7 +67,7 @@ def demo(out: Path, minutes: float, story: bool, chat: bool, as_json: bool) -> N
         converse(model, Sampling())
 
 
-def _assistant(out: Path, minutes: float, show: _Show) -> tuple[dict[str, Any], Model]:
+def _assistant(out: Path, limits: dict[str, Any], show: _Show) -> tuple[dict[str, Any], Model]:
     from shrew.corpus import builtin_corpus
     from shrew.engine import Model
     from shrew.errors import TrainingError
@@ -77,7 +79,7 @@ def _assistant(out: Path, minutes: float, show: _Show) -> tuple[dict[str, Any], 
     corpus = builtin_corpus("desk")
     show.corpus(corpus)
     run, tokenizer = new_run(
-        out / "desk", DataConfig(("desk",)), corpus.train, "desk", {"minutes": minutes}, (), seed=0, overwrite=True
+        out / "desk", DataConfig(("desk",)), corpus.train, "desk", limits, (), seed=0, overwrite=True
     )
     config = run.config.model
     show.step(
@@ -88,12 +90,12 @@ def _assistant(out: Path, minutes: float, show: _Show) -> tuple[dict[str, Any], 
     if trained.interrupted:
         raise click.Abort
 
-    show.step("Shrink", "int8 weights, a scale for every 64 of a row")
+    show.step("Shrink", "int8 weights, one scale for up to 96 of a row")
     loaded = load_run(run.path)
     metadata = [*loaded.metadata(name="Shrew desk assistant", licence="CC0-1.0"), ("refusal", _refusal(corpus))]
     floats = Model.from_bytes(build_image(config, loaded.parameters, tokenizer, metadata=metadata), "float image")
     image = build_image(
-        config, loaded.parameters, tokenizer, types=choose_types(config, WeightType("q8", 64)), metadata=metadata
+        config, loaded.parameters, tokenizer, types=choose_types(config, WeightType("q8", 96)), metadata=metadata
     )
     if len(image) > IMAGE_LIMIT:
         raise TrainingError(f"the image has {len(image):,} bytes, more than the {IMAGE_LIMIT:,} of this demo")
@@ -159,15 +161,15 @@ def _story(out: Path, show: _Show) -> dict[str, Any]:
     from shrew.quantize.run import load_run
     from shrew.train.prepare import DataConfig, prepare
 
-    show.step("A story teller", "the same engine, trained on plain text for 40 seconds")
-    corpus = builtin_corpus("stories", stories=2000, held_out_stories=50)
-    changes = ("model.context=192", "train.batch=16")
+    show.step("A story teller", "the same engine and trainer, one minute on plain text")
+    corpus = builtin_corpus("stories")
+    changes = ("model.vocab=1024", "model.context=192", "train.batch=12")
     run, tokenizer = new_run(
         out / "story",
         DataConfig(("stories",)),
         corpus.train,
         "desk",
-        {"minutes": 0.65},
+        {"minutes": 1.0},
         changes,
         seed=0,
         overwrite=True,
@@ -180,18 +182,14 @@ def _story(out: Path, show: _Show) -> dict[str, Any]:
         run.config.model,
         loaded.parameters,
         tokenizer,
-        types=WeightType("q8", 64),
+        types=WeightType("q8", 96),
         metadata=loaded.metadata(name="Shrew story teller", licence="CC0-1.0"),
     )
     write_image(out / "story.bin", image)
-    model, text = Model.open(out / "story.bin"), STORY_OPENING
-    show.begin_text(STORY_OPENING)
-    for step in model.session().generate(
-        STORY_OPENING, raw=True, seed=3, sampling=Sampling(temperature=0.7, top_p=0.9)
-    ):
-        show.text(step.text)
-        text += step.text
-    show.end_text()
+    model = Model.open(out / "story.bin")
+    chosen = Sampling(temperature=0.5, top_p=0.9)
+    steps = model.session().generate(STORY_OPENING, raw=True, seed=3, sampling=chosen)
+    text = show.story(STORY_OPENING, (step.text for step in steps))
     return {"story": text, "story_image": str(out / "story.bin"), "story_image_bytes": len(image)}
 
 
@@ -229,18 +227,16 @@ class _Show:
 
     def sizes(self, floats: Model, model: Model) -> None:
         share = floats.image_bytes / model.image_bytes
-        bar = "█" * round(40 / share)
-        self.console.print(f"   float  {'█' * 40}  {floats.image_bytes:>9,} bytes")
-        self.console.print(
-            f"   int8   [green]{bar}[/]{' ' * (40 - len(bar))}  {model.image_bytes:>9,} bytes  self-test passed"
-        )
+        bar = "█" * round(32 / share)
+        self.console.print(f"   float  {'█' * 32}  {floats.image_bytes:>9,} bytes")
+        self.console.print(f"   int8   [green]{bar:32}[/]  {model.image_bytes:>9,} bytes, self-test passed")
 
     def ask(self, model: Model, documents: Sequence[Document]) -> Accuracy:
         from shrew.evaluation import answer_accuracy
 
         pairs = [(d.prompt, d.response) for d in documents]
         columns = (TextColumn("   asking"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
-        with Progress(*columns, console=self.console, transient=True) as progress:
+        with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as progress:
             task = progress.add_task("ask", total=len(pairs))
             return answer_accuracy(model, pairs, lambda: progress.advance(task))
 
@@ -267,14 +263,28 @@ class _Show:
     def verdict(self, right: bool, expected: str) -> None:
         self.console.print("  [green]✓[/]" if right else f"  [red]✗[/] [dim]expected: {expected}[/]", soft_wrap=True)
 
-    def begin_text(self, text: str) -> None:
-        self.console.print(f"   [bold]{text}[/]", end="", soft_wrap=True)
-
     def text(self, piece: str) -> None:
         self.console.print(piece, end="", markup=False, soft_wrap=True)
 
-    def end_text(self) -> None:
+    def story(self, opening: str, pieces: Iterable[str]) -> str:
+        """Streams a story word by word, so that lines break between words. Returns all of it."""
+        indent, width = "   ", self.console.width - 2
+        self.console.print(f"{indent}[bold]{opening}[/]", end="")
+        column, word, text = len(indent + opening), "", opening
+        for piece in chain(pieces, " "):
+            text += piece
+            for character in piece:
+                word += character
+                if not character.isspace():
+                    continue
+                if column + len(word.rstrip()) > width:
+                    self.console.print(f"\n{indent}", end="")
+                    column, word = len(indent), word.lstrip()
+                self.text(word.replace("\n", " "))
+                column += len(word)
+                word = ""
         self.console.print()
+        return text.rstrip()
 
     def closing(self, result: dict[str, Any]) -> None:
         lines = [f"{result['seconds']:.0f} seconds in all. Go on with:", ""]

@@ -108,7 +108,7 @@ class LiveProgress:
             TextColumn("[progress.percentage]{task.percentage:>3.0f}%"),
             TextColumn("{task.fields[step]}", style="cyan"),
             TextColumn("loss [bold]{task.fields[loss]}[/]"),
-            TextColumn("validation [bold]{task.fields[validation]}[/]", style="magenta"),
+            TextColumn("{task.fields[validation]}", style="magenta"),
             TextColumn("{task.fields[speed]} tokens/s", style="dim"),
             TextColumn("{task.fields[left]} left"),
             console=Console(file=stream),
@@ -124,7 +124,7 @@ class LiveProgress:
             total=1.0,
             step=self._count(step),
             loss="–",
-            validation="–",
+            validation="",
             speed="–",
             left="–:––",
         )
@@ -140,7 +140,7 @@ class LiveProgress:
             return
         self._progress.update(self._task, loss=f"{record.loss:.3f}", speed=f"{record.tokens_per_s:,.0f}")
         if record.validation is not None:
-            self._progress.update(self._task, validation=f"{record.validation:.3f}")
+            self._progress.update(self._task, validation=f"validation [bold]{record.validation:.3f}[/]")
 
     def note(self, text: str) -> None:
         self._progress.console.print(text, markup=False, highlight=False)

@@ -1,0 +1,25 @@
+"""Turns what a terminal showed into a picture for the README.
+
+Usage: tmux capture-pane -e -p | python tools/terminal_picture.py OUTPUT.svg [TITLE]
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+
+from rich.console import Console
+from rich.text import Text
+
+
+def main(output: str, title: str = "shrew demo") -> None:
+    lines = sys.stdin.read().rstrip().splitlines()
+    width = max(Text.from_ansi(line).cell_len for line in lines)
+    console = Console(record=True, width=max(width, 60), file=io.StringIO(), force_terminal=True)
+    for line in lines:
+        console.print(Text.from_ansi(line), soft_wrap=True)
+    console.save_svg(output, title=title)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
