@@ -5,8 +5,8 @@
  * sampler state, in memory that the caller gives.
  *
  * The engine allocates nothing, prints nothing, starts no thread, keeps no global state and needs no libc beyond
- * memcpy and memset. Every function returns SHREW_OK or a negative shrew_status and leaves its outputs
- * unset on failure. A model may be shared by any number of sessions and threads; a session belongs to one thread at
+ * memcpy and memset. Every function returns SHREW_OK or a negative shrew_status; after a failure its
+ * outputs mean nothing. A model may be shared by any number of sessions and threads; a session belongs to one thread at
  * a time. The same image and the same calls give the same tokens on every target, bit for bit.
  */
 #ifndef SHREW_H
@@ -57,6 +57,7 @@ enum {
     SHREW_MAX_VOCAB = 0xFFFF,  /* token ids fit 16 bits */
     SHREW_MAX_BLOCK = 64,      /* most prompt tokens processed by one call */
     SHREW_MAX_STOP_BYTES = 64, /* longest stop string */
+    SHREW_PROMPT_BYTES_PER_TOKEN = 8, /* a prompt may have this many bytes for each token of the session's context */
     SHREW_TEXT_BYTES = 1024    /* enough room for the text of any one shrew_session_next call */
 };
 
@@ -246,9 +247,11 @@ int shrew_session_reset(shrew_session *session);
 /* Tokens held so far. */
 uint32_t shrew_session_position(const shrew_session *session);
 
-/* Appends tokens, at most one block of them per call: *used says how many were taken, so that a caller can do other
- * work in between. Call again with the rest. After the call that takes the last one, shrew_session_logits holds the
- * scores of the token to come. SHREW_E_CONTEXT (nothing taken) if count tokens do not fit. */
+/* Appends count >= 1 tokens, at most one block of them per call: *used says how many were taken, so that a caller can
+ * do other work in between (used may be NULL where count is no more than a block). Call again with the rest. After the
+ * call that takes the last one, shrew_session_logits holds the scores of the token to come. After a finished generation
+ * its last token, which the session does not hold yet, goes first. On any error nothing is taken: SHREW_E_CONTEXT if
+ * count tokens do not fit, SHREW_E_NUMBER if the model overflows, SHREW_E_STATE during a generation. */
 int shrew_session_feed(shrew_session *session, const uint16_t *ids, size_t count, size_t *used);
 
 /* As shrew_session_feed, and writes the logits after every token taken to logits: [*used][vocab] floats. */
@@ -259,10 +262,10 @@ const float *shrew_session_logits(const shrew_session *session);
 
 /* How the next token is chosen. Applied in this order: repetition penalty, temperature, top-k, top-p, min-p. */
 typedef struct shrew_sampling {
-    float temperature;        /* 0: greedy (the lowest id among equals); else > 0 */
-    float top_p;              /* keep the likeliest tokens that together reach this probability; 1: all */
-    float min_p;              /* keep tokens at least this likely relative to the likeliest; 0: all */
-    float repetition_penalty; /* > 0; logits of tokens already held are divided (or multiplied, if negative) by it */
+    float temperature;        /* 0 to 100; below 0.001 greedy, the lowest id among equals */
+    float top_p;              /* above 0, to 1: keep the likeliest tokens that together reach this; 1: all */
+    float min_p;              /* 0 to 1: keep tokens at least this likely relative to the likeliest; 0: all */
+    float repetition_penalty; /* 0.01 to 100: logits of tokens held are divided (if negative, multiplied) by it */
     uint32_t top_k;           /* keep this many; 0: all */
 } shrew_sampling;
 
@@ -290,12 +293,16 @@ typedef struct shrew_request {
     uint32_t max_tokens;       /* 0: as many as fit */
     uint64_t seed;
     shrew_sampling sampling;
-    const char *const *stops;  /* stop_count NUL-terminated strings of 1 .. SHREW_MAX_STOP_BYTES bytes, alive until the end */
+    const char *const *stops;  /* stop_count strings of 1 .. SHREW_MAX_STOP_BYTES bytes and NUL, alive until the end;
+                                * the image's own stop strings apply besides */
     uint32_t stop_count;
 } shrew_request;
 
-/* Encodes the prompt into the session's memory and makes ready to generate. Does no mathematics.
- * SHREW_E_CONTEXT if the prompt does not fit. */
+/* Encodes the prompt into the session's memory and makes ready to generate. Does no mathematics. A raw text is preceded
+ * by beginning-of-text where the session is empty. Ends a generation under way. SHREW_E_CONTEXT if the prompt has too
+ * many tokens, or more than SHREW_PROMPT_BYTES_PER_TOKEN bytes for each token of the context; SHREW_E_TEXT if it has a
+ * character that cannot be encoded; SHREW_E_ARGUMENT for bad options, or an empty text with nothing before it. After an
+ * error a session with keep 0 is empty. */
 int shrew_session_begin(shrew_session *session, const shrew_request *request);
 
 typedef struct shrew_progress {
@@ -312,8 +319,9 @@ typedef struct shrew_progress {
  * generates and that are not UTF-8 come out as U+FFFD. */
 int shrew_session_next(shrew_session *session, void *text, size_t capacity, shrew_progress *progress);
 
-/* Runs the image's self-test: feeds its prompt, generates greedily and compares the digest. SHREW_OK also where the
- * image has none and *present (may be NULL) becomes 0. Forgets what the session holds. */
+/* Runs the image's self-test: feeds its prompt, generates greedily and compares the digest: as many steps as the image
+ * says, 17 in those that Shrew writes. SHREW_OK also where the image has none; *present (may be NULL) says whether it
+ * has. SHREW_E_CONTEXT if the session is too short for it. Forgets what the session holds. */
 int shrew_session_selftest(shrew_session *session, int *present);
 
 #ifdef __cplusplus

@@ -82,6 +82,18 @@ static int check_block(walk *walk, uint32_t offset, uint64_t bytes) {
     return SHREW_OK;
 }
 
+/* Padding is zero, and int8 values keep to -127 .. 127, on which vector kernels rely. */
+static int check_rows(const uint8_t *row, uint32_t rows, uint32_t stride, uint32_t used, int is_int8) {
+    for (uint32_t r = 0; r < rows; r++, row += stride) {
+        if (!all_zero(row + used, stride - used))
+            return SHREW_E_RESERVED;
+        for (uint32_t i = 0; is_int8 && i < used; i++)
+            if (row[i] == 0x80)
+                return SHREW_E_TENSOR;
+    }
+    return SHREW_OK;
+}
+
 static int check_entry(walk *walk, uint32_t role, uint32_t layer) {
     if (walk->index >= walk->count)
         return SHREW_E_TENSOR;
@@ -100,7 +112,10 @@ static int check_entry(walk *walk, uint32_t role, uint32_t layer) {
         return SHREW_E_TENSOR;
     if (stride != ((cols * (type == SHREW_F32 ? 4u : 1u) + 15) & ~15u))
         return SHREW_E_TENSOR;
-    const int status = check_block(walk, read_u32(entry + 20), (uint64_t)rows * stride);
+    const uint32_t offset = read_u32(entry + 20), used = type == SHREW_F32 ? cols * 4 : cols;
+    int status = check_block(walk, offset, (uint64_t)rows * stride);
+    if (!status)
+        status = check_rows(walk->weights + offset, rows, stride, used, type == SHREW_Q8);
     if (status)
         return status;
     if (type == SHREW_F32)

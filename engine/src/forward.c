@@ -220,7 +220,7 @@ static void mlp(pass *p) {
     add_to_stream(p);
 }
 
-void shrew_forward(shrew_session *session, const uint16_t *ids, uint32_t count, float *logits) {
+void shrew_forward(shrew_session *session, const uint16_t *ids, uint32_t count, uint32_t scored, float *logits) {
     const shrew_config *c = &session->model->config;
     pass p = {session, session->model, c, &session->scratch, count, 0, 0};
     scratch *s = p.s;
@@ -233,8 +233,6 @@ void shrew_forward(shrew_session *session, const uint16_t *ids, uint32_t count, 
         mlp(&p);
     }
     p.layer = 0;
-    /* Only the tokens whose logits are asked for pass through the head. */
-    const uint32_t scored = logits ? count : 1;
     const float *x = s->x + (size_t)(count - scored) * c->dim;
     uint32_t stride = c->dim;
     if (c->flags & SHREW_FINAL_NORM) {
@@ -244,5 +242,5 @@ void shrew_forward(shrew_session *session, const uint16_t *ids, uint32_t count, 
     }
     p.quantized_group = 0;
     project(&p, c->flags & SHREW_TIED_HEAD ? SHREW_TOKEN_EMBEDDING : SHREW_HEAD, SHREW_ROLES, x, stride, scored,
-            logits ? logits : session->logits, c->vocab);
+            logits, c->vocab);
 }

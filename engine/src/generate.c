@@ -33,7 +33,7 @@ static int put_all(uint16_t *ids, size_t capacity, size_t *count, const uint8_t 
 static int put_text(shrew_session *session, const shrew_request *request, uint16_t *ids, size_t capacity,
                     size_t *count) {
     uint16_t *encoded = session->overlay;
-    if (request->prompt_bytes > session->overlay_bytes / 2 - SHREW_ALIGNMENT)
+    if (request->prompt_bytes > (size_t)SHREW_PROMPT_BYTES_PER_TOKEN * session->context)
         return SHREW_E_CONTEXT;
     const size_t room = (request->prompt_bytes + SHREW_ALIGNMENT) & ~(size_t)(SHREW_ALIGNMENT - 1); /* in ids */
     size_t used = 0;
@@ -46,7 +46,7 @@ static int put_text(shrew_session *session, const shrew_request *request, uint16
 
 int shrew_session_begin(shrew_session *session, const shrew_request *request) {
     if (!session || !request || (!request->prompt && request->prompt_bytes) || request->raw > 1 || request->keep > 1 ||
-        (request->stop_count && !request->stops))
+        (request->stop_count && !request->stops) || !shrew_sampling_is_valid(&request->sampling))
         return SHREW_E_ARGUMENT;
     for (uint32_t i = 0; i < request->stop_count; i++)
         if (!request->stops[i] || stop_length(request->stops[i]) - 1u >= SHREW_MAX_STOP_BYTES)
@@ -114,11 +114,16 @@ static stop_search search_stops(const shrew_session *session) {
     stop_search search = {session->pending_count, session->pending_count};
     for (uint32_t i = 0; i < session->stop_count; i++)
         search_stop(session, session->stops[i], stop_length(session->stops[i]), &search);
-    const char *key, *value;
-    size_t key_bytes, value_bytes;
-    for (uint32_t i = 0; !shrew_model_metadata(session->model, i, &key, &key_bytes, &value, &value_bytes); i++)
-        if (key_bytes == 4 && bytes_equal(key, "stop", 4) && value_bytes >= 1 && value_bytes <= SHREW_MAX_STOP_BYTES)
-            search_stop(session, value, (uint32_t)value_bytes, &search);
+    const uint8_t *at = session->model->metadata;
+    if (!at)
+        return search;
+    uint32_t pairs = read_u32(at);
+    for (at += 4; pairs; pairs--) {
+        const uint32_t key_bytes = read_u16(at), value_bytes = read_u32(at + 4);
+        if (key_bytes == 4 && bytes_equal(at + 8, "stop", 4))
+            search_stop(session, (const char *)at + 8 + key_bytes, value_bytes, &search);
+        at += 8 + key_bytes + value_bytes;
+    }
     return search;
 }
 
@@ -190,8 +195,8 @@ static void append_text(shrew_session *session, uint32_t id) {
 
 static int feed_prompt(shrew_session *session) {
     size_t used;
-    return shrew_session_feed(session, session->history + session->position, session->prompt_end - session->position,
-                              &used);
+    return shrew_feed_block(session, session->history + session->position, session->prompt_end - session->position,
+                              NULL, &used);
 }
 
 /* Appends the token of the step before, chooses the next one, and says whether the generation is over. */
@@ -202,11 +207,9 @@ static int generate_token(shrew_session *session, uint32_t *token) {
             session->finish = SHREW_FINISH_CONTEXT;
             return SHREW_OK;
         }
-        const uint16_t id = (uint16_t)session->unfed;
-        const int status = shrew_session_feed(session, &id, 1, NULL);
+        const int status = shrew_feed_unfed(session);
         if (status)
             return status;
-        session->unfed = SHREW_NO_TOKEN;
     }
     uint32_t id;
     const int status = shrew_session_sample(session, &session->sampling, &id);

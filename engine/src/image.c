@@ -6,7 +6,7 @@
 #include "selftest.h"
 
 enum { HEADER_BYTES = 64, SECTION_ENTRY_BYTES = 16, SECTION_ALIGNMENT = 64, MAX_SECTIONS = 32, CRC_OFFSET = 12 };
-enum { CONFIG_BYTES = 64 };
+enum { CONFIG_BYTES = 64, MAX_METADATA = 256 };
 
 enum section_kind {
     SECTION_CONFIG = 1,
@@ -133,7 +133,7 @@ static int read_config(const section *section, shrew_config *config) {
 
 static int check_metadata(const section *section) {
     const uint8_t *bytes = section->bytes;
-    if (section->size < 4)
+    if (section->size < 4 || read_u32(bytes) > MAX_METADATA)
         return SHREW_E_METADATA;
     uint32_t left = section->size - 4;
     for (uint32_t count = read_u32(bytes), at = 4; count; count--) {
@@ -143,6 +143,9 @@ static int check_metadata(const section *section) {
         if (read_u16(bytes + at + 2))
             return SHREW_E_RESERVED;
         if (key_bytes < 1 || key_bytes > left - 8 || value_bytes > left - 8 - key_bytes)
+            return SHREW_E_METADATA;
+        const int is_stop = key_bytes == 4 && bytes_equal(bytes + at + 8, "stop", 4);
+        if (is_stop && (value_bytes < 1 || value_bytes > SHREW_MAX_STOP_BYTES))
             return SHREW_E_METADATA;
         left -= 8 + key_bytes + value_bytes;
         at += 8 + key_bytes + value_bytes;
@@ -156,37 +159,39 @@ int shrew_model_open(shrew_model *model, const void *image, size_t bytes) {
         return SHREW_E_ARGUMENT;
     if ((uintptr_t)image % SHREW_ALIGNMENT)
         return SHREW_E_ALIGNMENT;
-    memset(model, 0, sizeof *model);
-    model->image = image;
+    shrew_model view;
+    memset(&view, 0, sizeof view);
+    view.image = image;
     int status = check_header(image, bytes);
     if (status)
         return status;
-    model->image_bytes = read_u32(model->image + 8);
-    if ((status = read_sections(image, model->image_bytes, sections)))
+    view.image_bytes = read_u32(view.image + 8);
+    if ((status = read_sections(image, view.image_bytes, sections)))
         return status;
-    if ((status = read_config(&sections[SECTION_CONFIG], &model->config)))
+    if ((status = read_config(&sections[SECTION_CONFIG], &view.config)))
         return status;
     const section *tokenizer = &sections[SECTION_TOKENIZER], *unicode = &sections[SECTION_UNICODE];
-    if ((status = shrew_tokenizer_open(&model->tokenizer, tokenizer->bytes, tokenizer->size, unicode->bytes,
+    if ((status = shrew_tokenizer_open(&view.tokenizer, tokenizer->bytes, tokenizer->size, unicode->bytes,
                                        unicode->size)))
         return status;
-    if (model->tokenizer.vocab != model->config.vocab)
+    if (view.tokenizer.vocab != view.config.vocab)
         return SHREW_E_TOKENIZER;
-    if ((status = shrew_directory_open(model, sections[SECTION_DIRECTORY].bytes, sections[SECTION_DIRECTORY].size,
+    if ((status = shrew_directory_open(&view, sections[SECTION_DIRECTORY].bytes, sections[SECTION_DIRECTORY].size,
                                        sections[SECTION_WEIGHTS].bytes, sections[SECTION_WEIGHTS].size)))
         return status;
     if (sections[SECTION_METADATA].bytes) {
         if ((status = check_metadata(&sections[SECTION_METADATA])))
             return status;
-        model->metadata = sections[SECTION_METADATA].bytes;
-        model->metadata_bytes = sections[SECTION_METADATA].size;
+        view.metadata = sections[SECTION_METADATA].bytes;
+        view.metadata_bytes = sections[SECTION_METADATA].size;
     }
     if (sections[SECTION_SELFTEST].bytes) {
         const section *selftest = &sections[SECTION_SELFTEST];
-        if ((status = shrew_selftest_check(&model->config, selftest->bytes, selftest->size)))
+        if ((status = shrew_selftest_check(&view.config, selftest->bytes, selftest->size)))
             return status;
-        model->selftest = selftest->bytes;
+        view.selftest = selftest->bytes;
     }
+    *model = view;
     return SHREW_OK;
 }
 

@@ -4,8 +4,21 @@
 #ifndef SHREW_NUMBERS_H
 #define SHREW_NUMBERS_H
 
+#include <float.h>
 #include <stdint.h>
 #include <string.h>
+
+#if defined(__FAST_MATH__) || (defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0)
+#error "Shrew's arithmetic needs plain binary32: no -ffast-math, no x87 (on 32-bit x86: -msse2 -mfpmath=sse)"
+#endif
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#elif defined(__FP_FAST_FMAF) && !defined(__STRICT_ANSI__) && !defined(SHREW_NO_CONTRACTION)
+#error "Compile with -std=c99, or with -ffp-contract=off -DSHREW_NO_CONTRACTION: fused multiply-adds change results"
+#endif
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "Model images are used in place and are little-endian"
+#endif
 
 static inline uint32_t float_bits(float value) {
     uint32_t bits;

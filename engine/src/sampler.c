@@ -71,13 +71,13 @@ static void penalize(const shrew_session *session, float penalty, float *weight)
     }
 }
 
-static int valid(const shrew_sampling *s) {
+int shrew_sampling_is_valid(const shrew_sampling *s) {
     return s->temperature >= 0.0f && s->temperature <= 100.0f && s->top_p > 0.0f && s->top_p <= 1.0f &&
            s->min_p >= 0.0f && s->min_p <= 1.0f && s->repetition_penalty >= 0.01f && s->repetition_penalty <= 100.0f;
 }
 
 int shrew_session_sample(shrew_session *session, const shrew_sampling *sampling, uint32_t *id) {
-    if (!session || !sampling || !id || !valid(sampling))
+    if (!session || !sampling || !id || !shrew_sampling_is_valid(sampling))
         return SHREW_E_ARGUMENT;
     if (!session->has_logits)
         return SHREW_E_STATE;
@@ -88,6 +88,8 @@ int shrew_session_sample(shrew_session *session, const shrew_sampling *sampling,
     if (sampling->repetition_penalty != 1.0f)
         penalize(session, sampling->repetition_penalty, c.weight);
     const uint32_t best = likeliest(c.weight, vocab);
+    if (!is_finite(c.weight[best])) /* the penalty can overflow */
+        return SHREW_E_NUMBER;
     if (sampling->temperature < 0.001f) {
         *id = best;
         return SHREW_OK;

@@ -27,9 +27,9 @@ int shrew_session_selftest(shrew_session *session, int *present) {
     if (!session)
         return SHREW_E_ARGUMENT;
     const uint8_t *section = session->model->selftest;
+    shrew_session_reset(session);
     if (present)
         *present = section != NULL;
-    shrew_session_reset(session);
     if (!section)
         return SHREW_OK;
     const uint32_t prompt = read_u32(section), generate = read_u32(section + 4);

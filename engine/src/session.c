@@ -56,7 +56,8 @@ static void lay_out(layout *layout, shrew_session *session, const shrew_model *m
     s->turns = take(layout, c->position == SHREW_POSITION_ROPE ? 4 * block * c->head_dim : 0);
     s->q.values = take(layout, block * widest);
     s->q.scales = take(layout, 4 * block * (widest / 16));
-    const uint64_t sampler = 6 * (uint64_t)c->vocab, prompt = 16 * context + 64;
+    const uint64_t sampler = 6 * (uint64_t)c->vocab;
+    const uint64_t prompt = sizeof(uint16_t) * (SHREW_PROMPT_BYTES_PER_TOKEN * context + SHREW_ALIGNMENT);
     const uint64_t least = before + (sampler > prompt ? sampler : prompt);
     if (layout->used < least)
         take(layout, least - layout->used);
@@ -132,34 +133,53 @@ static int all_finite(const float *values, size_t count) {
     return 1;
 }
 
-/* Feeding with or without everyone's logits. */
-static int feed(shrew_session *session, const uint16_t *ids, size_t count, float *logits, size_t *used) {
-    if (!session || !ids)
-        return SHREW_E_ARGUMENT;
+int shrew_feed_block(shrew_session *session, const uint16_t *ids, size_t count, float *logits, size_t *used) {
     if (count > session->context - session->position)
         return SHREW_E_CONTEXT;
     const uint32_t block = count < session->block ? (uint32_t)count : session->block;
-    const uint32_t vocab = session->model->config.vocab;
+    const uint32_t dim = session->model->config.dim, vocab = session->model->config.vocab;
     for (uint32_t i = 0; i < block; i++)
         if (ids[i] >= vocab)
             return SHREW_E_ARGUMENT;
-    if (used)
-        *used = block;
-    else if (block < count)
-        return SHREW_E_ARGUMENT;
-    if (!block)
-        return SHREW_OK;
+    /* The head is the dearest matrix of a small model: only those tokens pass it whose logits somebody will see. */
+    const uint32_t scored = logits ? block : block == count ? 1 : 0;
     session->has_logits = 0;
-    shrew_forward(session, ids, block, logits);
-    if (ids != session->history + session->position) /* where a prompt waits already */
-        memcpy(session->history + session->position, ids, block * sizeof *ids);
-    session->position += block;
-    if (logits)
-        memcpy(session->logits, logits + (size_t)(block - 1) * vocab, vocab * sizeof *logits);
-    if (!all_finite(session->logits, vocab))
+    if (block)
+        shrew_forward(session, ids, block, scored, logits ? logits : session->logits);
+    if (!all_finite(session->scratch.x, (size_t)block * dim) ||
+        !all_finite(logits ? logits : session->logits, (size_t)scored * vocab))
         return SHREW_E_NUMBER;
-    session->has_logits = 1;
+    if (block && ids != session->history + session->position) /* where a prompt waits already */
+        memcpy(session->history + session->position, ids, block * sizeof *ids);
+    if (block && logits)
+        memcpy(session->logits, logits + (size_t)(block - 1) * vocab, vocab * sizeof *logits);
+    session->position += block;
+    session->has_logits = scored > 0;
+    *used = block;
     return SHREW_OK;
+}
+
+int shrew_feed_unfed(shrew_session *session) {
+    if (session->unfed == SHREW_NO_TOKEN)
+        return SHREW_OK;
+    const uint16_t id = (uint16_t)session->unfed;
+    size_t used;
+    const int status = shrew_feed_block(session, &id, 1, NULL, &used);
+    if (!status)
+        session->unfed = SHREW_NO_TOKEN;
+    return status;
+}
+
+static int feed(shrew_session *session, const uint16_t *ids, size_t count, float *logits, size_t *used) {
+    size_t taken;
+    if (!session || !ids || !count || (!used && count > session->block))
+        return SHREW_E_ARGUMENT;
+    if (session->generating)
+        return SHREW_E_STATE;
+    int status = shrew_feed_unfed(session);
+    if (!status)
+        status = shrew_feed_block(session, ids, count, logits, used ? used : &taken);
+    return status;
 }
 
 int shrew_session_feed(shrew_session *session, const uint16_t *ids, size_t count, size_t *used) {

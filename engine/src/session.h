@@ -48,8 +48,17 @@ struct shrew_session {
     uint8_t pending[PENDING_BYTES];
 };
 
-/* Runs count tokens at the session's position through the model. Writes the last one's logits to session->logits, or
- * all to logits ([count][vocab]) where that is not NULL. Does not advance the position. */
-void shrew_forward(shrew_session *session, const uint16_t *ids, uint32_t count, float *logits);
+/* Runs count tokens at the session's position through the model and leaves the residual stream in scratch.x. Writes the
+ * logits of the last scored tokens to logits ([scored][vocab]). Does not advance the position: what it wrote into the
+ * cache counts only once the position moves past it. */
+void shrew_forward(shrew_session *session, const uint16_t *ids, uint32_t count, uint32_t scored, float *logits);
+
+/* Appends at most one block, as shrew_session_feed does, whatever the state of a generation. */
+int shrew_feed_block(shrew_session *session, const uint16_t *ids, size_t count, float *logits, size_t *used);
+
+/* Appends the generated token that is still waiting, if there is one. */
+int shrew_feed_unfed(shrew_session *session);
+
+int shrew_sampling_is_valid(const shrew_sampling *sampling);
 
 #endif

@@ -125,6 +125,10 @@ static int check_specials(const shrew_tokenizer *tokenizer) {
     for (int i = 0; i < 4; i++)
         if (ids[i] != SHREW_NO_TOKEN && (ids[i] >= tokenizer->vocab || (i > 0 && ids[i] == tokenizer->pad)))
             return 0;
+    /* No text may become one of these: they stand for no bytes, and unknown text is none of them. */
+    for (int i = 0; i < 3; i++)
+        if (ids[i] != SHREW_NO_TOKEN && (tokenizer->lengths[ids[i]] || ids[i] == tokenizer->unk))
+            return 0;
     return check_ids(tokenizer, tokenizer->prefix, tokenizer->prefix_count) &&
            check_ids(tokenizer, tokenizer->suffix, tokenizer->suffix_count);
 }

@@ -10,12 +10,9 @@ import pytest
 from engine.models import random_image
 from engine.test_build import COMPILERS, ENGINE, SOURCES
 
-from shrew import errors
-from shrew.engine import Model
 from shrew.image import WeightType
 
 MUTANTS = 120_000
-HOSTILE = Path(__file__).parents[1] / "hostile"
 SMALL = {"dim": 16, "layers": 1, "ffn": 16, "context": 24}
 
 
@@ -49,7 +46,7 @@ def seeds(folder: Path) -> list[str]:
     from shrew.tokenizer import train_bpe, train_character
 
     unicode = train_bpe(["Größe über Straße", "it's 12 o'clock"] * 3, vocab=270, unicode=True)
-    letters = train_character(["abcdefgh ijkl", "mnöü"], unknown="<|end|>")
+    letters = train_character(["abcdefgh ijkl", "mnöü"], specials=("<|end|>", "<|unknown|>"), unknown="<|unknown|>")
     images = [
         random_image(types=WeightType("q8", 16), **SMALL),
         random_image(
@@ -74,10 +71,3 @@ def test_mutated_images(fuzzer: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     opened = int(re.search(r"(\d+) opened", done.stdout).group(1))  # type: ignore[union-attr]
     assert opened > MUTANTS // 50, "too few mutants get past the reader to say anything about what comes after"
-
-
-def test_every_hostile_file_is_refused() -> None:
-    """Findings of the past, kept for good."""
-    for path in sorted(HOSTILE.glob("*.bin")):
-        with pytest.raises(errors.ShrewError):
-            Model.open(path).selftest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from engine.models import random_image
@@ -111,6 +112,21 @@ HOSTILE: dict[str, tuple[bytes, type[errors.ImageError]]] = {
     "metadata count": (with_section(5, put(0, "<I", 0xFFFFFFFF)), errors.ImageMetadataError),
     "metadata value length": (with_section(5, put(8, "<I", 0xFFFFFFF0)), errors.ImageMetadataError),
     "metadata key length": (with_section(5, put(4, "<H", 0xFFFF)), errors.ImageMetadataError),
+    "too many metadata pairs": (
+        with_section(5, lambda b: b.__setitem__(slice(None), struct.pack("<I", 257) + (struct.pack("<HHI", 1, 0, 0) + b"k") * 257)),
+        errors.ImageMetadataError,
+    ),
+    "stop string too long": (
+        with_section(5, lambda b: b.__setitem__(slice(None), struct.pack("<IHHI", 1, 4, 0, 65) + b"stop" + b"x" * 65)),
+        errors.ImageMetadataError,
+    ),
+    "end of text is a letter": (with_section(2, put(22, "<H", 70)), errors.ImageTokenizerError),
+    "unknown is end of text": (with_section(2, put(26, "<H", 1)), errors.ImageTokenizerError),
+    "weight of -128": (with_section(4, put(0, "<b", -128)), errors.ImageTensorError),
+    "row padding": (
+        with_section(4, put(7, "<B", 1), random_image(types=WeightType("q8", 16), dim=6, heads=1, layers=1)),
+        errors.ImageReservedError,
+    ),
     "metadata trailing bytes": (with_section(5, lambda b: b.extend(b"x")), errors.ImageMetadataError),
     "self-test without a prompt": (with_section(6, put(0, "<I", 0)), errors.ImageSelfTestError),
     "self-test longer than the context": (with_section(6, put(4, "<I", 1000)), errors.ImageSelfTestError),
@@ -118,11 +134,29 @@ HOSTILE: dict[str, tuple[bytes, type[errors.ImageError]]] = {
 }  # fmt: skip
 
 
+#: Findings of reviews and fuzzing, kept as files for good: ``python tests/image/test_refusals.py`` wrote them.
+FINDINGS = (
+    "too many metadata pairs",
+    "stop string too long",
+    "end of text is a letter",
+    "unknown is end of text",
+    "weight of -128",
+    "row padding",
+)
+FOLDER = Path(__file__).parents[1] / "hostile"
+
+
 @pytest.mark.parametrize(("image", "error"), HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_images_are_refused_each_with_its_error(image: bytes, error: type[errors.ImageError]) -> None:
     with pytest.raises(errors.ImageError) as caught:
         Model.from_bytes(image)
     assert type(caught.value) is error
+
+
+@pytest.mark.parametrize("name", FINDINGS)
+def test_findings_stay_refused(name: str) -> None:
+    with pytest.raises(HOSTILE[name][1]):
+        Model.open(FOLDER / f"{name.replace(' ', '-')}.bin")
 
 
 def test_the_image_itself_is_fine() -> None:
@@ -174,3 +208,8 @@ def test_each_error_has_its_status_once() -> None:
 def test_the_checksum_is_the_crc32_of_zip() -> None:
     blank = IMAGE[:12] + bytes(4) + IMAGE[16:]
     assert struct.unpack_from("<I", IMAGE, 12)[0] == zlib.crc32(blank)
+
+
+if __name__ == "__main__":
+    for name in FINDINGS:
+        (FOLDER / f"{name.replace(' ', '-')}.bin").write_bytes(HOSTILE[name][0])
