@@ -6,7 +6,7 @@
 #include "selftest.h"
 
 enum { HEADER_BYTES = 64, SECTION_ENTRY_BYTES = 16, SECTION_ALIGNMENT = 64, MAX_SECTIONS = 32, CRC_OFFSET = 12 };
-enum { CONFIG_BYTES = 64, MAX_METADATA = 256 };
+enum { MAGIC_BYTES = 4, CONFIG_BYTES = 64, MAX_METADATA = 256 };
 
 enum section_kind {
     SECTION_CONFIG = 1,
@@ -26,10 +26,12 @@ typedef struct section {
 
 static int check_header(const uint8_t *image, size_t bytes) {
     static const uint8_t zero[4];
+    if (bytes < MAGIC_BYTES)
+        return SHREW_E_TRUNCATED;
+    if (!bytes_equal(image, "SHRW", MAGIC_BYTES))
+        return SHREW_E_MAGIC;
     if (bytes < HEADER_BYTES)
         return SHREW_E_TRUNCATED;
-    if (!bytes_equal(image, "SHRW", 4))
-        return SHREW_E_MAGIC;
     if (read_u32(image + 4) != SHREW_FORMAT_VERSION)
         return SHREW_E_VERSION;
     const uint32_t total = read_u32(image + 8);

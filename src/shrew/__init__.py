@@ -4,23 +4,23 @@
 >>> model = shrew.load("model.bin")  # doctest: +SKIP
 >>> model.generate("How big is the flash?")  # doctest: +SKIP
 'The board has 16 MB of flash.'
->>> for piece in model.stream("Tell me a story.", max_tokens=200):  # doctest: +SKIP
+>>> for piece in model.stream("Tell me a story.", max_tokens=200, temperature=0.7):  # doctest: +SKIP
 ...     print(piece, end="", flush=True)
 """
 
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shrew.errors import ShrewError
 
 if TYPE_CHECKING:
     import os
 
-    from shrew.engine import Model
+    from shrew.engine import Model, Sampling
 
-__all__ = ["ShrewError", "__version__", "load"]
+__all__ = ["Sampling", "ShrewError", "__version__", "load"]
 
 __version__ = version("shrew")
 
@@ -30,3 +30,12 @@ def load(path: str | os.PathLike[str]) -> Model:
     from shrew.engine import Model
 
     return Model.open(path)
+
+
+def __getattr__(name: str) -> Any:
+    """The engine is loaded when it is first asked for."""
+    if name == "Sampling":
+        from shrew.engine import Sampling
+
+        return Sampling
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

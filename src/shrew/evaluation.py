@@ -29,11 +29,15 @@ class Likelihood:
 
     @property
     def bits_per_byte(self) -> float:
+        """NaN where the tokens stand for no text."""
         return self.nats / math.log(2) / self.bytes if self.bytes else math.nan
 
     @property
     def perplexity(self) -> float:
-        return math.exp(self.nats_per_token)
+        try:
+            return math.exp(self.nats_per_token)
+        except OverflowError:
+            return math.inf
 
     def as_dict(self) -> dict[str, float | int]:
         return {

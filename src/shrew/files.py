@@ -24,6 +24,9 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     Raises RunError (folder missing, disk full, read-only …) with the old file untouched.
     """
+    path = Path(os.path.realpath(path))  # through a link to what it names, as any other writing
+    if path.exists() and not path.is_file():
+        raise RunError(f"{path}: cannot be written: not a regular file")
     temporary = None
     try:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -111,6 +112,55 @@ def test_resume_goes_on(corpus: Path, tmp_path: Path) -> None:
     assert json.loads(shrew("train", "--out", out, "--resume", "--json").stdout)["steps"] == 4
     assert "holds a run already" in shrew("train", "--data", corpus, "--out", out, *options, code=1).stderr
     shrew("train", "--data", corpus, "--out", out, "--steps", 2, "--overwrite", *options)
+
+
+@pytest.mark.parametrize("preset", ["microgpt", "nano", "desk", "stories260k", "tiny"])
+def test_every_preset_trains_as_it_is(preset: str, tmp_path: Path) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join(["anna", "bernd", "carla", "zoë", "dora", "emil", "丌"] * 20))
+    out = tmp_path / "run"
+    shrew("train", "--data", names, "--separator", "newline", "--out", out, "--preset", preset, "--steps", 1,
+          "--drop-duplicates")  # fmt: skip
+    shrew("quantize", out, "-o", tmp_path / "m.bin")
+
+
+def test_training_goes_on_from_another_run(run_folder: Path, corpus: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shrew(
+        "train", "--data", corpus, "--from", run_folder, "--out", out, "--steps", 1, "--set", "train.learning_rate=1e-9"
+    )
+    first = json.loads((out / "log.jsonl").read_text().splitlines()[0])
+    assert first["loss"] < 0.6  # where the other run had arrived
+    assert "takes the model" in shrew("train", "--data", corpus, "--from", run_folder, "--out", tmp_path / "x",
+                                      "--steps", 1, "--set", "model.layers=1", code=1).stderr  # fmt: skip
+
+
+def test_resume_refuses_other_data(tmp_path: Path) -> None:
+    data, out = tmp_path / "a.txt", tmp_path / "run"
+    text = "\n\n".join(f"Q: What is {i}?\nA: Number {i}." for i in range(30))
+    data.write_text(text)
+    shrew("train", "--data", data, "--out", out, "--preset", "nano", "--steps", 2)
+    data.write_text(text.replace("Number 7", "Number 8"))
+    assert "the data has changed" in shrew("train", "--out", out, "--resume", code=1).stderr
+
+
+def test_a_folder_named_as_a_built_in_corpus_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shrew("train", "--data", "names", "--out", "names", "--preset", "microgpt", "--steps", 1)
+    shrew("train", "--data", "names", "--out", "names", "--preset", "microgpt", "--steps", 1, "--overwrite")
+    assert json.loads(shrew("train", "--out", "names", "--resume", "--json").stdout)["steps"] == 1
+
+
+def test_output_goes_through_links_and_not_over_devices(run_folder: Path, tmp_path: Path) -> None:
+    target, link, pipe = tmp_path / "target.bin", tmp_path / "link.bin", tmp_path / "pipe"
+    target.write_bytes(b"old")
+    link.symlink_to(target)
+    os.mkfifo(pipe)
+    shrew("quantize", run_folder, "-o", link)
+    assert link.is_symlink()
+    assert target.read_bytes()[:4] == b"SHRW"
+    assert "not a regular file" in shrew("quantize", run_folder, "-o", pipe, code=1).stderr
+    assert pipe.is_fifo()
 
 
 def test_corpus_and_tokenizer(corpus: Path, tmp_path: Path) -> None:

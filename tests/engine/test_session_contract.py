@@ -96,16 +96,13 @@ def test_bad_sampling_is_refused_before_any_work() -> None:
 def test_a_penalty_that_overflows_is_an_error_not_a_wrong_token() -> None:
     config = tiny_config(final_norm=False, tied_head=False)
     parameters = random_parameters(config)
-    parameters["head.weight"] *= np.float32(1e37)
+    parameters["head.weight"] *= np.float32(2e36)
     session = Model.from_bytes(build_image(config, parameters, BYTES)).session()
-    logits = session.feed([3, 4, 5])
-    assert np.isfinite(logits).all()
-    session.feed([int(np.argmax(logits))])
-    held = int(np.argmax(session.feed([3])))
-    session.feed([held])
-    with pytest.raises(EngineError):
-        for _ in range(20):
-            session.feed([session.sample(Sampling(temperature=1.0, repetition_penalty=0.01))])
+    logits = session.feed([3])
+    raised = [int(token) for token in np.argsort(-logits)[:20]]  # what the penalty will raise beyond all numbers
+    assert np.isfinite(session.feed(raised)).all()
+    with pytest.raises(EngineError, match="NaN or infinity"):
+        session.sample(Sampling(temperature=1.0, repetition_penalty=0.01))
 
 
 def test_the_longest_prompt_does_not_depend_on_the_block() -> None:

@@ -41,6 +41,10 @@ def put(offset: int, form: str, *values: float) -> Callable[[bytearray], None]:
     return lambda buffer: struct.pack_into(form, buffer, offset, *values)
 
 
+def content(new: bytes) -> Callable[[bytearray], None]:
+    return lambda buffer: buffer.__setitem__(slice(None), new)
+
+
 def patched(offset: int, form: str, *values: int) -> bytes:
     buffer = bytearray(IMAGE)
     struct.pack_into(form, buffer, offset, *values)
@@ -113,11 +117,11 @@ HOSTILE: dict[str, tuple[bytes, type[errors.ImageError]]] = {
     "metadata value length": (with_section(5, put(8, "<I", 0xFFFFFFF0)), errors.ImageMetadataError),
     "metadata key length": (with_section(5, put(4, "<H", 0xFFFF)), errors.ImageMetadataError),
     "too many metadata pairs": (
-        with_section(5, lambda b: b.__setitem__(slice(None), struct.pack("<I", 257) + (struct.pack("<HHI", 1, 0, 0) + b"k") * 257)),
+        with_section(5, content(struct.pack("<I", 257) + (struct.pack("<HHI", 1, 0, 0) + b"k") * 257)),
         errors.ImageMetadataError,
     ),
     "stop string too long": (
-        with_section(5, lambda b: b.__setitem__(slice(None), struct.pack("<IHHI", 1, 4, 0, 65) + b"stop" + b"x" * 65)),
+        with_section(5, content(struct.pack("<IHHI", 1, 4, 0, 65) + b"stop" + b"x" * 65)),
         errors.ImageMetadataError,
     ),
     "end of text is a letter": (with_section(2, put(22, "<H", 70)), errors.ImageTokenizerError),

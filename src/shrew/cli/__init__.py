@@ -22,6 +22,7 @@ from shrew.cli.demo import demo
 from shrew.cli.eval import eval_
 from shrew.cli.importer import import_
 from shrew.cli.inspect import inspect
+from shrew.cli.options import print_error
 from shrew.cli.quantize import quantize
 from shrew.cli.tokenizer import tokenizer
 from shrew.cli.train import train
@@ -45,20 +46,43 @@ for _command in (demo, train, quantize, eval_, chat, generate, inspect, import_,
 def main() -> None:
     """The ``shrew`` command."""
     try:
-        status = shrew.main(standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.ctx.get_help() if error.ctx else "", err=True)
-        sys.exit(2)
+        status = _run()
+        if sys.stdout:
+            sys.stdout.flush()
+    except BrokenPipeError:  # `shrew … | head`
+        status = 0
+        _discard(1, 2)
+    except OSError as error:  # a full disk behind `shrew … > file`
+        status = 1
+        _discard(1)
+        print_error(f"{error.filename or 'standard output'}: {error.strerror or error}")
+    sys.exit(status)
+
+
+def _run() -> int:
+    """The command's exit code. Click's own ``main`` would end the process where a pipe breaks."""
+    if "_SHREW_COMPLETE" in os.environ:
+        shrew.main(prog_name="shrew")
+    try:
+        with shrew.make_context("shrew", sys.argv[1:]) as context:
+            shrew.invoke(context)
+        return 0
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except click.ClickException as error:
         error.show()
-        sys.exit(2)
+        return error.exit_code
     except ShrewError as error:
-        click.echo(f"shrew: {error}", err=True)
-        sys.exit(1)
+        print_error(error)
+        return 1
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
-        sys.exit(130)
-    except BrokenPipeError:  # `shrew … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    sys.exit(status if isinstance(status, int) else 0)
+        return 130
+    except SystemExit as end:  # rich makes this of a broken pipe
+        raise end.__context__ if isinstance(end.__context__, BrokenPipeError) else end from None
+
+
+def _discard(*descriptors: int) -> None:
+    """What is still to be written there, now and when Python ends, goes nowhere."""
+    for descriptor in descriptors:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import io
+import re
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.text import Text
 
-from shrew.cli.options import image_argument, json_option, print_json, remarks, sampling, sampling_options
+from shrew.cli.options import (
+    image_argument,
+    json_option,
+    print_error,
+    print_json,
+    printable,
+    remarks,
+    sampling,
+    sampling_options,
+)
+from shrew.errors import DataError, EngineError
 
 if TYPE_CHECKING:
     from shrew.engine import Model, Sampling
@@ -31,16 +44,20 @@ def chat(image: Path, quiet: bool, **options: Any) -> None:
 
 
 def converse(model: Model, chosen: Sampling, *, quiet: bool = False, **options: Any) -> None:
-    """Questions from standard input, answers to standard output, until the end of the input."""
+    """Questions from standard input, answers to standard output, until the end of the input.
+
+    A question that cannot be asked gets one line on standard error.
+    """
     interactive = sys.stdin.isatty()
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # broken UTF-8 is the question's fault, not the end of all
     if interactive:
         import readline  # noqa: F401  (line editing and history for input())
 
         if not quiet:
             name = dict(model.metadata()).get("name", model.name)
-            remarks.print(
-                f"[bold]{name}[/] · {model.image_bytes:,} bytes · ask something; Ctrl-D ends", highlight=False
-            )
+            greeting = f" · {model.image_bytes:,} bytes · ask something; Ctrl-D ends"
+            remarks.print(Text.assemble((printable(name), "bold"), greeting))
     session = model.session()
     while True:
         try:
@@ -51,11 +68,14 @@ def converse(model: Model, chosen: Sampling, *, quiet: bool = False, **options: 
             return
         if not question:
             continue
-        start, answered, step = time.perf_counter(), "", None
+        start, step = time.perf_counter(), None
         try:
+            if re.search("[\udc80-\udcff]", question):
+                raise DataError("the question is not UTF-8")
             for step in session.generate(question, sampling=chosen, **options):
-                answered += step.text
-                click.echo(step.text, nl=False)
+                click.echo(printable(step.text), nl=False)
+        except (DataError, EngineError) as error:
+            print_error(error)
         except KeyboardInterrupt:
             click.echo(" …", nl=False)
         click.echo()
@@ -83,7 +103,7 @@ def generate(image: Path, prompt: str, raw: bool, as_json: bool, **options: Any)
     for step in model.session().generate(prompt, raw=raw or not prompt, sampling=chosen, **options):
         text += step.text
         if not as_json:
-            click.echo(step.text, nl=False)
+            click.echo(printable(step.text), nl=False)
     seconds = time.perf_counter() - start
     assert step is not None  # a generation has at least one step
     if not as_json:

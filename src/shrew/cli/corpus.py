@@ -10,8 +10,16 @@ import click
 from shrew.cli.options import json_option, print_json
 
 if TYPE_CHECKING:
-    from shrew.corpus import Corpus
+    from shrew.corpus import Corpus, Format
 
+format_option = click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["auto", "text", "jsonl", "blocks"]),
+    default="auto",
+    show_default=True,
+    help="How to read files; auto goes by name and content.",
+)
 data_argument = click.argument("data", nargs=-1, required=True)
 separator_option = click.option(
     "--separator", default="<|endoftext|>", show_default=True, help="Line between texts; 'newline': each line is one."
@@ -23,21 +31,22 @@ def corpus() -> None:
     """Look at corpora: the built-in names, stories and desk, or your own files and folders."""
 
 
-def _load(data: tuple[str, ...], separator: str) -> Corpus:
+def _load(data: tuple[str, ...], format_: Format, separator: str) -> Corpus:
     from shrew.corpus import load_corpus
 
-    return load_corpus(data, separator=separator)
+    return load_corpus(data, format=format_, separator=separator)
 
 
 @corpus.command()
 @data_argument
+@format_option
 @separator_option
 @json_option
-def info(data: tuple[str, ...], separator: str, as_json: bool) -> None:
+def info(data: tuple[str, ...], format_: Format, separator: str, as_json: bool) -> None:
     """Count what is in DATA: documents by kind, exact repeats, questions with several answers."""
     from shrew.corpus import find_duplicates
 
-    loaded = _load(data, separator)
+    loaded = _load(data, format_, separator)
     documents = loaded.train + loaded.held_out
     report = find_duplicates(documents)
     kinds = {kind: sum(d.kind == kind for d in documents) for kind in ("text", "answer", "command")}
@@ -64,16 +73,17 @@ def info(data: tuple[str, ...], separator: str, as_json: bool) -> None:
 
 @corpus.command()
 @data_argument
+@format_option
 @separator_option
 @click.option("--drop-duplicates", is_flag=True, help="Leave out exact repeats.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file instead of standard output.")
-def export(data: tuple[str, ...], separator: str, drop_duplicates: bool, output: Path | None) -> None:
+def export(data: tuple[str, ...], format_: Format, separator: str, drop_duplicates: bool, output: Path | None) -> None:
     """Write DATA as JSON lines, which every command reads: to see what a corpus holds, or to keep a cleaned one."""
     from shrew.corpus import drop_duplicates as without_repeats
     from shrew.corpus import format_jsonl
     from shrew.files import write_atomically
 
-    loaded = _load(data, separator)
+    loaded = _load(data, format_, separator)
     documents = loaded.train + loaded.held_out
     if drop_duplicates:
         documents = without_repeats(documents)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from shrew.cli.options import json_option, print_json
+from shrew.cli.options import json_option, print_json, printable
 from shrew.cli.train import new_run, run_training
 
 if TYPE_CHECKING:
@@ -74,28 +75,28 @@ def _assistant(out: Path, limits: dict[str, Any], show: _Show) -> tuple[dict[str
     from shrew.image import WeightType, build_image, write_image
     from shrew.quantize import choose_types
     from shrew.quantize.run import load_run
-    from shrew.train.prepare import DataConfig, prepare
+    from shrew.train.prepare import DataConfig
 
     corpus = builtin_corpus("desk")
     show.corpus(corpus)
-    run, tokenizer = new_run(
-        out / "desk", DataConfig(("desk",)), corpus.train, "desk", limits, (), seed=0, overwrite=True
-    )
+    run, prepared, _ = new_run(out / "desk", DataConfig(("desk",)), "desk", limits, overwrite=True)
     config = run.config.model
     show.step(
         "Train", f"{config.layers} layers of {config.dim}, {config.parameters:,} parameters, NumPy on this machine"
     )
     # Nothing is chosen by looking at the held-out questions: they are only asked at the end.
-    trained = run_training(run, prepare(corpus, tokenizer, config.context).train, None)
+    trained = run_training(run, prepared.train, None)
     if trained.interrupted:
         raise click.Abort
 
     show.step("Shrink", "int8 weights, one scale for up to 96 of a row")
     loaded = load_run(run.path)
     metadata = [*loaded.metadata(name="Shrew desk assistant", licence="CC0-1.0"), ("refusal", _refusal(corpus))]
-    floats = Model.from_bytes(build_image(config, loaded.parameters, tokenizer, metadata=metadata), "float image")
+    floats = Model.from_bytes(
+        build_image(config, loaded.parameters, loaded.tokenizer, metadata=metadata), "float image"
+    )
     image = build_image(
-        config, loaded.parameters, tokenizer, types=choose_types(config, WeightType("q8", 96)), metadata=metadata
+        config, loaded.parameters, loaded.tokenizer, types=choose_types(config, WeightType("q8", 96)), metadata=metadata
     )
     if len(image) > IMAGE_LIMIT:
         raise TrainingError(f"the image has {len(image):,} bytes, more than the {IMAGE_LIMIT:,} of this demo")
@@ -155,33 +156,24 @@ def _show_answers(corpus: Corpus, model: Model, show: _Show) -> list[dict[str, A
 
 def _story(out: Path, show: _Show) -> dict[str, Any]:
     """A second model, which learns plain text instead of answers."""
-    from shrew.corpus import builtin_corpus
     from shrew.engine import Model, Sampling
     from shrew.image import WeightType, build_image, write_image
     from shrew.quantize.run import load_run
-    from shrew.train.prepare import DataConfig, prepare
+    from shrew.train.prepare import DataConfig
 
     show.step("A story teller", "the same engine and trainer, one minute on plain text")
-    corpus = builtin_corpus("stories")
     changes = ("model.vocab=1024", "model.context=192", "train.batch=12")
-    run, tokenizer = new_run(
-        out / "story",
-        DataConfig(("stories",)),
-        corpus.train,
-        "desk",
-        {"minutes": 1.0},
-        changes,
-        seed=0,
-        overwrite=True,
+    run, prepared, _ = new_run(
+        out / "story", DataConfig(("stories",)), "desk", {"minutes": 1.0}, changes, overwrite=True
     )
-    trained = run_training(run, prepare(corpus, tokenizer, run.config.model.context).train, None)
+    trained = run_training(run, prepared.train, None)
     if trained.interrupted:
         raise click.Abort
     loaded = load_run(run.path)
     image = build_image(
         run.config.model,
         loaded.parameters,
-        tokenizer,
+        loaded.tokenizer,
         types=WeightType("q8", 96),
         metadata=loaded.metadata(name="Shrew story teller", licence="CC0-1.0"),
     )
@@ -252,7 +244,7 @@ class _Show:
         self.console.print(table)
 
     def conversation(self, model: Model, document: Document) -> str:
-        self.console.print(f"   [bold cyan]›[/] {document.prompt}", soft_wrap=True)
+        self.console.print(f"   [bold cyan]›[/] {escape(document.prompt)}", soft_wrap=True)
         self.console.print("     ", end="")
         answer = ""
         for piece in model.stream(document.prompt):
@@ -261,15 +253,17 @@ class _Show:
         return answer
 
     def verdict(self, right: bool, expected: str) -> None:
-        self.console.print("  [green]✓[/]" if right else f"  [red]✗[/] [dim]expected: {expected}[/]", soft_wrap=True)
+        self.console.print(
+            "  [green]✓[/]" if right else f"  [red]✗[/] [dim]expected: {escape(expected)}[/]", soft_wrap=True
+        )
 
     def text(self, piece: str) -> None:
-        self.console.print(piece, end="", markup=False, soft_wrap=True)
+        self.console.print(printable(piece), end="", markup=False, soft_wrap=True)
 
     def story(self, opening: str, pieces: Iterable[str]) -> str:
         """Streams a story word by word, so that lines break between words. Returns all of it."""
         indent, width = "   ", self.console.width - 2
-        self.console.print(f"{indent}[bold]{opening}[/]", end="")
+        self.console.print(f"{indent}[bold]{escape(opening)}[/]", end="")
         column, word, text = len(indent + opening), "", opening
         for piece in chain(pieces, " "):
             text += piece
@@ -294,5 +288,5 @@ class _Show:
             lines.append(f"  shrew generate {result['story_image']} 'One day,' --raw --temperature 0.7")
         lines.append("  shrew train --data your_questions.txt --out runs/mine")
         self.console.print(
-            Panel("\n".join(lines), border_style="green", expand=False, title="done", title_align="left")
+            Panel(escape("\n".join(lines)), border_style="green", expand=False, title="done", title_align="left")
         )

@@ -3,52 +3,80 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 from rich.progress import Progress
 
 from shrew.cli.options import image_argument, json_option, print_json, remarks
+
+if TYPE_CHECKING:
+    from shrew.corpus import Corpus
+    from shrew.engine import Model
 
 
 @click.command("eval")
 @image_argument
 @click.option("--text", type=click.Path(path_type=Path), help="Score the documents of this text file.")
+@click.option("--data", help="Ask the questions of this corpus (a file, or a built-in one such as desk).")
+@click.option("--run", type=click.Path(path_type=Path), help="Ask the questions of the corpus that this run learnt.")
 @click.option(
     "--separator",
     default="<|endoftext|>",
     show_default=True,
-    help="The line between documents of --text; 'newline' makes each line a document.",
+    help="The line between documents of --text or --data; 'newline' makes each line a document.",
 )
-@click.option("--data", help="Ask the questions of this corpus (a file, or a built-in one such as desk).")
+@click.option(
+    "--held-out",
+    type=click.FloatRange(0, 1, max_open=True),
+    metavar="FRACTION",
+    default=0.05,
+    show_default=True,
+    help="Share of --data held out where it marks none.",
+)
 @click.option(
     "--split",
     type=click.Choice(["held-out", "train"]),
     default="held-out",
     show_default=True,
-    help="Which questions of --data.",
+    help="Which questions of --data or --run.",
 )
 @click.option("--limit", type=click.IntRange(1), help="At most so many documents or questions.")
 @json_option
 def eval_(
-    image: Path, text: Path | None, separator: str, data: str | None, split: str, limit: int | None, as_json: bool
+    image: Path,
+    text: Path | None,
+    data: str | None,
+    run: Path | None,
+    separator: str,
+    held_out: float,
+    split: str,
+    limit: int | None,
+    as_json: bool,
 ) -> None:
     """Measure IMAGE on text or questions that it should do well on.
 
     With --text: summed nats, tokens, nats/token, bytes, bits per byte and perplexity; each document is scored from
-    its own beginning-of-text and cut at the context, and end-of-text is not scored. With --data: the share of
+    its own beginning-of-text and cut at the context, and end-of-text is not scored. With --data or --run: the share of
     questions whose greedy answer is the expected one, apart from case, white space and a final full stop.
     """
+    from shrew.corpus import load_corpus
     from shrew.engine import Model
 
-    if (text is None) == (data is None):
-        raise click.UsageError("give either --text FILE or --data CORPUS")
+    if sum(source is not None for source in (text, data, run)) != 1:
+        raise click.UsageError("give one of --text FILE, --data CORPUS and --run RUN")
+    sources = map(click.get_current_context().get_parameter_source, ("separator", "held_out"))
+    if run is not None and ParameterSource.COMMANDLINE in sources:
+        raise click.UsageError("--separator and --held-out are the run's own with --run; leave them out")
     model = Model.open(image)
     if text is not None:
         result = _likelihood(model, text, separator, limit)
+    elif run is not None:
+        result = _accuracy(model, _learnt_corpus(run), split, limit)
     else:
         assert data is not None
-        result = _accuracy(model, data, split, limit)
+        result = _accuracy(model, load_corpus(data, separator=separator, held_out=held_out), split, limit)
     if as_json:
         print_json(result)
         return
@@ -57,28 +85,42 @@ def eval_(
             click.echo(f"{name:16} {value:,.6g}" if isinstance(value, float) else f"{name:16} {value:,}")
 
 
-def _likelihood(model: Any, text: Path, separator: str, limit: int | None) -> dict[str, Any]:
+def _likelihood(model: Model, text: Path, separator: str, limit: int | None) -> dict[str, Any]:
     from shrew.corpus import read_corpus
     from shrew.evaluation import score_texts
 
-    texts = [document.response for document in read_corpus(text, format="text", separator=separator)][:limit]
-    with Progress(console=remarks, transient=True) as progress:
+    documents = read_corpus(text, format="text", separator=separator)
+    texts = [document.response for document in documents][:limit]
+    with _progress() as progress:
         task = progress.add_task("scoring", total=len(texts))
         return score_texts(model, texts, lambda: progress.advance(task)).as_dict()
 
 
-def _accuracy(model: Any, data: str, split: str, limit: int | None) -> dict[str, Any]:
-    from shrew.corpus import load_corpus
+def _accuracy(model: Model, corpus: Corpus, split: str, limit: int | None) -> dict[str, Any]:
     from shrew.errors import DataError
     from shrew.evaluation import answer_accuracy
 
-    corpus = load_corpus(data)
     documents = corpus.held_out if split == "held-out" else corpus.train
     pairs = [(d.prompt, d.response) for d in documents if d.prompt][:limit]
     if not pairs:
-        raise DataError(f"{data}: no {split} questions; only question-and-answer corpora can be asked")
-    with Progress(console=remarks, transient=True) as progress:
+        raise DataError(f"{corpus.name}: no {split} questions; only question-and-answer corpora can be asked")
+    with _progress() as progress:
         task = progress.add_task("asking", total=len(pairs))
         accuracy = answer_accuracy(model, pairs, lambda: progress.advance(task))
     wrong = [{"question": q, "expected": e, "answered": a} for q, e, a in accuracy.wrong]
     return {"asked": accuracy.asked, "right": accuracy.right, "accuracy": accuracy.share, "wrong": wrong}
+
+
+def _learnt_corpus(run: Path) -> Corpus:
+    from shrew.errors import RunError
+    from shrew.train.prepare import DataConfig
+    from shrew.train.run import Run
+
+    config = DataConfig.from_table(Run.open(run).config.data)
+    if config is None:
+        raise RunError(f"{run}: does not say what it learnt from; give --data instead")
+    return config.load()
+
+
+def _progress() -> Progress:
+    return Progress(console=remarks, transient=True, disable=not remarks.is_terminal)

@@ -8,8 +8,9 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from shrew.cli.options import human_bytes, image_argument, json_option, print_json
+from shrew.cli.options import human_bytes, image_argument, json_option, print_json, printable
 
 
 @click.command()
@@ -20,11 +21,14 @@ def inspect(image: Path, as_json: bool) -> None:
     from shrew.engine import Model
     from shrew.image import describe
 
-    contents = describe(Model.open(image))
+    model = Model.open(image)
+    contents = describe(model)
     if as_json:
         print_json(contents)
     else:
         _print(contents, image)
+    if contents["selftest"] and not contents["selftest"]["passed"]:
+        model.selftest()  # raises what is wrong
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -35,20 +39,22 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _print(contents: dict[str, Any], image: Path) -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)  # an image may say anything
     console.print(
-        f"[bold]{image}[/]  {human_bytes(contents['image_bytes'])}, format {contents['format_version']}, "
-        f"CRC-32 {contents['crc32']}, {contents['parameters']:,} parameters",
+        Text.assemble(
+            (printable(str(image)), "bold"),
+            f"  {human_bytes(contents['image_bytes'])}, format {contents['format_version']}, "
+            f"CRC-32 {contents['crc32']}, {contents['parameters']:,} parameters",
+        ),
         soft_wrap=True,
     )
     selftest = contents["selftest"]
     if selftest is None:
-        console.print("[yellow]no self-test[/]")
+        console.print("no self-test", style="yellow")
     else:
-        console.print(
-            f"[green]self-test passed[/]: {selftest['generate']} tokens after prompt {selftest['prompt']}, "
-            f"digest {selftest['digest']}"
-        )
+        verdict = ("self-test passed", "green") if selftest["passed"] else ("self-test FAILED", "bold red")
+        detail = f": {selftest['generate']} tokens after prompt {selftest['prompt']}, digest {selftest['digest']}"
+        console.print(Text.assemble(verdict, detail))
     console.print(f"a session with the whole context takes {human_bytes(contents['session_bytes'])}\n")
 
     sections = _table("Sections", "<section", "offset", "bytes", "<required")
@@ -68,10 +74,12 @@ def _print(contents: dict[str, Any], image: Path) -> None:
     tensors = _table("Tensors", "<tensor", "<type", "rows", "cols", "bytes")
     for tensor in contents["tensors"]:
         kind = tensor["type"] if not tensor["group"] else f"{tensor['type']}:{tensor['group']}"
-        tensors.add_row(tensor["name"], kind, f"{tensor['rows']:,}", f"{tensor['cols']:,}", f"{tensor['bytes']:,}")
+        tensors.add_row(
+            printable(tensor["name"]), kind, f"{tensor['rows']:,}", f"{tensor['cols']:,}", f"{tensor['bytes']:,}"
+        )
     console.print(tensors)
     if contents["metadata"]:
         metadata = _table("Metadata", "<key", "<value")
         for pair in contents["metadata"]:
-            metadata.add_row(pair["key"], pair["value"])
+            metadata.add_row(printable(pair["key"]), printable(pair["value"]))
         console.print("", metadata)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
@@ -22,8 +24,30 @@ seed_option = click.option("--seed", type=int, default=0, show_default=True, hel
 image_argument = click.argument("image", metavar="IMAGE", type=click.Path(path_type=Path))
 
 
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """Text for a terminal: what would command it, or is no character, becomes U+FFFD. Only line ends and tabs stay."""
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def print_error(error: Exception | str) -> None:
+    """One line on standard error."""
+    click.echo(f"shrew: {printable(str(error))}".replace("\n", " "), err=True)
+
+
 def print_json(result: dict[str, Any]) -> None:
-    click.echo(json.dumps(result, ensure_ascii=False))
+    """Exact and always valid: UTF-8, a file name's odd bytes escaped, null for numbers that are none."""
+    click.echo(json.dumps(_finite(result), ensure_ascii=False).encode("utf-8", "backslashreplace"))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def sampling_options(default_temperature: float) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -40,14 +64,21 @@ def sampling_options(default_temperature: float) -> Callable[[Callable[..., Any]
             "--top-p", type=float, default=1.0, show_default=True, help="Keep the likeliest tokens that reach this."
         ),
         click.option(
-            "--top-k", type=int, default=0, show_default=True, help="Keep so many of the likeliest; 0 is all."
+            "--top-k",
+            type=click.IntRange(0, 0xFFFF),
+            default=0,
+            show_default=True,
+            help="Keep so many of the likeliest; 0 is all.",
         ),
         click.option(
             "--min-p", type=float, default=0.0, show_default=True, help="Keep tokens this likely against the likeliest."
         ),
         click.option("--repetition-penalty", type=float, default=1.0, show_default=True, help="Above 1 repeats less."),
         click.option(
-            "--max-tokens", type=click.IntRange(0), default=0, help="Stop after so many tokens; 0 is as many as fit."
+            "--max-tokens",
+            type=click.IntRange(0, 0xFFFFFFFF),
+            default=0,
+            help="Stop after so many tokens; 0 is as many as fit.",
         ),
         click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; may be given several times."),
         seed_option,

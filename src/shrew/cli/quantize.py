@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from shrew.cli.corpus import separator_option
 from shrew.cli.options import human_bytes, json_option, print_json, remarks
 
 
@@ -29,6 +30,7 @@ from shrew.cli.options import human_bytes, json_option, print_json, remarks
 @click.option(
     "--text", type=click.Path(path_type=Path), help="Measure the loss on this text instead of what the run holds out."
 )
+@separator_option
 @json_option
 def quantize(
     run: Path,
@@ -39,6 +41,7 @@ def quantize(
     name: str | None,
     licence: str | None,
     text: Path | None,
+    separator: str,
     as_json: bool,
 ) -> None:
     """Shrink the model in the folder RUN into one image, and measure what that costs."""
@@ -51,7 +54,7 @@ def quantize(
     types = choose_types(loaded.run.config.model, default, [parse_override(o, group) for o in overrides])
     metadata = loaded.metadata(name=name, licence=licence)
     with remarks.status("quantising and measuring"):
-        result = quantize_run(loaded, types, metadata, text=text)
+        result = quantize_run(loaded, types, metadata, text=text, separator=separator)
     write_image(output, result.image)
     summary: dict[str, Any] = {
         "image": str(output),
@@ -81,12 +84,12 @@ def quantize(
         table.add_row(e.name, str(e.type), f"{e.bytes:,}", f"{e.relative:.3%}", f"{e.largest:.5f}")
     console = Console(highlight=False)
     console.print(table)
-    console.print(f"\n[bold]{output}[/]: {human_bytes(len(result.image))}; self-test passed", soft_wrap=True)
+    click.echo(f"\n{output}: {human_bytes(len(result.image))}")
     if result.before and result.after:
         before, after = result.before.nats_per_token, result.after.nats_per_token
-        console.print(
+        click.echo(
             f"loss on {result.before.tokens:,} held-out tokens: {before:.4f} before, {after:.4f} after "
             f"({after - before:+.4f} nats/token)"
         )
     else:
-        console.print("loss not measured: the run says nothing of its data; give --text FILE")
+        click.echo("loss not measured: the run holds no text out; give --text FILE")

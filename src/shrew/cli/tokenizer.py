@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from shrew.cli.corpus import data_argument, separator_option
+from shrew.cli.corpus import data_argument, format_option, separator_option
 from shrew.cli.options import json_option, print_json
+
+if TYPE_CHECKING:
+    from shrew.corpus import Format
 
 
 @click.group()
@@ -17,17 +21,20 @@ def tokenizer() -> None:
 
 @tokenizer.command("train")
 @data_argument
+@format_option
 @separator_option
 @click.option("--vocab", type=click.IntRange(1, 65535), default=512, show_default=True, help="Number of tokens.")
 @click.option("--kind", type=click.Choice(["bpe", "character"]), default="bpe", show_default=True)
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Where to write tokenizer.json.")
 @json_option
-def train_(data: tuple[str, ...], separator: str, vocab: int, kind: str, output: Path, as_json: bool) -> None:
+def train_(
+    data: tuple[str, ...], format_: Format, separator: str, vocab: int, kind: str, output: Path, as_json: bool
+) -> None:
     """Train a tokenizer on DATA."""
     from shrew.corpus import load_corpus
     from shrew.tokenizer import train_for_corpus
 
-    trained = train_for_corpus(load_corpus(data, separator=separator).train, kind=kind, vocab=vocab)  # type: ignore[arg-type]
+    trained = train_for_corpus(load_corpus(data, format=format_, separator=separator).train, kind=kind, vocab=vocab)  # type: ignore[arg-type]
     trained.save(output)
     section, unicode = len(trained.section()), len(trained.unicode_section() or b"")
     result = {"tokenizer": str(output), "vocab": trained.vocab, "bytes": section, "unicode_bytes": unicode}

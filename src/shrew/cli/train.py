@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from shrew.cli.corpus import format_option, separator_option
 from shrew.cli.options import json_option, print_json, remarks, seed_option
+from shrew.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
+    from shrew.corpus import Format, PackedRows
     from shrew.model.config import ModelConfig
+    from shrew.model.parameters import Array
     from shrew.model.presets import Preset
+    from shrew.tokenizer import Tokenizer
     from shrew.train.config import TrainConfig
     from shrew.train.loop import TrainResult
+    from shrew.train.prepare import DataConfig, PreparedData
     from shrew.train.run import Run
 
 Config = TypeVar("Config")
@@ -24,7 +31,17 @@ Config = TypeVar("Config")
 @click.option("--data", multiple=True, help="A built-in corpus (names, stories, desk), files or folders; repeatable.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The run folder.")
 @click.option(
-    "--preset", "preset_name", default="desk", show_default=True, help="Model and training options to start from."
+    "--preset",
+    "preset_name",
+    default="desk",
+    show_default=True,
+    help="Model and training options to start from: microgpt, nano, desk, stories260k or tiny.",
+)
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path),
+    help="Start from the weights of this run, such as an imported one.",
 )
 @click.option("--steps", type=click.IntRange(1), help="Train for so many steps; such a run repeats to the bit.")
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Train for so long.")
@@ -35,9 +52,8 @@ Config = TypeVar("Config")
     metavar="TABLE.KEY=VALUE",
     help="Any field of the configuration, such as model.layers=3 or train.batch=64; repeatable.",
 )
-@click.option(
-    "--separator", default="<|endoftext|>", show_default=True, help="Line between texts; 'newline': each line is one."
-)
+@format_option
+@separator_option
 @click.option(
     "--held-out", type=float, default=0.05, show_default=True, help="Share held out where the data marks none."
 )
@@ -50,9 +66,11 @@ def train(
     data: tuple[str, ...],
     out: Path,
     preset_name: str,
+    source: Path | None,
     steps: int | None,
     minutes: float | None,
     overrides: tuple[str, ...],
+    format_: Format,
     separator: str,
     held_out: float,
     drop_duplicates: bool,
@@ -69,60 +87,79 @@ def train(
     from shrew.train.prepare import DataConfig, prepare
 
     if resume:
-        if data or overwrite or overrides or steps or minutes:
+        if data or source or overwrite or overrides or steps or minutes:
             raise click.UsageError("--resume takes everything from the run folder; give only --out with it")
         run, tokenizer = _reopen(out)
         data_config = DataConfig.from_table(run.config.data)
         if data_config is None:
-            raise click.UsageError(f"{out}: an imported run has no data to resume with")
-        corpus = data_config.load()
+            raise RunError(f"{out}: an imported run has no data to go on with; train on it with --from {out}")
+        prepared, initial = prepare(data_config.load(), tokenizer, run.config.model.context), None
     else:
         if not data:
             raise click.UsageError("--data is missing: a built-in corpus (names, stories, desk), a file or a folder")
-        data_config = DataConfig(data, separator, held_out, drop_duplicates)
-        corpus = data_config.load()
+        data_config = DataConfig(data, format_, separator, held_out, drop_duplicates)
         limits = {name: value for name, value in (("steps", steps), ("minutes", minutes)) if value}
-        run, tokenizer = new_run(out, data_config, corpus.train, preset_name, limits, overrides, seed, overwrite)
-    prepared = prepare(corpus, tokenizer, run.config.model.context)
+        options = {**limits, "seed": seed}
+        run, prepared, initial = new_run(out, data_config, preset_name, options, overrides, source, overwrite=overwrite)
     report = prepared.report
     remarks.print(
         f"{report.documents:,} documents, {report.tokens:,} tokens in {report.rows:,} rows of "
-        f"{run.config.model.context}; {report.cut:,} cut, {report.padding:.1%} padding · "
+        f"{run.config.model.context}; {report.cut:,} cut, {report.dropped:,} dropped, "
+        f"{prepared.repeats:,} exact repeats, {report.padding:.1%} padding\n"
         f"{run.config.model.parameters:,} parameters",
         highlight=False,
+        soft_wrap=True,
     )
-    result = run_training(run, prepared.train, prepared.validation, resume=resume)
+    result = run_training(run, prepared.train, prepared.validation, initial=initial, resume=resume)
     _report(run, result, as_json)
 
 
 def new_run(
     out: Path,
-    data_config: Any,
-    documents: Any,
+    data_config: DataConfig,
     preset_name: str,
-    limits: dict[str, Any],
-    overrides: tuple[str, ...],
-    seed: int,
-    overwrite: bool,
-) -> tuple[Run, Any]:
-    """Trains the tokenizer, settles the configuration and makes the run folder."""
+    options: dict[str, Any],
+    overrides: tuple[str, ...] = (),
+    source: Path | None = None,
+    *,
+    overwrite: bool = False,
+) -> tuple[Run, PreparedData, Mapping[str, Array] | None]:
+    """Reads the corpus, makes or takes over tokenizer and model, and then, when nothing can go wrong any more, the run
+    folder. ``options`` are fields of TrainConfig; ``source`` is a run whose weights to start from."""
     from shrew.model.presets import preset
+    from shrew.quantize.run import load_run
     from shrew.tokenizer import train_for_corpus
     from shrew.train.config import RunConfig
+    from shrew.train.prepare import prepare
     from shrew.train.run import Run
 
     chosen = preset(preset_name)
     model_changes, train_changes = _overrides(overrides)
-    vocab = int(model_changes.pop("vocab", chosen.model.vocab))
-    tokenizer = train_for_corpus(documents, kind=chosen.tokenizer, vocab=vocab)
-    model = _model(chosen, tokenizer.vocab, model_changes)
-    training = _training(chosen, {**limits, "seed": seed, **train_changes}, fixed=bool(limits))
+    corpus = data_config.load()
+    initial = None
+    if source is not None:
+        if model_changes:
+            raise ConfigError("--from takes the model of the run as it is; drop the --set model options")
+        loaded = load_run(source)
+        tokenizer, model, initial = loaded.tokenizer, loaded.run.config.model, loaded.parameters
+    else:
+        # A character tokenizer has no other way to write what only the held-out side has.
+        documents = corpus.train + corpus.held_out if chosen.tokenizer == "character" else corpus.train
+        vocab = model_changes.pop("vocab", chosen.model.vocab)
+        if type(vocab) is not int:
+            raise ConfigError(f"--set model.vocab: {vocab!r} is not a number of tokens")
+        tokenizer = train_for_corpus(documents, kind=chosen.tokenizer, vocab=vocab)
+        model = _model(chosen, tokenizer.vocab, model_changes)
+    # Answers are learnt by heart, and go on getting better long after the loss on new phrasings has turned.
+    keep = "last" if any(document.prompt for document in corpus.train) else "best"
+    training = _training(chosen, {"keep": keep, **options, **train_changes})
+    prepared = prepare(corpus, tokenizer, model.context)
     run = Run.create(out, RunConfig(model=model, train=training, data=data_config.as_table()), overwrite=overwrite)
     tokenizer.save(run.tokenizer_path)
-    return run, tokenizer
+    return run, prepared, initial
 
 
-def _reopen(out: Path) -> tuple[Run, Any]:
+def _reopen(out: Path) -> tuple[Run, Tokenizer]:
     from shrew.tokenizer import Tokenizer
     from shrew.train.run import Run
 
@@ -134,7 +171,6 @@ def _overrides(texts: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
     """``model.layers=3`` and the like, as values of TOML's types."""
     import tomllib
 
-    from shrew.errors import ConfigError
     from shrew.model.config import ModelConfig
     from shrew.train.config import TrainConfig
 
@@ -160,18 +196,17 @@ def _model(chosen: Preset, vocab: int, changes: dict[str, Any]) -> ModelConfig:
     return _convert(asdict(chosen.model_for(vocab)) | changes, ModelConfig, "model")
 
 
-def _training(chosen: Preset, changes: dict[str, Any], *, fixed: bool) -> TrainConfig:
-    """``fixed``: the caller bounds the run, so the preset's own bound goes."""
+def _training(chosen: Preset, options: dict[str, Any]) -> TrainConfig:
+    """The preset's options and the caller's. A bound of the caller replaces the preset's own, whichever that is."""
     from shrew.train.config import TrainConfig
 
-    options = {k: v for k, v in chosen.train.items() if not (fixed and k in ("steps", "minutes"))} | changes
-    return _convert(options, TrainConfig, "train")
+    bounds = {"steps", "minutes"}
+    preset = {k: v for k, v in chosen.train.items() if not (bounds & options.keys() and k in bounds)}
+    return _convert({**preset, **options}, TrainConfig, "train")
 
 
 def _convert(values: dict[str, Any], kind: type[Config], table: str) -> Config:
     import msgspec
-
-    from shrew.errors import ConfigError
 
     try:
         return msgspec.convert(values, kind)
@@ -180,12 +215,19 @@ def _convert(values: dict[str, Any], kind: type[Config], table: str) -> Config:
         raise ConfigError(f"--set {table}{path}: {reason[0].lower()}{reason[1:]}") from None
 
 
-def run_training(run: Run, train_rows: Any, validation: Any, *, resume: bool = False) -> TrainResult:
+def run_training(
+    run: Run,
+    train_rows: PackedRows,
+    validation: PackedRows | None,
+    *,
+    initial: Mapping[str, Array] | None = None,
+    resume: bool = False,
+) -> TrainResult:
     """The loop with a progress display on stderr."""
     from shrew.train.loop import train as train_model
     from shrew.train.progress import make_progress
 
-    return train_model(run, train_rows, validation, progress=make_progress(), resume=resume)
+    return train_model(run, train_rows, validation, progress=make_progress(), resume=resume, initial=initial)
 
 
 def _report(run: Run, result: TrainResult, as_json: bool) -> None:
@@ -203,14 +245,14 @@ def _report(run: Run, result: TrainResult, as_json: bool) -> None:
                 "interrupted": result.interrupted,
             }
         )
-        return
-    if result.interrupted:
+    elif result.interrupted:
         click.echo(f"stopped at step {result.step:,}; go on with: shrew train --out {run.path} --resume")
-        return
-    best = (
-        ""
-        if result.best_loss is None
-        else f", best validation loss {result.best_loss:.4f} at step {result.best_step:,}"
-    )
-    click.echo(f"{run.path}: {result.step:,} steps, {result.seconds:.0f} s, loss {result.loss:.4f}{best}")
-    click.echo(f"next: shrew quantize {run.path} -o model.bin")
+    else:
+        kept = "the last weights are kept"
+        if result.best_loss is not None:
+            best = f"best validation loss {result.best_loss:.4f} at step {result.best_step:,}"
+            kept = f"{best}, which is kept" if run.config.train.keep == "best" else f"{best}; {kept}"
+        click.echo(f"{run.path}: {result.step:,} steps, {result.seconds:.0f} s, loss {result.loss:.4f}, {kept}")
+        click.echo(f"next: shrew quantize {run.path} -o model.bin")
+    if result.interrupted:
+        click.get_current_context().exit(130)

@@ -13,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shrew.engine.binding import check, ffi, lib
-from shrew.errors import ConfigError, ImageTruncatedError, RunError
+from shrew.errors import ConfigError, EngineError, RunError
 
 FINISH = ("running", "end", "stop", "length", "context")
 TYPES = ("f32", "q8")
 Finish = Literal["running", "end", "stop", "length", "context"]
+
+#: Larger images are mapped instead of read.
+MAP_ABOVE = 64_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +45,7 @@ class Sampling:
             ("repetition_penalty", 0.01, 100.0),
             ("top_k", 0, 0xFFFF),
         ):
-            if not low <= getattr(self, name) <= high:
-                raise ConfigError(f"{name} is {getattr(self, name)}, must be {low} to {high}")
+            _require(name, getattr(self, name), low, high)
         if not 0.0 < self.top_p <= 1.0:
             raise ConfigError(f"top_p is {self.top_p}, must be above 0 and at most 1")
 
@@ -99,13 +101,17 @@ class Model:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Model:
-        """Maps an image file. Raises an :class:`~shrew.errors.ImageError` that says why a bad one is refused."""
+        """An image file. Raises an :class:`~shrew.errors.ImageError` that says why a bad one is refused.
+
+        Up to 64 MB are read into memory, and the file may change or go afterwards. A larger file is mapped: it must
+        stay as it is while the model is in use, since the system kills a process that reads what was cut off.
+        """
         try:
             with Path(path).open("rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                if size == 0:
-                    raise ImageTruncatedError(f"{path}: the file is empty", lib.SHREW_E_TRUNCATED)
-                return cls(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), size, str(path))
+                if os.fstat(file.fileno()).st_size > MAP_ABOVE:
+                    mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                    return cls(mapped, len(mapped), str(path))
+                return cls.from_bytes(file.read(MAP_ABOVE + 1), str(path))
         except OSError as error:
             raise RunError(f"{path}: {error.strerror or error}") from error
 
@@ -116,6 +122,7 @@ class Model:
         start = -room.ctypes.data % 64
         aligned = room[start : start + max(len(image), 1)]
         aligned[: len(image)] = np.frombuffer(image, dtype=np.uint8)
+        aligned.flags.writeable = False  # the engine checks it once
         return cls(aligned, len(image), name)
 
     def config_fields(self) -> dict[str, Any]:
@@ -165,13 +172,14 @@ class Model:
         check(lib.shrew_model_tensor(self._model, role, layer, t), f"{self.name}: tensor {role} of layer {layer}")
         quantized = t.type == lib.SHREW_Q8
         item = np.dtype(np.int8 if quantized else np.float32)
-        raw = np.frombuffer(ffi.buffer(t.data, t.rows * t.stride), dtype=item)
-        data = raw.reshape(t.rows, t.stride // item.itemsize)[:, : t.cols]
-        scales = None
-        if quantized:
-            scales = np.frombuffer(ffi.buffer(t.scales, t.rows * t.groups * 4), dtype=np.float32)
-            scales = scales.reshape(t.rows, t.groups)
+        data = self._view(t.data, item, t.rows, t.stride // item.itemsize)[:, : t.cols]
+        scales = self._view(t.scales, np.dtype(np.float32), t.rows, t.groups) if quantized else None
         return Tensor(data, scales, TYPES[t.type], t.group, t.stride)
+
+    def _view(self, pointer: Any, item: np.dtype[Any], rows: int, cols: int) -> NDArray[Any]:
+        """A part of the image, which stays in memory as long as the view does."""
+        offset = int(ffi.cast("uintptr_t", pointer)) - int(ffi.cast("uintptr_t", self._image))
+        return np.frombuffer(self._buffer, dtype=item, count=rows * cols, offset=offset).reshape(rows, cols)
 
     def image(self) -> memoryview:
         """The bytes of the image itself."""
@@ -221,6 +229,7 @@ class Model:
 
     def token_bytes(self, token: int) -> bytes:
         """The bytes that a token stands for; special tokens stand for none."""
+        self._token_ids([token])
         data, count = ffi.new("const uint8_t **"), ffi.new("size_t *")
         check(
             lib.shrew_token_bytes(ffi.addressof(self._model.tokenizer), token, data, count),
@@ -228,12 +237,24 @@ class Model:
         )
         return bytes(ffi.buffer(data[0], count[0]))
 
+    def _token_ids(self, ids: NDArray[Any] | Sequence[int]) -> NDArray[np.uint16]:
+        """The same ids as the engine takes them. EngineError if one is no token of this model."""
+        tokens = np.asarray(ids)
+        if tokens.size:
+            wrong = tokens[(tokens < 0) | (tokens >= self.vocab)]
+            if wrong.size:
+                reason = f"token {wrong[0]} is none of the {self.vocab} from 0"
+                raise EngineError(f"{self.name}: {reason}", lib.SHREW_E_ARGUMENT)
+        return np.ascontiguousarray(tokens, dtype=np.uint16)
+
     def session(self, *, context: int = 0, block: int = 0) -> Session:
         """A new conversation; ``context`` and ``block`` 0 mean the model's context and 16 prompt tokens at a time."""
         return Session(self, context=context, block=block)
 
     def session_bytes(self, *, context: int = 0, block: int = 0) -> int:
         """Bytes of memory that such a session takes."""
+        _require("context", context, 0, self.context)
+        _require("block", block, 0, lib.SHREW_MAX_BLOCK)
         options = ffi.new("shrew_session_options *", {"context": context, "block": block})
         size = ffi.new("size_t *")
         check(lib.shrew_session_bytes(self._model, options, size), f"{self.name}: session")
@@ -280,7 +301,7 @@ class Session:
 
     def feed(self, ids: NDArray[np.uint16] | Sequence[int]) -> NDArray[np.float32]:
         """Appends tokens [n], n >= 1, and returns the logits [vocab] of the token to come."""
-        tokens = np.ascontiguousarray(ids, dtype=np.uint16)
+        tokens = self.model._token_ids(ids)
         used = ffi.new("size_t *")
         while len(tokens):
             pointer = ffi.from_buffer("uint16_t[]", tokens)
@@ -294,7 +315,7 @@ class Session:
 
     def feed_all(self, ids: NDArray[np.uint16] | Sequence[int]) -> NDArray[np.float32]:
         """Appends tokens [n] and returns the logits [n, vocab] after each of them."""
-        tokens = np.ascontiguousarray(ids, dtype=np.uint16)
+        tokens = self.model._token_ids(ids)
         logits = np.empty((len(tokens), self.model.vocab), dtype=np.float32)
         used, done = ffi.new("size_t *"), 0
         while done < len(tokens):
@@ -327,19 +348,21 @@ class Session:
         keep: bool = False,
         max_tokens: int = 0,
         seed: int = 0,
-        sampling: Sampling | None = None,
         stop: Sequence[str] = (),
+        sampling: Sampling | None = None,
+        **fields: Any,
     ) -> Iterator[Progress]:
         """Generates text, one bounded step at a time.
 
         ``raw`` continues the text as it is instead of framing it as a chat prompt; ``keep`` goes on with what the
-        session holds; ``max_tokens`` 0 means as many as fit; each stop string has 1 to 64 bytes of UTF-8.
+        session holds; ``max_tokens`` 0 means as many as fit; each stop string has 1 to 64 bytes of UTF-8. How tokens
+        are chosen is said by ``sampling`` or by the fields of :class:`Sampling`, such as ``temperature=0.7``.
         """
+        if sampling and fields:
+            raise ConfigError(f"give either sampling or {', '.join(fields)}, not both")
+        _require("max_tokens", max_tokens, 0, 0xFFFFFFFF)
         text = prompt.encode("utf-8", "surrogatepass")
-        for string in stop:
-            if not 1 <= len(string.encode()) <= lib.SHREW_MAX_STOP_BYTES:
-                raise ConfigError(f"stop string {string!r} must have 1 to {lib.SHREW_MAX_STOP_BYTES} bytes")
-        stops = [ffi.new("char[]", string.encode()) for string in stop]
+        stops = [ffi.new("char[]", _stop_bytes(string)) for string in stop]
         stop_list = ffi.new("char *[]", stops or [ffi.NULL])
         prompt_buffer = ffi.from_buffer(text)
         request = ffi.new(
@@ -351,12 +374,17 @@ class Session:
                 "keep": int(keep),
                 "max_tokens": max_tokens,
                 "seed": seed & (2**64 - 1),
-                "sampling": _sampling(sampling or Sampling())[0],
+                "sampling": _sampling(sampling or Sampling(**fields))[0],
                 "stops": ffi.cast("const char *const *", stop_list),
                 "stop_count": len(stops),
             },
         )
         check(lib.shrew_session_begin(self._session, request), f"{self.model.name}: prompt")
+        self._stops = stops, stop_list  # the engine refers to them until the end
+        return self._steps()
+
+    def _steps(self) -> Iterator[Progress]:
+        """The steps of the generation just begun."""
         out, progress = ffi.new("char[]", lib.SHREW_TEXT_BYTES), ffi.new("shrew_progress *")
         while True:
             check(lib.shrew_session_next(self._session, out, lib.SHREW_TEXT_BYTES, progress), self.model.name)
@@ -377,6 +405,19 @@ class Session:
         present = ffi.new("int *")
         check(lib.shrew_session_selftest(self._session, present), f"{self.model.name}: self-test")
         return bool(present[0])
+
+
+def _require(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ConfigError(f"{name} is {value}, must be {low} to {high}")
+
+
+def _stop_bytes(stop: str) -> bytes:
+    """A stop string as the engine takes it."""
+    encoded = stop.encode("utf-8", "surrogatepass")
+    if not 1 <= len(encoded) <= lib.SHREW_MAX_STOP_BYTES or b"\0" in encoded:
+        raise ConfigError(f"stop string {stop!r} must have 1 to {lib.SHREW_MAX_STOP_BYTES} bytes, none of them zero")
+    return encoded
 
 
 def _u16_list(pointer: Any, count: int) -> list[int]:

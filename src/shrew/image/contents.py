@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shrew.engine import Model
+from shrew.errors import EngineError
 from shrew.image.writer import stored_tensors
 from shrew.model.config import ModelConfig, tensor_specs
 
@@ -34,6 +35,13 @@ def read_parameters(model: Model) -> dict[str, NDArray[np.float32]]:
     return {
         spec.name: model.tensor(spec.role, spec.layer).values().reshape(spec.shape) for spec in tensor_specs(config)
     }
+
+
+def _passes(model: Model) -> bool:
+    try:
+        return model.selftest()
+    except EngineError:  # other tokens, or no numbers at all
+        return False
 
 
 def describe(model: Model) -> dict[str, Any]:
@@ -66,7 +74,7 @@ def describe(model: Model) -> dict[str, Any]:
     if 6 in by_kind:
         prompt, generate, digest, _ = struct.unpack_from("<IIII", image, by_kind[6]["offset"])
         ids = struct.unpack_from(f"<{prompt}H", image, by_kind[6]["offset"] + 16)
-        selftest = {"prompt": list(ids), "generate": generate, "digest": f"{digest:08x}", "passed": model.selftest()}
+        selftest = {"prompt": list(ids), "generate": generate, "digest": f"{digest:08x}", "passed": _passes(model)}
     return {
         "image_bytes": total,
         "format_version": struct.unpack_from("<I", image, 4)[0],

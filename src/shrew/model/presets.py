@@ -4,7 +4,7 @@
 preset          parameters  for
 ==============  ==========  ==============================================================================
 `microgpt`           4,192  the smallest whole GPT: learns names letter by letter, on a chip too
-`nano`              29,856  a chip without PSRAM and a handful of facts
+`nano`              33,952  a chip without PSRAM and a handful of facts
 `desk`             206,304  answering questions about one small subject, trained in minutes
 `stories260k`      260,032  short stories; the shape of the well-known 260K TinyStories model
 `tiny`           1,023,360  stories that hold together, on a chip with PSRAM
@@ -57,13 +57,13 @@ PRESETS: Final[Mapping[str, Preset]] = {
     ),
     "nano": Preset(
         description="a handful of facts on a chip without PSRAM",
-        model=ModelConfig(dim=32, layers=2, heads=4, kv_heads=2, vocab=256, context=128, ffn=80),
+        model=ModelConfig(dim=32, layers=2, heads=4, kv_heads=2, vocab=384, context=128, ffn=80),
         train={"steps": 2000, "batch": 16, "learning_rate": 6e-3},
     ),
     "desk": Preset(
         description="questions and answers about one small subject, trained in minutes",
         model=ModelConfig(dim=96, layers=2, heads=6, kv_heads=3, vocab=512, context=128, ffn=176),
-        train={"minutes": 3.0, "batch": 8, "learning_rate": 8e-3, "optimizer": "muon", "keep": "last"},
+        train={"minutes": 3.0, "batch": 8, "learning_rate": 8e-3, "optimizer": "muon"},
     ),
     "stories260k": Preset(
         description="short stories; the shape of the well-known 260K TinyStories model",

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shrew import __version__
-from shrew.corpus import encode_documents, read_corpus
+from shrew.corpus import END_OF_TEXT, encode_documents, read_corpus
 from shrew.engine import Model
 from shrew.errors import RunError
 from shrew.evaluation import Likelihood, score_texts, score_tokens
@@ -78,6 +78,7 @@ def quantize_run(
     metadata: Sequence[tuple[str, str]],
     *,
     text: Path | None = None,
+    separator: str = END_OF_TEXT,
 ) -> QuantizedRun:
     """An image with the given types, measured on ``text`` or on what the run held out, before and after."""
     config = loaded.run.config.model
@@ -86,7 +87,7 @@ def quantize_run(
     before = Model.from_bytes(build_image(config, loaded.parameters, loaded.tokenizer), "float image")
     scores: list[Likelihood | None] = [None, None]
     if text is not None:
-        texts = [document.response for document in read_corpus(text, format="text")]
+        texts = [document.response for document in read_corpus(text, format="text", separator=separator)]
         scores = [score_texts(model, texts) for model in (before, after)]
     elif held_out := _held_out(loaded):
         scores = [score_tokens(model, held_out) for model in (before, after)]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from safetensors.numpy import save
 
+from shrew.corpus.packed import PackedRows
 from shrew.errors import ConfigError, RunError
 from shrew.files import write_atomically
 from shrew.model.parameters import Array, Parameters
@@ -54,6 +56,8 @@ class _Position(msgspec.Struct, forbid_unknown_fields=True):
     rows: int
     batch: int
     seed: int
+    data: int
+    """CRC-32 of the rows."""
 
 
 def save_checkpoint(run: Run, state: State) -> None:
@@ -80,6 +84,8 @@ def load_checkpoint(run: Run, state: State) -> None:
         if getattr(position, name) != now:
             was = getattr(position, name)
             raise RunError(f"{path}: {name} was {was} and is {now} now; resume with the same data and options")
+    if position.data != _digest(batches.rows):
+        raise RunError(f"{path}: the data has changed since; resume with what the run began with, or start again")
     state.parameters.flat[:] = parameters.flat
     state.counters = position.counters
     state.batches = Batches(batches.rows, batches.batch, batches.seed, epoch=position.epoch, cursor=position.cursor)
@@ -87,7 +93,15 @@ def load_checkpoint(run: Run, state: State) -> None:
 
 def _encode(state: State) -> str:
     b = state.batches
-    return msgspec.json.encode(_Position(state.counters, b.epoch, b.cursor, len(b.rows), b.batch, b.seed)).decode()
+    position = _Position(state.counters, b.epoch, b.cursor, len(b.rows), b.batch, b.seed, _digest(b.rows))
+    return msgspec.json.encode(position).decode()
+
+
+def _digest(rows: PackedRows) -> int:
+    crc = 0
+    for array in (rows.inputs, rows.targets, rows.weights, rows.documents):
+        crc = zlib.crc32(array.tobytes(), crc)
+    return crc
 
 
 def _part(tensors: dict[str, Array], prefix: str) -> dict[str, Array]:

@@ -153,8 +153,8 @@ class _Trainer:
         """Ends the training before what is on disk, the last good state, is replaced by infinities."""
         if not finite:
             raise TrainingError(
-                f"the loss is no longer a number after step {self.state.counters.step}; lower learning_rate "
-                f"(now {self.config.learning_rate}) and resume from the last checkpoint, or start again"
+                f"the loss is no longer a number after step {self.state.counters.step}; lower learning_rate (now "
+                f"{self.config.learning_rate}) in {self.run.path / 'config.toml'} and go on with --resume"
             )
 
     def _look_after(self, executor: Executor | None) -> None:

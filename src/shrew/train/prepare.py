@@ -6,18 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from shrew.corpus import (
+    BUILTIN_NAMES,
     END_OF_TEXT,
     HELD_OUT,
     Corpus,
+    Format,
     PackedRows,
     PackingReport,
     drop_duplicates,
     encode_documents,
+    find_duplicates,
     load_corpus,
     pack,
 )
-from shrew.errors import DataError
+from shrew.errors import ConfigError, DataError
 from shrew.tokenizer import Tokenizer
 from shrew.train.config import Scalar
 
@@ -27,12 +32,13 @@ class DataConfig:
     """Which corpus a run learns from; the ``[data]`` table of its ``config.toml``."""
 
     sources: tuple[str, ...]
+    format: Format = "auto"
     separator: str = END_OF_TEXT
     held_out: float = HELD_OUT
     drop_duplicates: bool = False
 
     def load(self) -> Corpus:
-        corpus = load_corpus(self.sources, separator=self.separator, held_out=self.held_out)
+        corpus = load_corpus(self.sources, format=self.format, separator=self.separator, held_out=self.held_out)
         if self.drop_duplicates:
             corpus = Corpus(corpus.name, drop_duplicates(corpus.train), drop_duplicates(corpus.held_out))
         return corpus
@@ -40,7 +46,8 @@ class DataConfig:
     def as_table(self) -> dict[str, Scalar]:
         """Paths become absolute, so that a run can be resumed from anywhere."""
         return {
-            "sources": "\n".join(str(Path(s).resolve()) if Path(s).exists() else s for s in self.sources),
+            "sources": "\n".join(s if s in BUILTIN_NAMES else str(Path(s).resolve()) for s in self.sources),
+            "format": self.format,
             "separator": self.separator,
             "held_out": self.held_out,
             "drop_duplicates": self.drop_duplicates,
@@ -51,12 +58,11 @@ class DataConfig:
         """None where a run does not say where its data came from, as an imported one does not."""
         if "sources" not in table:
             return None
-        return cls(
-            sources=tuple(str(table["sources"]).split("\n")),
-            separator=str(table.get("separator", END_OF_TEXT)),
-            held_out=float(table.get("held_out", HELD_OUT)),
-            drop_duplicates=bool(table.get("drop_duplicates", False)),
-        )
+        values = {**table, "sources": str(table["sources"]).split("\n")}
+        try:
+            return msgspec.convert(values, cls)
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"config.toml: data: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,8 @@ class PreparedData:
     """None where the corpus holds nothing out."""
     report: PackingReport
     """Of the training rows."""
+    repeats: int
+    """Training documents that say exactly what an earlier one says."""
 
 
 def prepare(corpus: Corpus, tokenizer: Tokenizer, context: int) -> PreparedData:
@@ -77,4 +85,4 @@ def prepare(corpus: Corpus, tokenizer: Tokenizer, context: int) -> PreparedData:
     if corpus.held_out:
         rows, _ = pack(encode_documents(corpus.held_out, tokenizer), context)
         validation = rows if len(rows) else None
-    return PreparedData(train, validation, report)
+    return PreparedData(train, validation, report, find_duplicates(corpus.train).repeats)

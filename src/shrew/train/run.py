@@ -71,7 +71,7 @@ class Run:
         run = cls(path, config)
         if (path / "config.toml").exists():
             if not overwrite:
-                raise RunError(f"{path}: holds a run already; resume it, overwrite it, or choose another folder")
+                raise RunError(f"{path}: holds a run already; go on with --resume or replace it with --overwrite")
             run._clear()
         write_atomically(path / "config.toml", config.to_toml().encode())
         return run
@@ -94,14 +94,16 @@ class Run:
                 raise RunError(f"{old}: cannot remove: {error.strerror}") from None
 
     def save_weights(self, parameters: Parameters, metadata: Mapping[str, str]) -> None:
-        write_atomically(self.weights_path, save(dict(parameters.items()), dict(metadata)))
+        # One entry, as safetensors writes several in no fixed order and equal runs are to give equal files.
+        entry = {"shrew": json.dumps(dict(metadata), sort_keys=True)}
+        write_atomically(self.weights_path, save(dict(parameters.items()), entry))
 
     def load_weights(self) -> tuple[Parameters, dict[str, str]]:
         """The best weights and their metadata. RunError if the file is missing, malformed or of another model."""
-        tensors, metadata = read_tensors(self.weights_path)
+        tensors, entries = read_tensors(self.weights_path)
         try:
-            return Parameters.of(self.config.model, tensors), metadata
-        except ConfigError as error:
+            return Parameters.of(self.config.model, tensors), json.loads(entries.get("shrew", "{}"))
+        except (ConfigError, ValueError) as error:
             raise RunError(f"{self.weights_path}: does not fit config.toml: {error}") from None
 
     def append_log(self, record: LogRecord) -> None:
