@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := pyproject.toml meson.build $(shell find engine src tools -type f -not -name '*.pyc')
+SOURCES := pyproject.toml meson.build $(shell find engine src tools -type f -not -path '*cache*')
 
 .PHONY: all demo test bench lint clean
 
@@ -13,7 +13,7 @@ all: $(VENV)/.shrew
 demo: $(VENV)/.shrew
 	$(BIN)/shrew demo
 
-test: $(VENV)/.shrew-test
+test: lint
 	@sh tools/system_packages.sh clang:clang
 	$(BIN)/python -m pytest
 

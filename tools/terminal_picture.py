@@ -8,16 +8,16 @@ from __future__ import annotations
 import io
 import sys
 
+from rich.ansi import AnsiDecoder
 from rich.console import Console
-from rich.text import Text
 
 
 def main(output: str, title: str = "shrew demo") -> None:
-    lines = sys.stdin.read().rstrip().splitlines()
-    width = max(Text.from_ansi(line).cell_len for line in lines)
+    lines = list(AnsiDecoder().decode(sys.stdin.read().rstrip()))
+    width = max(line.cell_len for line in lines)
     console = Console(record=True, width=max(width, 60), file=io.StringIO(), force_terminal=True)
     for line in lines:
-        console.print(Text.from_ansi(line), soft_wrap=True)
+        console.print(line, soft_wrap=True)
     console.save_svg(output, title=title)
 
 
