@@ -4,6 +4,7 @@
 and the engine merely uses.
 """
 
-from shrew.engine.model import Model, Progress, Sampling, Session, quantize_q8
+from shrew.engine.model import Model, quantize_q8
+from shrew.engine.session import Progress, Sampling, Session
 
 __all__ = ["Model", "Progress", "Sampling", "Session", "quantize_q8"]

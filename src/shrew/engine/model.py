@@ -1,4 +1,4 @@
-"""Models and sessions of the C engine."""
+"""Models of the C engine: validated images."""
 
 from __future__ import annotations
 
@@ -7,64 +7,19 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shrew.engine.binding import check, ffi, lib
-from shrew.errors import ConfigError, EngineError, RunError
+from shrew.engine.session import Session, require_range
+from shrew.errors import EngineError, RunError
 
-FINISH = ("running", "end", "stop", "length", "context")
 TYPES = ("f32", "q8")
-Finish = Literal["running", "end", "stop", "length", "context"]
 
 #: Larger images are mapped instead of read.
 MAP_ABOVE = 64_000_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sampling:
-    """How the next token is chosen; applied in the order repetition penalty, temperature, top-k, top-p, min-p."""
-
-    temperature: float = 0.0
-    """0 is greedy; up to 100."""
-    top_p: float = 1.0
-    """Keep the likeliest tokens that together reach this probability; 1 keeps all."""
-    min_p: float = 0.0
-    """Keep tokens at least this likely relative to the likeliest; 0 keeps all."""
-    top_k: int = 0
-    """Keep this many of the likeliest; 0 keeps all."""
-    repetition_penalty: float = 1.0
-    """Divides the logits of tokens already seen; 1 changes nothing."""
-
-    def __post_init__(self) -> None:
-        for name, low, high in (
-            ("temperature", 0.0, 100.0),
-            ("min_p", 0.0, 1.0),
-            ("repetition_penalty", 0.01, 100.0),
-            ("top_k", 0, 0xFFFF),
-        ):
-            _require(name, getattr(self, name), low, high)
-        if not 0.0 < self.top_p <= 1.0:
-            raise ConfigError(f"top_p is {self.top_p}, must be above 0 and at most 1")
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What one step of a generation brought."""
-
-    text: str
-    """Whole characters, possibly none."""
-    finish: Finish
-    token: int | None
-    tokens: int
-    """Generated so far; end-of-text does not count."""
-    prompt_tokens: int
-    """Prompt tokens processed so far, of ``prompt_total``."""
-    prompt_total: int
-    digest: int
-    """CRC-32 of the generated ids as little-endian u16."""
 
 
 @dataclass(frozen=True)
@@ -253,8 +208,8 @@ class Model:
 
     def session_bytes(self, *, context: int = 0, block: int = 0) -> int:
         """Bytes of memory that such a session takes."""
-        _require("context", context, 0, self.context)
-        _require("block", block, 0, lib.SHREW_MAX_BLOCK)
+        require_range("context", context, 0, self.context)
+        require_range("block", block, 0, lib.SHREW_MAX_BLOCK)
         options = ffi.new("shrew_session_options *", {"context": context, "block": block})
         size = ffi.new("size_t *")
         check(lib.shrew_session_bytes(self._model, options, size), f"{self.name}: session")
@@ -275,166 +230,8 @@ class Model:
         return "".join(self.stream(prompt, **options))
 
 
-class Session:
-    """One mutable conversation. Not for use by two threads at once."""
-
-    def __init__(self, model: Model, *, context: int = 0, block: int = 0) -> None:
-        self.model = model
-        size = model.session_bytes(context=context, block=block)
-        self._memory = np.empty(size + 16, dtype=np.uint8)
-        start = -self._memory.ctypes.data % 16
-        options = ffi.new("shrew_session_options *", {"context": context, "block": block})
-        opened = ffi.new("shrew_session **")
-        self._place = ffi.from_buffer(self._memory[start : start + size])
-        check(lib.shrew_session_open(opened, model._model, options, self._place, size), f"{model.name}: session")
-        self._session = opened[0]
-        self.bytes = size
-
-    def reset(self) -> None:
-        """Forgets all tokens."""
-        check(lib.shrew_session_reset(self._session), self.model.name)
-
-    @property
-    def position(self) -> int:
-        """Tokens held."""
-        return int(lib.shrew_session_position(self._session))
-
-    def feed(self, ids: NDArray[np.uint16] | Sequence[int]) -> NDArray[np.float32]:
-        """Appends tokens [n], n >= 1, and returns the logits [vocab] of the token to come."""
-        tokens = self.model._token_ids(ids)
-        used = ffi.new("size_t *")
-        while len(tokens):
-            pointer = ffi.from_buffer("uint16_t[]", tokens)
-            check(lib.shrew_session_feed(self._session, pointer, len(tokens), used), self.model.name)
-            tokens = tokens[used[0] :]
-        logits = lib.shrew_session_logits(self._session)
-        if logits == ffi.NULL:
-            check(lib.SHREW_E_STATE, self.model.name)
-        vocab = self.model.vocab
-        return np.frombuffer(ffi.buffer(logits, vocab * 4), dtype=np.float32).copy()
-
-    def feed_all(self, ids: NDArray[np.uint16] | Sequence[int]) -> NDArray[np.float32]:
-        """Appends tokens [n] and returns the logits [n, vocab] after each of them."""
-        tokens = self.model._token_ids(ids)
-        logits = np.empty((len(tokens), self.model.vocab), dtype=np.float32)
-        used, done = ffi.new("size_t *"), 0
-        while done < len(tokens):
-            status = lib.shrew_session_feed_logits(
-                self._session,
-                ffi.from_buffer("uint16_t[]", tokens[done:]),
-                len(tokens) - done,
-                ffi.from_buffer("float[]", logits[done:], require_writable=True),
-                used,
-            )
-            check(status, self.model.name)
-            done += used[0]
-        return logits
-
-    def seed(self, seed: int) -> None:
-        """Seeds the sampler."""
-        check(lib.shrew_session_seed(self._session, seed & (2**64 - 1)), self.model.name)
-
-    def sample(self, sampling: Sampling) -> int:
-        """Chooses the next token without appending it."""
-        token = ffi.new("uint32_t *")
-        check(lib.shrew_session_sample(self._session, _sampling(sampling), token), self.model.name)
-        return int(token[0])
-
-    def generate(
-        self,
-        prompt: str,
-        *,
-        raw: bool = False,
-        keep: bool = False,
-        max_tokens: int = 0,
-        seed: int = 0,
-        stop: Sequence[str] = (),
-        sampling: Sampling | None = None,
-        **fields: Any,
-    ) -> Iterator[Progress]:
-        """Generates text, one bounded step at a time.
-
-        ``raw`` continues the text as it is instead of framing it as a chat prompt; ``keep`` goes on with what the
-        session holds; ``max_tokens`` 0 means as many as fit; each stop string has 1 to 64 bytes of UTF-8. How tokens
-        are chosen is said by ``sampling`` or by the fields of :class:`Sampling`, such as ``temperature=0.7``.
-        """
-        if sampling and fields:
-            raise ConfigError(f"give either sampling or {', '.join(fields)}, not both")
-        _require("max_tokens", max_tokens, 0, 0xFFFFFFFF)
-        text = prompt.encode("utf-8", "surrogatepass")
-        stops = [ffi.new("char[]", _stop_bytes(string)) for string in stop]
-        stop_list = ffi.new("char *[]", stops or [ffi.NULL])
-        prompt_buffer = ffi.from_buffer(text)
-        request = ffi.new(
-            "shrew_request *",
-            {
-                "prompt": prompt_buffer,
-                "prompt_bytes": len(text),
-                "raw": int(raw),
-                "keep": int(keep),
-                "max_tokens": max_tokens,
-                "seed": seed & (2**64 - 1),
-                "sampling": _sampling(sampling or Sampling(**fields))[0],
-                "stops": ffi.cast("const char *const *", stop_list),
-                "stop_count": len(stops),
-            },
-        )
-        check(lib.shrew_session_begin(self._session, request), f"{self.model.name}: prompt")
-        self._stops = stops, stop_list  # the engine refers to them until the end
-        return self._steps()
-
-    def _steps(self) -> Iterator[Progress]:
-        """The steps of the generation just begun."""
-        out, progress = ffi.new("char[]", lib.SHREW_TEXT_BYTES), ffi.new("shrew_progress *")
-        while True:
-            check(lib.shrew_session_next(self._session, out, lib.SHREW_TEXT_BYTES, progress), self.model.name)
-            yield Progress(
-                text=bytes(ffi.buffer(out, progress.text_bytes)).decode("utf-8"),
-                finish=FINISH[progress.finish],  # type: ignore[arg-type]  # FINISH mirrors shrew_finish
-                token=None if progress.token == lib.SHREW_NO_TOKEN else int(progress.token),
-                tokens=progress.tokens,
-                prompt_tokens=progress.prompt_tokens,
-                prompt_total=progress.prompt_total,
-                digest=progress.digest,
-            )
-            if progress.finish != lib.SHREW_RUNNING:
-                return
-
-    def selftest(self) -> bool:
-        """Runs the image's self-test in this session. False: the image has none."""
-        present = ffi.new("int *")
-        check(lib.shrew_session_selftest(self._session, present), f"{self.model.name}: self-test")
-        return bool(present[0])
-
-
-def _require(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise ConfigError(f"{name} is {value}, must be {low} to {high}")
-
-
-def _stop_bytes(stop: str) -> bytes:
-    """A stop string as the engine takes it."""
-    encoded = stop.encode("utf-8", "surrogatepass")
-    if not 1 <= len(encoded) <= lib.SHREW_MAX_STOP_BYTES or b"\0" in encoded:
-        raise ConfigError(f"stop string {stop!r} must have 1 to {lib.SHREW_MAX_STOP_BYTES} bytes, none of them zero")
-    return encoded
-
-
 def _u16_list(pointer: Any, count: int) -> list[int]:
     return np.frombuffer(ffi.buffer(pointer, 2 * count), dtype="<u2").tolist() if count else []
-
-
-def _sampling(sampling: Sampling) -> Any:
-    return ffi.new(
-        "shrew_sampling *",
-        {
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "min_p": sampling.min_p,
-            "repetition_penalty": sampling.repetition_penalty,
-            "top_k": sampling.top_k,
-        },
-    )
 
 
 def quantize_q8(
