@@ -43,7 +43,8 @@ typedef enum shrew_status {
     SHREW_E_MISSING = -28,    /* a section that every image needs is absent */
     SHREW_E_CONFIG = -29,     /* a configuration value is out of range or contradicts another */
     SHREW_E_TOKENIZER = -30,  /* the tokenizer section is malformed */
-    SHREW_E_UNICODE = -31,    /* the Unicode section is malformed, or absent where the tokenizer needs it */
+    SHREW_E_UNICODE = -31,    /* the Unicode section is malformed, or absent where the tokenizer needs it, or this
+                               * engine was built with SHREW_NO_UNICODE, which leaves its code out */
     SHREW_E_TENSOR = -32,     /* the tensor directory does not match the configuration or leaves the file */
     SHREW_E_TYPE = -33,       /* a weight type that this engine does not know */
     SHREW_E_METADATA = -34,   /* the metadata section is malformed */

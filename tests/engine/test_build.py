@@ -13,7 +13,9 @@ import pytest
 from engine.models import BYTES, random_parameters, tiny_config
 
 from shrew.engine import Model
+from shrew.engine.binding import lib
 from shrew.image import WeightType, build_image
+from shrew.tokenizer import train_bpe
 
 ENGINE = Path(__file__).parents[2] / "engine"
 SOURCES = sorted([*ENGINE.glob("src/**/*.c"), *ENGINE.glob("learn/*.c")])
@@ -86,6 +88,20 @@ def test_every_build_gives_the_same_bits(tmp_path: Path) -> None:
                 status = ctypes.CDLL(str(library)).logits(image, len(image), pointers[0], len(ids), pointers[1])
                 assert status == 0
                 assert np.array_equal(logits.view(np.uint32), expected.view(np.uint32)), (compiler, flags, str(types))
+
+
+def test_a_build_without_unicode_refuses_only_what_needs_it(compiler: str, tmp_path: Path) -> None:
+    config = tiny_config()
+    ascii_image = build_image(config, random_parameters(config), BYTES)
+    unicode = train_bpe([], vocab=259, unicode=True)
+    unicode_image = build_image(config, random_parameters(config), unicode)
+    library = tmp_path / "engine.so"
+    flags = ["-O2", "-shared", "-fPIC", "-DSHREW_NO_UNICODE"]
+    build(compiler, library, *flags, sources=[*SOURCES, Path(__file__).with_name("logits.c")])
+    run = ctypes.CDLL(str(library)).logits
+    assert run(ascii_image, len(ascii_image), None, 0, None) == 0
+    assert run(unicode_image, len(unicode_image), None, 0, None) == lib.SHREW_E_UNICODE
+    assert Model.from_bytes(unicode_image).selftest()
 
 
 def test_the_header_is_c_plus_plus_too(tmp_path: Path) -> None:
