@@ -5,9 +5,8 @@
  * sampler state, in memory that the caller gives.
  *
  * The engine allocates nothing, prints nothing, starts no thread, keeps no global state and needs no libc beyond
- * memcpy and memset. Every function returns SHREW_OK or a negative shrew_status; after a failure its
- * outputs mean nothing. A model may be shared by any number of sessions and threads; a session belongs to one thread at
- * a time. The same image and the same calls give the same tokens on every target, bit for bit.
+ * memcpy and memset. Every function returns SHREW_OK or a negative shrew_status; after a failure its outputs mean
+ * nothing. A model may be shared by any number of sessions and threads; a session belongs to one thread at a time. The same image and the same calls give the same tokens on every target, bit for bit.
  */
 #ifndef SHREW_H
 #define SHREW_H
@@ -251,7 +250,7 @@ uint32_t shrew_session_position(const shrew_session *session);
 /* Appends count >= 1 tokens, at most one block of them per call: *used says how many were taken, so that a caller can
  * do other work in between (used may be NULL where count is no more than a block). Call again with the rest. After the
  * call that takes the last one, shrew_session_logits holds the scores of the token to come. After a finished generation
- * its last token, which the session does not hold yet, goes first. On any error nothing is taken: SHREW_E_CONTEXT if
+ * its last token, which the session does not hold yet, goes first. On any error none of ids is taken: SHREW_E_CONTEXT if
  * count tokens do not fit, SHREW_E_NUMBER if the model overflows, SHREW_E_STATE during a generation. */
 int shrew_session_feed(shrew_session *session, const uint16_t *ids, size_t count, size_t *used);
 
@@ -320,8 +319,8 @@ typedef struct shrew_progress {
  * generates and that are not UTF-8 come out as U+FFFD. */
 int shrew_session_next(shrew_session *session, void *text, size_t capacity, shrew_progress *progress);
 
-/* Runs the image's self-test: feeds its prompt, generates greedily and compares the digest: as many steps as the image
- * says, 17 in those that Shrew writes. SHREW_OK also where the image has none; *present (may be NULL) says whether it
+/* Runs the image's self-test: feeds its prompt, generates greedily and compares the digest: as many tokens as the image
+ * says, at most 16 in those that Shrew writes. SHREW_OK also where the image has none; *present (may be NULL) says whether it
  * has. SHREW_E_CONTEXT if the session is too short for it. Forgets what the session holds. */
 int shrew_session_selftest(shrew_session *session, int *present);
 

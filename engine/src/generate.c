@@ -196,7 +196,7 @@ static void append_text(shrew_session *session, uint32_t id) {
 static int feed_prompt(shrew_session *session) {
     size_t used;
     return shrew_feed_block(session, session->history + session->position, session->prompt_end - session->position,
-                              NULL, &used);
+                            NULL, &used);
 }
 
 /* Appends the token of the step before, chooses the next one, and says whether the generation is over. */

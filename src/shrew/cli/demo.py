@@ -74,7 +74,7 @@ def _assistant(out: Path, limits: dict[str, Any], show: _Show) -> tuple[dict[str
     from shrew.errors import TrainingError
     from shrew.image import WeightType, build_image, write_image
     from shrew.quantize import choose_types
-    from shrew.quantize.run import load_run
+    from shrew.train.export import load_run
     from shrew.train.prepare import DataConfig
 
     corpus = builtin_corpus("desk")
@@ -158,7 +158,7 @@ def _story(out: Path, show: _Show) -> dict[str, Any]:
     """A second model, which learns plain text instead of answers."""
     from shrew.engine import Model, Sampling
     from shrew.image import WeightType, build_image, write_image
-    from shrew.quantize.run import load_run
+    from shrew.train.export import load_run
     from shrew.train.prepare import DataConfig
 
     show.step("A story teller", "the same engine and trainer, one minute on plain text")

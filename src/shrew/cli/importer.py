@@ -17,10 +17,18 @@ from shrew.cli.options import human_bytes, json_option, print_json
 @click.option("--type", "type_", type=click.Choice(["f32", "q8"]), default="q8", show_default=True)
 @click.option("--group", type=int, default=64, show_default=True, help="Columns that share a scale, 16 to 256.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write an image here.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write a run folder here, to quantise or train on.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write a run folder here, to quantise or to train from.")
+@click.option("--overwrite", is_flag=True, help="Replace the run in --out.")
 @json_option
 def import_(
-    file: Path, tokenizer_file: Path, type_: str, group: int, output: Path | None, out: Path | None, as_json: bool
+    file: Path,
+    tokenizer_file: Path,
+    type_: str,
+    group: int,
+    output: Path | None,
+    out: Path | None,
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Import FILE, a llama2.c checkpoint (version 0, float, or version 2, int8), with its tokenizer."""
     from shrew.image import WeightType, build_image, import_llama2c, write_image
@@ -35,7 +43,8 @@ def import_(
     tokenizer = import_tokenizer(tokenizer_file, vocab=config.vocab)
     result: dict[str, object] = {"parameters": config.parameters}
     if out is not None:
-        run = Run.create(out, RunConfig(model=config, train=TrainConfig(steps=1000), data={"imported": file.name}))
+        run_config = RunConfig(model=config, train=TrainConfig(steps=1000), data={"imported": file.name})
+        run = Run.create(out, run_config, overwrite=overwrite)
         tokenizer.save(run.tokenizer_path)
         run.save_weights(Parameters.of(config, parameters), {"imported": file.name})
         result["run"] = str(out)

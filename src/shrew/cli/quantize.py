@@ -47,7 +47,7 @@ def quantize(
     """Shrink the model in the folder RUN into one image, and measure what that costs."""
     from shrew.image import WeightType, write_image
     from shrew.quantize import choose_types, parse_override
-    from shrew.quantize.run import load_run, quantize_run
+    from shrew.train.export import load_run, quantize_run
 
     loaded = load_run(run)
     default = WeightType("q8", group) if type_ == "q8" else WeightType("f32")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -12,6 +12,8 @@ from shrew.cli.options import json_option, print_json
 
 if TYPE_CHECKING:
     from shrew.corpus import Format
+
+TokenizerKind = Literal["bpe", "character"]
 
 
 @click.group()
@@ -28,13 +30,13 @@ def tokenizer() -> None:
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Where to write tokenizer.json.")
 @json_option
 def train_(
-    data: tuple[str, ...], format_: Format, separator: str, vocab: int, kind: str, output: Path, as_json: bool
+    data: tuple[str, ...], format_: Format, separator: str, vocab: int, kind: TokenizerKind, output: Path, as_json: bool
 ) -> None:
     """Train a tokenizer on DATA."""
     from shrew.corpus import load_corpus
     from shrew.tokenizer import train_for_corpus
 
-    trained = train_for_corpus(load_corpus(data, format=format_, separator=separator).train, kind=kind, vocab=vocab)  # type: ignore[arg-type]
+    trained = train_for_corpus(load_corpus(data, format=format_, separator=separator).train, kind=kind, vocab=vocab)
     trained.save(output)
     section, unicode = len(trained.section()), len(trained.unicode_section() or b"")
     result = {"tokenizer": str(output), "vocab": trained.vocab, "bytes": section, "unicode_bytes": unicode}

@@ -127,9 +127,9 @@ def new_run(
     """Reads the corpus, makes or takes over tokenizer and model, and then, when nothing can go wrong any more, the run
     folder. ``options`` are fields of TrainConfig; ``source`` is a run whose weights to start from."""
     from shrew.model.presets import preset
-    from shrew.quantize.run import load_run
     from shrew.tokenizer import train_for_corpus
     from shrew.train.config import RunConfig
+    from shrew.train.export import load_run
     from shrew.train.prepare import prepare
     from shrew.train.run import Run
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,5 +96,5 @@ def quantize_run(
 
 def _held_out(loaded: LoadedRun) -> list[tuple[NDArray[np.uint16], NDArray[np.bool_]]]:
     data = DataConfig.from_table(loaded.run.config.data)
-    documents: Iterable[object] = data.load().held_out if data else []
-    return [(d.ids, d.learn) for d in encode_documents(list(documents), loaded.tokenizer)]  # type: ignore[arg-type]
+    documents = data.load().held_out if data else []
+    return [(d.ids, d.learn) for d in encode_documents(documents, loaded.tokenizer)]
