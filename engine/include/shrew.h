@@ -6,7 +6,21 @@
  *
  * The engine allocates nothing, prints nothing, starts no thread, keeps no global state and needs no libc beyond
  * memcpy and memset. Every function returns SHREW_OK or a negative shrew_status; after a failure its outputs mean
- * nothing. A model may be shared by any number of sessions and threads; a session belongs to one thread at a time. The same image and the same calls give the same tokens on every target, bit for bit.
+ * nothing. A model may be shared by any number of sessions and threads; a session belongs to one thread at a time. The
+ * same image and the same calls give the same tokens on every target, bit for bit.
+ *
+ * A build for a small chip leaves out what it does not need, by definitions for the compiler; then it refuses that, and
+ * computes everything else as ever:
+ *
+ *   SHREW_NO_F32        matrices of floats (SHREW_E_TYPE) and the cache in floats (SHREW_E_ARGUMENT)
+ *   SHREW_NO_Q4         q4 matrices (SHREW_E_TYPE)
+ *   SHREW_NO_TERNARY    ternary matrices (SHREW_E_TYPE)
+ *   SHREW_NO_DRAFT      speculative decoding (SHREW_E_ARGUMENT)
+ *   SHREW_GREEDY_TOP_P  sampling by more than temperature and top-p (SHREW_E_ARGUMENT)
+ *   SHREW_NO_UNICODE    tokenizers with Unicode rules (SHREW_E_UNICODE)
+ *
+ * Chips are built without the slow kernels of SHREW_UNIT_REFERENCE; SHREW_REFERENCE keeps them, for tests. With
+ * -ffunction-sections and --gc-sections functions that nobody calls go, too.
  */
 #ifndef SHREW_H
 #define SHREW_H
@@ -56,6 +70,7 @@ enum {
     SHREW_NO_TOKEN = 0xFFFF,   /* "this tokenizer has no such token" */
     SHREW_MAX_VOCAB = 0xFFFF,  /* token ids fit 16 bits */
     SHREW_MAX_BLOCK = 64,      /* most prompt tokens processed by one call */
+    SHREW_MAX_WORKERS = 16,    /* most tasks that a session splits its work into */
     SHREW_MAX_STOP_BYTES = 64, /* longest stop string */
     SHREW_PROMPT_BYTES_PER_TOKEN = 8, /* a prompt may have this many bytes for each token of the session's context */
     SHREW_TEXT_BYTES = 1024    /* enough room for the text of any one shrew_session_next call */
@@ -144,7 +159,13 @@ typedef struct shrew_config {
     float norm_eps;
 } shrew_config;
 
-typedef enum shrew_type { SHREW_F32 = 0, SHREW_Q8 = 1 } shrew_type;
+typedef enum shrew_type {
+    SHREW_F32 = 0,
+    SHREW_Q8 = 1,      /* -127 .. 127, a byte each */
+    SHREW_Q4 = 2,      /* -8 .. 7: a byte holds one column of two rows */
+    SHREW_TERNARY = 3, /* -1, 0, 1: a byte holds one column of four rows */
+    SHREW_TYPES = 4
+} shrew_type;
 
 /* Tensors, by role. Matrices are stored [rows = outputs, cols = inputs]. The order is the order in the file. */
 typedef enum shrew_role {
@@ -179,15 +200,17 @@ typedef enum shrew_role {
     SHREW_ROLES = 26
 } shrew_role;
 
-/* Where a tensor lies. q8: value = data[row * stride + col] * scales[row * groups + col / group]. */
+/* Where a tensor lies. A quantised value is q[row][col] * (row_scales[row] * multipliers[row * groups + col / group]),
+ * all multipliers 1 where there are none. docs/FORMAT.md says how q is packed. */
 typedef struct shrew_tensor {
-    const void *data;     /* rows of stride bytes; 64-byte aligned in the file */
-    const float *scales;  /* [rows, groups], or NULL for f32 */
+    const void *data;          /* 64-byte aligned in the file */
+    const float *row_scales;   /* [rows], or NULL for f32 */
+    const int8_t *multipliers; /* [rows, groups], or NULL where a row is one group */
     uint32_t rows, cols;
-    uint32_t stride;      /* bytes from one row to the next, a multiple of 16 */
-    uint32_t group;       /* columns that share a scale (q8); the last group of a row may be shorter */
-    uint32_t groups;      /* ceil(cols / group) */
-    uint32_t type;        /* shrew_type */
+    uint32_t stride;           /* bytes from one row, or pair or four of rows, to the next; a multiple of 16 */
+    uint32_t group;            /* columns that share a multiplier, 0: all; the last group of a row may be shorter */
+    uint32_t groups;           /* ceil(cols / group), 1 where group is 0 */
+    uint32_t type;             /* shrew_type */
 } shrew_tensor;
 
 /* A validated read-only view of an image. Fields are for reading only. */
@@ -213,11 +236,15 @@ int shrew_model_open(shrew_model *model, const void *image, size_t bytes);
 /* A tensor by role and layer (layer 0 for tensors that are not per layer). SHREW_E_ARGUMENT if the model has none. */
 int shrew_model_tensor(const shrew_model *model, shrew_role role, uint32_t layer, shrew_tensor *tensor);
 
-/* Quantises a matrix of floats to q8 as an image stores it, by the rule that the engine uses for activations: per
- * group of columns, scale = largest magnitude / 127, nearest even. values: [rows][stride] with stride = cols rounded up
- * to 16; scales: [rows][ceil(cols / group)]. SHREW_E_ARGUMENT if group is not a multiple of 16 from 16 to 256,
+/* Rounds a matrix of floats to a quantised type, each group with the multiplier that leaves the least squared error.
+ * values: [rows][cols] one integer each, not yet packed; row_scales: [rows]; multipliers: [rows][ceil(cols / group)], not
+ * touched where group is 0. SHREW_E_ARGUMENT for f32 or a group that is neither 0 nor a multiple of 16 from 16 to 256,
  * SHREW_E_NUMBER if a value is NaN, infinite or beyond 2^100. */
-int shrew_quantize_q8(const float *matrix, uint32_t rows, uint32_t cols, uint32_t group, int8_t *values, float *scales);
+int shrew_quantize(shrew_type type, const float *matrix, uint32_t rows, uint32_t cols, uint32_t group, int8_t *values,
+                   float *row_scales, int8_t *multipliers);
+
+/* Largest magnitude that a multiplier may have: what keeps 32-bit sums over a row from overflowing. */
+uint32_t shrew_quantize_limit(shrew_type type, uint32_t cols);
 
 /* The index-th metadata pair; neither string ends in NUL. SHREW_E_ARGUMENT past the last. */
 int shrew_model_metadata(const shrew_model *model, uint32_t index, const char **key, size_t *key_bytes,
@@ -227,10 +254,45 @@ int shrew_model_metadata(const shrew_model *model, uint32_t index, const char **
 
 typedef struct shrew_session shrew_session; /* opaque; lies in the caller's memory */
 
+/* How the cache holds keys and values. */
+typedef enum shrew_cache {
+    SHREW_CACHE_AUTO = 0, /* int8, but floats for a model whose matrices are all f32 */
+    SHREW_CACHE_F32 = 1,  /* four bytes a value, attention in floats */
+    SHREW_CACHE_INT8 = 2  /* one byte a value and one for the scale of each head, attention in integers */
+} shrew_cache;
+
+/* Which kernels compute. All give the same bits; to choose is for tests and measurements. */
+typedef enum shrew_unit {
+    SHREW_UNIT_AUTO = 0, /* the fastest that this processor runs */
+    SHREW_UNIT_REFERENCE = 1,
+    SHREW_UNIT_SCALAR = 2,
+    SHREW_UNIT_AVX2 = 3,
+    SHREW_UNIT_AVX512 = 4, /* with VNNI */
+    SHREW_UNIT_SIMD128 = 5, /* WebAssembly */
+    SHREW_UNIT_PIE = 6,     /* ESP32-S3 */
+    SHREW_UNITS = 7
+} shrew_unit;
+
+/* A caller's way to do count tasks at once: calls task(argument, i) once for every i < count, on any threads, and returns
+ * when all are done. The results do not depend on it. */
+typedef void (*shrew_parallel_for)(void *context, uint32_t count, void (*task)(void *argument, uint32_t index),
+                                   void *argument);
+
 typedef struct shrew_session_options {
     uint32_t context; /* tokens to hold, 1 .. config.context; 0: config.context */
-    uint32_t block;   /* prompt tokens processed together, 1 .. SHREW_MAX_BLOCK; 0: 16 */
+    uint32_t block;   /* prompt tokens processed together, 1 .. SHREW_MAX_BLOCK; 0: 8 */
+    uint32_t draft;   /* speculative decoding: most tokens guessed ahead from repetitions of the text and checked in one
+                       * block; the tokens that come out are the same. 0: none; below SHREW_MAX_BLOCK */
+    uint32_t cache;   /* shrew_cache */
+    uint32_t unit;    /* shrew_unit; SHREW_E_ARGUMENT where this processor or build lacks it */
+    shrew_parallel_for parallel_for; /* NULL: everything on the calling thread */
+    void *parallel_context;          /* for parallel_for; alive as long as the session */
+    uint32_t workers;                /* tasks worth running at once, 1 .. SHREW_MAX_WORKERS; 0: 1 */
+    uint32_t grain;                  /* multiply-adds below which a task is not split; 0: 32768 */
 } shrew_session_options;
+
+/* The name of a unit that this build has and this processor runs, or NULL. */
+const char *shrew_unit_name(uint32_t unit);
 
 /* Bytes of memory that a session needs. The same on every target with the same pointer size or a smaller one, so a
  * PC's answer is an upper bound for a chip. options may be NULL: defaults. */
@@ -313,6 +375,8 @@ typedef struct shrew_progress {
     uint32_t tokens;        /* tokens generated so far */
     uint32_t digest;        /* CRC-32 of the ids generated so far, as little-endian u16 */
     uint32_t token;         /* the id generated by this call, or SHREW_NO_TOKEN */
+    uint32_t drafted;       /* tokens guessed ahead so far, where the session drafts */
+    uint32_t accepted;      /* and how many of them came out right */
 } shrew_progress;
 
 /* One bounded step: a block of the prompt, or one token. text must hold SHREW_TEXT_BYTES. Bytes that the model

@@ -2,6 +2,8 @@
 #include "directory.h"
 
 #include "bytes.h"
+#include "kernels/kernels.h"
+#include "options.h"
 
 #include <string.h>
 
@@ -82,15 +84,38 @@ static int check_block(walk *walk, uint32_t offset, uint64_t bytes) {
     return SHREW_OK;
 }
 
-/* Padding is zero, and int8 values keep to -127 .. 127, on which vector kernels rely. */
-static int check_rows(const uint8_t *row, uint32_t rows, uint32_t stride, uint32_t used, int is_int8) {
-    for (uint32_t r = 0; r < rows; r++, row += stride) {
-        if (!all_zero(row + used, stride - used))
+/* Whether a byte holds a value that its type does not have: -128, a fourth ternary digit. */
+static int is_no_value(uint32_t type, uint8_t byte) {
+    return type == SHREW_Q8 ? byte == 0x80 : type == SHREW_TERNARY ? (byte & byte >> 1 & 0x55) != 0 : 0;
+}
+
+/* Padding is zero, also in the rows that fill up a last byte, and quantised values keep to their range, on which vector
+ * kernels rely. */
+static int check_rows(const uint8_t *data, uint32_t type, uint32_t rows, uint32_t stride, uint32_t used) {
+    const uint32_t per_byte = shrew_rows_per_byte(type);
+    for (uint32_t r = 0; r < rows; r += per_byte, data += stride) {
+        const uint32_t missing = rows - r < per_byte ? per_byte - (rows - r) : 0;
+        const uint8_t unused = (uint8_t)~(0xFFu >> missing * (8 / per_byte));
+        if (!all_zero(data + used, stride - used))
             return SHREW_E_RESERVED;
-        for (uint32_t i = 0; is_int8 && i < used; i++)
-            if (row[i] == 0x80)
+        for (uint32_t i = 0; type != SHREW_F32 && i < used; i++)
+            if (data[i] & unused || is_no_value(type, data[i]))
                 return SHREW_E_TENSOR;
     }
+    return SHREW_OK;
+}
+
+/* Scales of rows and multipliers of groups, whose bound keeps integer sums within 32 bits. */
+static int check_scales(walk *walk, uint32_t type, uint32_t rows, uint32_t cols, uint32_t group, uint32_t offset) {
+    const uint32_t groups = group ? (cols + group - 1) / group : 0;
+    const int32_t limit = (int32_t)shrew_multiplier_limit(type, cols);
+    const int status = check_block(walk, offset, (uint64_t)rows * 4 + (uint64_t)rows * groups);
+    if (status)
+        return status;
+    const int8_t *multipliers = (const int8_t *)walk->weights + offset + (size_t)rows * 4;
+    for (size_t i = 0; i < (size_t)rows * groups; i++)
+        if (multipliers[i] > limit || multipliers[i] < -limit)
+            return SHREW_E_TENSOR;
     return SHREW_OK;
 }
 
@@ -106,23 +131,24 @@ static int check_entry(walk *walk, uint32_t role, uint32_t layer) {
     if (read_u16(entry) != role || read_u16(entry + 2) != layer || read_u32(entry + 8) != rows ||
         read_u32(entry + 12) != cols)
         return SHREW_E_TENSOR;
-    if (type > SHREW_Q8)
+    if (type >= SHREW_TYPES)
         return SHREW_E_TYPE;
-    if (role_shapes[role].rows == ONE && type != SHREW_F32)
-        return SHREW_E_TENSOR;
-    if (stride != ((cols * (type == SHREW_F32 ? 4u : 1u) + 15) & ~15u))
-        return SHREW_E_TENSOR;
+    if (role_shapes[role].rows == ONE ? type != SHREW_F32 : !shrew_has_type(type))
+        return role_shapes[role].rows == ONE ? SHREW_E_TENSOR : SHREW_E_TYPE;
     const uint32_t offset = read_u32(entry + 20), used = type == SHREW_F32 ? cols * 4 : cols;
-    int status = check_block(walk, offset, (uint64_t)rows * stride);
+    const uint32_t per_byte = shrew_rows_per_byte(type);
+    if (stride != ((used + 15) & ~15u))
+        return SHREW_E_TENSOR;
+    int status = check_block(walk, offset, (uint64_t)((rows + per_byte - 1) / per_byte) * stride);
     if (!status)
-        status = check_rows(walk->weights + offset, rows, stride, used, type == SHREW_Q8);
+        status = check_rows(walk->weights + offset, type, rows, stride, used);
     if (status)
         return status;
     if (type == SHREW_F32)
         return group || scales ? SHREW_E_TENSOR : SHREW_OK;
-    if (group < 16 || group > 256 || group % 16)
+    if (group && (group < 16 || group > 256 || group % 16))
         return SHREW_E_TENSOR;
-    return check_block(walk, scales, (uint64_t)rows * ((cols + group - 1) / group) * 4);
+    return check_scales(walk, type, rows, cols, group, scales);
 }
 
 static int check_roles(walk *walk, uint16_t slot[SHREW_ROLES], uint32_t first, uint32_t last, uint32_t layer) {
@@ -177,9 +203,11 @@ shrew_tensor shrew_directory_tensor(const shrew_model *model, shrew_role role, u
     tensor.rows = read_u32(entry + 8);
     tensor.cols = read_u32(entry + 12);
     tensor.stride = read_u32(entry + 16);
-    tensor.groups = tensor.group ? (tensor.cols + tensor.group - 1) / tensor.group : 0;
+    tensor.groups = tensor.group ? (tensor.cols + tensor.group - 1) / tensor.group : 1;
     tensor.data = model->weights + read_u32(entry + 20);
-    tensor.scales = tensor.group ? (const float *)(const void *)(model->weights + read_u32(entry + 24)) : NULL;
+    const uint8_t *scales = model->weights + read_u32(entry + 24);
+    tensor.row_scales = tensor.type == SHREW_F32 ? NULL : (const float *)(const void *)scales;
+    tensor.multipliers = tensor.group ? (const int8_t *)scales + (size_t)tensor.rows * 4 : NULL;
     return tensor;
 }
 
@@ -191,4 +219,11 @@ int shrew_model_tensor(const shrew_model *model, shrew_role role, uint32_t layer
         return SHREW_E_ARGUMENT;
     *tensor = shrew_directory_tensor(model, role, layer);
     return SHREW_OK;
+}
+
+int shrew_model_is_float(const shrew_model *model) {
+    for (uint32_t i = 0; i < model->tensors; i++)
+        if (model->directory[(size_t)i * ENTRY_BYTES + 4] != SHREW_F32)
+            return 0;
+    return 1;
 }

@@ -10,6 +10,9 @@ int shrew_directory_open(shrew_model *model, const uint8_t *directory, uint32_t 
 /* The tensor of a role that the configuration is known to imply. */
 shrew_tensor shrew_directory_tensor(const shrew_model *model, shrew_role role, uint32_t layer);
 
+/* Whether every matrix is f32. */
+int shrew_model_is_float(const shrew_model *model);
+
 static inline int shrew_model_has(const shrew_model *model, shrew_role role) {
     return model->slot[role] != 0xFFFF;
 }

@@ -1,32 +1,36 @@
-/* The transformer: one block of tokens through all layers. Letters: B tokens in the block, C dim, H heads, K kv_heads,
- * D head_dim, F ffn, V vocab, T tokens held. */
+/* The transformer: one block of tokens through all layers. */
 #include "directory.h"
 #include "numbers.h"
+#include "options.h"
 #include "session.h"
-
-typedef struct pass {
-    shrew_session *session;
-    const shrew_model *model;
-    const shrew_config *config;
-    scratch *s;
-    uint32_t tokens;          /* B */
-    uint32_t layer;
-    uint32_t quantized_group; /* group in which s->q holds the current input, 0: it does not */
-} pass;
 
 static const float *vector(const pass *p, shrew_role role) {
     return shrew_model_has(p->model, role) ? shrew_directory_tensor(p->model, role, p->layer).data : NULL;
 }
 
+/* ---- Embedding -------------------------------------------------------------------------------------------------- */
+
+/* x [cols] = or += one row of a table. */
 static void embed_row(const shrew_tensor *table, uint32_t row, float *x, int add) {
-    const uint8_t *data = (const uint8_t *)table->data + (size_t)row * table->stride;
-    for (uint32_t i = 0; i < table->cols; i++) {
-        float value;
-        if (table->type == SHREW_F32)
-            value = ((const float *)(const void *)data)[i];
-        else
-            value = (float)((const int8_t *)data)[i] * table->scales[(size_t)row * table->groups + i / table->group];
-        x[i] = add ? x[i] + value : value;
+    const uint32_t per_byte = shrew_rows_per_byte(table->type);
+    const uint8_t *data = (const uint8_t *)table->data + (size_t)(row / per_byte) * table->stride;
+    const uint32_t group = table->group ? table->group : table->cols;
+    for (uint32_t start = 0, g = 0; start < table->cols; start += group, g++) {
+        const uint32_t end = table->cols - start < group ? table->cols : start + group;
+        const float multiplier = table->multipliers ? table->multipliers[(size_t)row * table->groups + g] : 1.0f;
+        const float scale = table->type == SHREW_F32 ? 1.0f : table->row_scales[row] * multiplier;
+        for (uint32_t i = start; i < end; i++) {
+            float value;
+            if (HAS_F32 && table->type == SHREW_F32)
+                value = ((const float *)(const void *)data)[i];
+            else if (table->type == SHREW_Q8)
+                value = (float)(int8_t)data[i] * scale;
+            else if (HAS_Q4 && table->type == SHREW_Q4)
+                value = (float)((data[i] >> 4 * (row & 1) & 15) - 8) * scale;
+            else
+                value = HAS_TERNARY ? (float)((data[i] >> 2 * (row & 3) & 3) - 1) * scale : 0.0f;
+            x[i] = add ? x[i] + value : value;
+        }
     }
 }
 
@@ -42,19 +46,21 @@ static void embed(pass *p, const uint16_t *ids) {
         embed_row(&positions, p->session->position + b, p->s->x + (size_t)b * dim, 1);
 }
 
-/* out may be x. weight and bias may be NULL. */
-static void norm_row(const shrew_config *config, const float *x, const float *weight, const float *bias, float *out,
-                     float *squares) {
+/* ---- Norms ------------------------------------------------------------------------------------------------------ */
+
+/* out may be x. weight and bias may be NULL. per is 1 / dim, centred [dim] scratch. */
+static void norm_row(const shrew_config *config, float per, const float *x, const float *weight, const float *bias,
+                     float *out, float *centred) {
     const uint32_t dim = config->dim;
-    const float per = shrew_reciprocal((float)dim);
-    float mean = 0.0f;
-    if (config->norm == SHREW_NORM_LAYER)
-        mean = shrew_sum_f32(x, dim) * per;
-    for (uint32_t i = 0; i < dim; i++)
-        squares[i] = x[i] - mean;
-    const float scale = shrew_rsqrt(shrew_dot_f32(squares, squares, dim) * per + config->norm_eps);
+    if (config->norm == SHREW_NORM_LAYER) {
+        const float mean = shrew_sum_f32(x, dim) * per;
+        for (uint32_t i = 0; i < dim; i++)
+            centred[i] = x[i] - mean;
+        x = centred;
+    }
+    const float scale = shrew_rsqrt(shrew_dot_f32(x, x, dim) * per + config->norm_eps);
     for (uint32_t i = 0; i < dim; i++) {
-        float value = squares[i] * scale;
+        float value = x[i] * scale;
         if (weight)
             value = value * weight[i];
         if (bias)
@@ -63,144 +69,129 @@ static void norm_row(const shrew_config *config, const float *x, const float *we
     }
 }
 
-/* s->t is free wherever a norm is taken and serves as the row of centred values. */
+/* scratch.a is free wherever a norm is taken. */
 static void norm(pass *p, shrew_role weight, const float *x, float *out, uint32_t out_stride, uint32_t tokens) {
     const float *gain = vector(p, weight), *shift = vector(p, (shrew_role)(weight + 1));
     for (uint32_t b = 0; b < tokens; b++)
-        norm_row(p->config, x + (size_t)b * p->config->dim, gain, shift, out + (size_t)b * out_stride, p->s->t);
-    p->quantized_group = 0;
+        norm_row(p->config, p->per_dim, x + (size_t)b * p->config->dim, gain, shift, out + (size_t)b * out_stride,
+                 p->s->a);
 }
 
-/* y = W x (+ bias) for tokens rows of x. x is quantised once for all matrices with the same group that read it; whoever
- * changes x sets quantized_group to 0. */
-static void project(pass *p, shrew_role role, shrew_role bias_role, const float *x, uint32_t x_stride,
-                    uint32_t tokens, float *y, uint32_t y_stride) {
-    const shrew_tensor weight = shrew_directory_tensor(p->model, role, p->layer);
-    const float *bias = bias_role < SHREW_ROLES ? vector(p, bias_role) : NULL;
-    if (weight.type == SHREW_F32) {
-        shrew_matmul_f32(&weight, x, x_stride, tokens, y, y_stride);
-    } else {
-        quantized_rows *q = &p->s->q;
-        if (p->quantized_group != weight.group) {
-            q->stride = weight.stride;
-            q->groups = weight.groups;
-            for (uint32_t b = 0; b < tokens; b++)
-                shrew_quantize_row(x + (size_t)b * x_stride, weight.cols, weight.group,
-                                    q->values + (size_t)b * q->stride, q->scales + (size_t)b * q->groups);
-            p->quantized_group = weight.group;
-        }
-        shrew_matmul_q8(&weight, q, tokens, y, y_stride);
+/* ---- Matrices --------------------------------------------------------------------------------------------------- */
+
+/* A matrix, what is added to its result (or NULL), and where that goes: rows y_stride floats apart. */
+typedef struct projection {
+    shrew_tensor weight;
+    const float *bias;
+    float *y;
+} projection;
+
+enum { ROW_STEP = 16 };
+
+/* Matrices that read the same input, as one piece of work: their rows one after the other, each matrix beginning at a
+ * multiple of ROW_STEP. */
+typedef struct multiplication {
+    const shrew_kernels *kernels;
+    const projection *projections;
+    product product; /* all but the weight and y */
+    uint32_t count;
+} multiplication;
+
+static uint32_t rounded_rows(const projection *projection) {
+    return (projection->weight.rows + ROW_STEP - 1) / ROW_STEP * ROW_STEP;
+}
+
+static void multiply_rows(void *argument, uint32_t worker, uint32_t first, uint32_t last) {
+    const multiplication *m = argument;
+    (void)worker;
+    for (uint32_t i = 0, start = 0; i < m->count && start < last; start += rounded_rows(m->projections + i), i++) {
+        const projection *one = m->projections + i;
+        const uint32_t from = first > start ? first - start : 0;
+        const uint32_t to = last - start < one->weight.rows ? last - start : one->weight.rows;
+        if (from >= to)
+            continue;
+        product p = m->product;
+        p.weight = &one->weight;
+        p.y = one->y;
+        m->kernels->multiply[one->weight.type](&p, from, to);
+        for (uint32_t b = 0; one->bias && b < p.tokens; b++)
+            for (uint32_t r = from; r < to; r++)
+                p.y[(size_t)b * p.y_stride + r] += one->bias[r];
     }
-    if (bias)
+}
+
+static projection project_to(const pass *p, shrew_role role, shrew_role bias_role, float *y) {
+    const projection projection = {shrew_directory_tensor(p->model, role, p->layer),
+                                   bias_role < SHREW_ROLES ? vector(p, bias_role) : NULL, y};
+    return projection;
+}
+
+/* y = W x (+ bias) for tokens rows of x, which are quantised once for all matrices. */
+static void project(pass *p, const projection *projections, uint32_t count, const float *x, uint32_t x_stride,
+                    uint32_t tokens, uint32_t y_stride) {
+    quantized_rows *q = &p->s->q;
+    multiplication m = {p->session->kernels, projections, {NULL, x, q, NULL, x_stride, y_stride, tokens}, count};
+    uint32_t rows = 0, quantized = 0;
+    uint64_t work = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const shrew_tensor *weight = &projections[i].weight;
+        rows += i + 1 < count ? rounded_rows(projections + i) : weight->rows;
+        work += (uint64_t)weight->rows * weight->cols * tokens;
+        quantized |= weight->type != SHREW_F32;
+    }
+    if (quantized) {
+        const uint32_t cols = projections->weight.cols;
+        q->stride = (cols + 15) & ~15u;
         for (uint32_t b = 0; b < tokens; b++)
-            for (uint32_t r = 0; r < weight.rows; r++)
-                y[(size_t)b * y_stride + r] += bias[r];
+            q->scales[b] = m.kernels->quantize(x + (size_t)b * x_stride, cols, q->values + (size_t)b * q->stride,
+                                               q->sums + (size_t)b * (q->stride / 16));
+    }
+    shrew_split(p->session, rows, ROW_STEP, work, multiply_rows, &m);
 }
 
-static void add_to_stream(pass *p) {
-    const size_t count = (size_t)p->tokens * p->config->dim;
-    for (size_t i = 0; i < count; i++)
-        p->s->x[i] += p->s->t[i];
-}
-
-/* Cosine and sine of every rotary pair for the block's positions: the same for all layers and heads. */
-static void prepare_turns(pass *p) {
-    if (p->config->position != SHREW_POSITION_ROPE)
-        return;
-    const float *frequency = vector(p, SHREW_ROPE_FREQUENCY);
-    const uint32_t head_dim = p->config->head_dim;
+static void add_to_stream(pass *p, const float *y, uint32_t y_stride) {
+    const uint32_t dim = p->config->dim;
     for (uint32_t b = 0; b < p->tokens; b++)
-        for (uint32_t i = 0; i < head_dim / 2; i++) {
-            float *turn = p->s->turns + (size_t)b * head_dim + 2 * i;
-            shrew_sincos((float)(p->session->position + b) * frequency[i], turn + 1, turn);
-        }
+        for (uint32_t i = 0; i < dim; i++)
+            p->s->x[(size_t)b * dim + i] += y[(size_t)b * y_stride + i];
 }
 
-static void rotate(float *head, const float *turn, uint32_t head_dim) {
-    for (uint32_t i = 0; i < head_dim; i += 2) {
-        const float re = head[i], im = head[i + 1];
-        head[i] = re * turn[i] - im * turn[i + 1];
-        head[i + 1] = re * turn[i + 1] + im * turn[i];
-    }
-}
-
-/* Turns queries and keys, and moves keys and values of the block into the cache. */
-static void store_keys_and_values(pass *p) {
-    const shrew_config *c = p->config;
-    const shrew_session *session = p->session;
-    const uint32_t D = c->head_dim, query = c->heads * D, kv = c->kv_heads * D;
-    for (uint32_t b = 0; b < p->tokens; b++) {
-        float *row = p->s->a + (size_t)b * p->s->a_stride;
-        if (c->position == SHREW_POSITION_ROPE)
-            for (uint32_t head = 0; head < c->heads + c->kv_heads; head++) /* keys follow the queries */
-                rotate(row + (size_t)head * D, p->s->turns + (size_t)b * D, D);
-        for (uint32_t head = 0; head < c->kv_heads; head++) {
-            const size_t at = (((size_t)p->layer * c->kv_heads + head) * session->context + session->position + b) * D;
-            memcpy(session->keys + at, row + query + head * D, D * sizeof(float));
-            memcpy(session->values + at, row + query + kv + head * D, D * sizeof(float));
-        }
-    }
-}
-
-/* softmax in place; the weights that come out are not yet divided by their sum, whose reciprocal is returned. */
-static float softmax(float *scores, uint32_t count) {
-    float most = scores[0];
-    for (uint32_t t = 1; t < count; t++)
-        if (scores[t] > most)
-            most = scores[t];
-    for (uint32_t t = 0; t < count; t++)
-        scores[t] = shrew_exp(scores[t] - most);
-    return shrew_reciprocal(shrew_sum_f32(scores, count));
-}
-
-/* One query head of one token against the tokens before it and itself: out[D]. */
-static void attend(const pass *p, const float *query, uint32_t head, uint32_t held, float scale, float *out) {
-    const shrew_config *c = p->config;
-    const uint32_t D = c->head_dim, kv_head = head / (c->heads / c->kv_heads);
-    const size_t base = ((size_t)p->layer * c->kv_heads + kv_head) * p->session->context * D;
-    const float *keys = p->session->keys + base, *values = p->session->values + base;
-    float *scores = p->s->scores;
-    for (uint32_t t = 0; t < held; t++)
-        scores[t] = shrew_dot_f32(query, keys + (size_t)t * D, D) * scale;
-    const float share = softmax(scores, held);
-    for (uint32_t d = 0; d < D; d++)
-        out[d] = 0.0f;
-    for (uint32_t t = 0; t < held; t++)
-        for (uint32_t d = 0; d < D; d++)
-            out[d] += scores[t] * values[(size_t)t * D + d];
-    for (uint32_t d = 0; d < D; d++)
-        out[d] *= share;
-}
+/* ---- Layers ----------------------------------------------------------------------------------------------------- */
 
 static void attention(pass *p) {
     const shrew_config *c = p->config;
     scratch *s = p->s;
-    const uint32_t D = c->head_dim, query = c->heads * D, kv = c->kv_heads * D;
-    const float scale = shrew_rsqrt((float)D);
+    const uint32_t query = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
     norm(p, SHREW_ATTENTION_NORM_WEIGHT, s->x, s->h, s->h_stride, p->tokens);
-    project(p, SHREW_QUERY, SHREW_QUERY_BIAS, s->h, s->h_stride, p->tokens, s->a, s->a_stride);
-    project(p, SHREW_KEY, SHREW_KEY_BIAS, s->h, s->h_stride, p->tokens, s->a + query, s->a_stride);
-    project(p, SHREW_VALUE, SHREW_VALUE_BIAS, s->h, s->h_stride, p->tokens, s->a + query + kv, s->a_stride);
-    store_keys_and_values(p);
-    for (uint32_t b = 0; b < p->tokens; b++)
-        for (uint32_t head = 0; head < c->heads; head++)
-            attend(p, s->a + (size_t)b * s->a_stride + (size_t)head * D, head, p->session->position + b + 1, scale,
-                   s->h + (size_t)b * s->h_stride + (size_t)head * D);
-    p->quantized_group = 0;
-    project(p, SHREW_OUT, SHREW_OUT_BIAS, s->h, s->h_stride, p->tokens, s->t, c->dim);
-    add_to_stream(p);
+    const projection in[3] = {project_to(p, SHREW_QUERY, SHREW_QUERY_BIAS, s->a),
+                              project_to(p, SHREW_KEY, SHREW_KEY_BIAS, s->a + query),
+                              project_to(p, SHREW_VALUE, SHREW_VALUE_BIAS, s->a + query + kv)};
+    project(p, in, 3, s->h, s->h_stride, p->tokens, s->a_stride);
+    shrew_attention(p);
+    const projection out = project_to(p, SHREW_OUT, SHREW_OUT_BIAS, s->a);
+    project(p, &out, 1, s->h, s->h_stride, p->tokens, s->a_stride);
+    add_to_stream(p, s->a, s->a_stride);
 }
 
-/* up [F] becomes the activated product that the down projection reads. */
-static void activate(uint32_t mlp, float *up, const float *gate, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++) {
-        const float v = up[i];
+/* gate (or up alone) becomes the activated product that the down projection reads; in floats where that is f32. */
+static void activate(pass *p, int exactly, float *up, float *gate, uint32_t count) {
+    const uint32_t mlp = p->config->mlp;
+    if (mlp == SHREW_MLP_RELU) {
+        for (uint32_t i = 0; i < count; i++)
+            up[i] = up[i] > 0.0f ? up[i] : up[i] < 0.0f ? 0.0f : up[i]; /* NaN stays NaN */
+    } else if (!HAS_F32 || !exactly) {
         if (mlp == SHREW_MLP_SWIGLU)
-            up[i] = gate[i] * shrew_sigmoid(gate[i]) * v;
-        else if (mlp == SHREW_MLP_GELU)
-            up[i] = 0.5f * v * (1.0f + shrew_tanh(0.797884561f * (v + 0.044715f * v * v * v)));
+            p->session->kernels->activate(mlp, gate, up, up, count);
         else
-            up[i] = v > 0.0f ? v : v < 0.0f ? 0.0f : v; /* NaN stays NaN */
+            p->session->kernels->activate(mlp, up, NULL, up, count);
+    } else {
+        for (uint32_t i = 0; i < count; i++) {
+            const float v = up[i];
+            if (mlp == SHREW_MLP_SWIGLU)
+                up[i] = gate[i] * shrew_sigmoid(gate[i]) * v;
+            else
+                up[i] = 0.5f * v * (1.0f + shrew_tanh(0.797884561f * (v + 0.044715f * v * v * v)));
+        }
     }
 }
 
@@ -208,39 +199,44 @@ static void mlp(pass *p) {
     const shrew_config *c = p->config;
     scratch *s = p->s;
     norm(p, SHREW_MLP_NORM_WEIGHT, s->x, s->h, s->h_stride, p->tokens);
-    project(p, SHREW_UP, SHREW_UP_BIAS, s->h, s->h_stride, p->tokens, s->a, s->a_stride);
+    projection in[2] = {project_to(p, SHREW_UP, SHREW_UP_BIAS, s->a)};
     if (c->mlp == SHREW_MLP_SWIGLU)
-        project(p, SHREW_GATE, SHREW_GATE_BIAS, s->h, s->h_stride, p->tokens, s->a + c->ffn, s->a_stride);
+        in[1] = project_to(p, SHREW_GATE, SHREW_GATE_BIAS, s->a + c->ffn);
+    project(p, in, c->mlp == SHREW_MLP_SWIGLU ? 2 : 1, s->h, s->h_stride, p->tokens, s->a_stride);
+    const projection out = project_to(p, SHREW_DOWN, SHREW_DOWN_BIAS, s->h);
     for (uint32_t b = 0; b < p->tokens; b++) {
         float *row = s->a + (size_t)b * s->a_stride;
-        activate(c->mlp, row, row + c->ffn, c->ffn);
+        activate(p, out.weight.type == SHREW_F32, row, row + c->ffn, c->ffn);
     }
-    p->quantized_group = 0;
-    project(p, SHREW_DOWN, SHREW_DOWN_BIAS, s->a, s->a_stride, p->tokens, s->t, c->dim);
-    add_to_stream(p);
+    project(p, &out, 1, s->a, s->a_stride, p->tokens, s->h_stride);
+    add_to_stream(p, s->h, s->h_stride);
 }
 
-void shrew_forward(shrew_session *session, const uint16_t *ids, uint32_t count, uint32_t scored, float *logits) {
+void shrew_forward(shrew_session *session, const uint16_t *ids, uint32_t count, uint32_t scored) {
     const shrew_config *c = &session->model->config;
-    pass p = {session, session->model, c, &session->scratch, count, 0, 0};
+    pass p = {session, session->model, c, &session->scratch, count, 0, shrew_reciprocal((float)c->dim)};
     scratch *s = p.s;
     embed(&p, ids);
     if (c->flags & SHREW_EMBED_NORM)
         norm(&p, SHREW_EMBED_NORM_WEIGHT, s->x, s->x, c->dim, count);
-    prepare_turns(&p);
+    shrew_attention_prepare(&p);
     for (p.layer = 0; p.layer < c->layers; p.layer++) {
         attention(&p);
         mlp(&p);
     }
     p.layer = 0;
     const float *x = s->x + (size_t)(count - scored) * c->dim;
-    uint32_t stride = c->dim;
-    if (c->flags & SHREW_FINAL_NORM) {
+    if (c->flags & SHREW_FINAL_NORM)
         norm(&p, SHREW_FINAL_NORM_WEIGHT, x, s->h, s->h_stride, scored);
-        x = s->h;
-        stride = s->h_stride;
-    }
-    p.quantized_group = 0;
-    project(&p, c->flags & SHREW_TIED_HEAD ? SHREW_TOKEN_EMBEDDING : SHREW_HEAD, SHREW_ROLES, x, stride, scored,
-            logits, c->vocab);
+    else
+        for (uint32_t b = 0; b < scored; b++)
+            memcpy(s->h + (size_t)b * s->h_stride, x + (size_t)b * c->dim, c->dim * sizeof *x);
+}
+
+void shrew_score(shrew_session *session, const float *hidden, uint32_t stride, uint32_t count, float *logits) {
+    const shrew_config *c = &session->model->config;
+    pass p = {session, session->model, c, &session->scratch, count, 0, 0.0f};
+    const projection head =
+        project_to(&p, c->flags & SHREW_TIED_HEAD ? SHREW_TOKEN_EMBEDDING : SHREW_HEAD, SHREW_ROLES, logits);
+    project(&p, &head, 1, hidden, stride, count, c->vocab);
 }

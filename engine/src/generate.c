@@ -83,6 +83,9 @@ int shrew_session_begin(shrew_session *session, const shrew_request *request) {
     session->prompt_end = session->position + (uint32_t)count;
     session->tokens = 0;
     session->digest = 0;
+    session->ahead = 0;
+    session->drafted = 0;
+    session->accepted = 0;
     session->finish = SHREW_RUNNING;
     session->pending_count = 0;
     session->generating = 1;
@@ -262,6 +265,8 @@ int shrew_session_next(shrew_session *session, void *text, size_t capacity, shre
     progress->prompt_total = session->prompt_end - session->prompt_start;
     progress->tokens = session->tokens;
     progress->digest = session->digest;
+    progress->drafted = session->drafted;
+    progress->accepted = session->accepted;
     progress->token = token;
     return SHREW_OK;
 }

@@ -20,16 +20,23 @@
 #error "Model images are used in place and are little-endian"
 #endif
 
-static inline uint32_t float_bits(float value) {
+/* A union and no memcpy, which would be called where the compiler is told that there is no library. */
+typedef union float_view {
+    float value;
     uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
+} float_view;
+
+static inline uint32_t float_bits(float value) {
+    const float_view view = {.value = value};
+    return view.bits;
 }
 
 static inline float bits_float(uint32_t bits) {
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
+#if defined(__XTENSA__) && defined(__clang__)
+    __asm__("" : "+r"(bits)); /* LLVM 22 fails where it sees a choice of two constants */
+#endif
+    const float_view view = {.bits = bits};
+    return view.value;
 }
 
 /* Bits of |value|: ordered like the magnitudes themselves, infinity and NaN above everything. */
@@ -41,11 +48,25 @@ static inline int is_finite(float value) {
     return magnitude_bits(value) < 0x7F800000u;
 }
 
+enum { TWO_POW_MINUS_100 = 0x0D800000, TWO_POW_100 = 0x71800000 }; /* as bits */
+
 /* To the nearest integer, ties to even; |value| < 2^22. Adding 1.5 * 2^23 leaves the integer in the mantissa. */
 static inline int32_t round_to_int(float value) {
     return (int32_t)(float_bits(value + 12582912.0f) - 0x4B400000u);
 }
 
+#if defined(__riscv) && !defined(__riscv_flen)
+#define SHREW_SOFT_FLOAT /* every float operation is a call of soft_float.c, which takes some at once */
+int32_t shrew_round_product(float a, float b);
+void shrew_scale_sums(float *y, const int32_t *sums, const float *scales, float scale, uint32_t count);
+#else
+/* round_to_int(a * b) */
+static inline int32_t shrew_round_product(float a, float b) {
+    return round_to_int(a * b);
+}
+#endif
+
+uint32_t shrew_largest_magnitude(const float *values, uint32_t count); /* as bits; above those of infinity: NaN */
 float shrew_reciprocal(float value); /* 1 / value for 2^-100 < value < 2^100, within 2 ulp */
 float shrew_rsqrt(float value);      /* 1 / sqrt(value) for 2^-100 < value < 2^100, within 3 ulp */
 float shrew_exp(float value);        /* e^value within 3 ulp; 0 below -87, e^88 above 88 */

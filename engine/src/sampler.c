@@ -1,5 +1,6 @@
 /* Choosing a token. Every filter keeps a prefix of the tokens ordered by probability (the lower id first among equals). */
 #include "numbers.h"
+#include "options.h"
 #include "session.h"
 
 /* PCG32 (O'Neill 2014, XSH-RR): 64 bits of state, 32 of output. */
@@ -54,11 +55,25 @@ static uint16_t take_best(candidates *c) {
     return best;
 }
 
+/* An integer in the order of floats, equal for both zeros: compared faster where floats are in software. */
+static int32_t rank_of(float value) {
+    const int32_t magnitude = (int32_t)magnitude_bits(value);
+    return float_bits(value) >> 31 ? -magnitude : magnitude;
+}
+
 static uint32_t likeliest(const float *weight, uint32_t vocab) {
+    enum { RUN = 32 }; /* looked at as a whole first: few hold a likelier one, and compilers vectorise the question */
     uint32_t best = 0;
-    for (uint32_t id = 1; id < vocab; id++)
-        if (weight[id] > weight[best])
-            best = id;
+    for (uint32_t start = 0; start < vocab; start += RUN) {
+        int likelier = 0;
+        const uint32_t end = vocab - start < RUN ? vocab : start + RUN;
+        const int32_t most = rank_of(weight[best]);
+        for (uint32_t id = start; id < end; id++)
+            likelier |= rank_of(weight[id]) > most;
+        for (uint32_t id = start; likelier && id < end; id++)
+            if (weight[id] > weight[best])
+                best = id;
+    }
     return best;
 }
 
@@ -73,7 +88,8 @@ static void penalize(const shrew_session *session, float penalty, float *weight)
 
 int shrew_sampling_is_valid(const shrew_sampling *s) {
     return s->temperature >= 0.0f && s->temperature <= 100.0f && s->top_p > 0.0f && s->top_p <= 1.0f &&
-           s->min_p >= 0.0f && s->min_p <= 1.0f && s->repetition_penalty >= 0.01f && s->repetition_penalty <= 100.0f;
+           s->min_p >= 0.0f && s->min_p <= 1.0f && s->repetition_penalty >= 0.01f && s->repetition_penalty <= 100.0f &&
+           (HAS_EVERY_FILTER || (!s->top_k && s->min_p == 0.0f && s->repetition_penalty == 1.0f));
 }
 
 int shrew_session_sample(shrew_session *session, const shrew_sampling *sampling, uint32_t *id) {
@@ -82,15 +98,21 @@ int shrew_session_sample(shrew_session *session, const shrew_sampling *sampling,
     if (!session->has_logits)
         return SHREW_E_STATE;
     const uint32_t vocab = session->model->config.vocab;
+    const int greedy = sampling->temperature < 0.001f;
+    const int penalizes = HAS_EVERY_FILTER && sampling->repetition_penalty != 1.0f;
+    if (greedy && !penalizes) {
+        *id = likeliest(session->logits, vocab);
+        return SHREW_OK;
+    }
     candidates c = {session->overlay, NULL, vocab};
     c.order = (uint16_t *)(void *)(c.weight + vocab);
     memcpy(c.weight, session->logits, vocab * sizeof *c.weight);
-    if (sampling->repetition_penalty != 1.0f)
+    if (penalizes)
         penalize(session, sampling->repetition_penalty, c.weight);
     const uint32_t best = likeliest(c.weight, vocab);
     if (!is_finite(c.weight[best])) /* the penalty can overflow */
         return SHREW_E_NUMBER;
-    if (sampling->temperature < 0.001f) {
+    if (greedy) {
         *id = best;
         return SHREW_OK;
     }
@@ -98,7 +120,7 @@ int shrew_session_sample(shrew_session *session, const shrew_sampling *sampling,
     for (uint32_t i = 0; i < vocab; i++)
         c.weight[i] = shrew_exp((c.weight[i] - most) * inverse);
     const float uniform = (float)(next_random(&session->random) >> 8) * (1.0f / 16777216.0f);
-    const uint32_t top_k = sampling->top_k && sampling->top_k < vocab ? sampling->top_k : vocab;
+    const uint32_t top_k = HAS_EVERY_FILTER && sampling->top_k && sampling->top_k < vocab ? sampling->top_k : vocab;
     if (top_k == vocab && sampling->top_p >= 1.0f && sampling->min_p <= 0.0f) {
         float target = uniform * shrew_sum_f32(c.weight, vocab), sum = 0.0f;
         *id = best; /* should rounding leave the sum short of the target */
@@ -129,7 +151,7 @@ int shrew_session_sample(shrew_session *session, const shrew_sampling *sampling,
     const float enough = sampling->top_p * total;
     while (count < top_k) {
         const uint16_t next = top_k == vocab ? take_best(&c) : *(sorted_end - 1 - count);
-        if (count && c.weight[next] < sampling->min_p) /* the likeliest has weight 1 */
+        if (HAS_EVERY_FILTER && count && c.weight[next] < sampling->min_p) /* the likeliest has weight 1 */
             break;
         kept += c.weight[next];
         count++;

@@ -1,16 +1,34 @@
 #include "session.h"
 
+#include "directory.h"
 #include "numbers.h"
+#include "options.h"
 
-enum { DEFAULT_BLOCK = 16 };
+enum { DEFAULT_BLOCK = 8, DEFAULT_GRAIN = 32768 };
+
+static uint32_t or_default(uint32_t value, uint32_t otherwise) {
+    return value ? value : otherwise;
+}
 
 static int resolve(const shrew_model *model, const shrew_session_options *options, shrew_session_options *resolved) {
-    resolved->context = options && options->context ? options->context : model->config.context;
-    resolved->block = options && options->block ? options->block : DEFAULT_BLOCK;
-    if (resolved->context > model->config.context || resolved->block > SHREW_MAX_BLOCK)
+    static const shrew_session_options defaults;
+    shrew_session_options r = options ? *options : defaults;
+    r.context = or_default(r.context, model->config.context);
+    r.block = or_default(r.block, DEFAULT_BLOCK);
+    r.cache = or_default(r.cache, shrew_model_is_float(model) ? SHREW_CACHE_F32 : SHREW_CACHE_INT8);
+    r.workers = or_default(r.workers, 1);
+    r.grain = or_default(r.grain, DEFAULT_GRAIN);
+    if (r.context > model->config.context || r.block > SHREW_MAX_BLOCK || r.cache > SHREW_CACHE_INT8 ||
+        r.workers > SHREW_MAX_WORKERS || r.draft >= SHREW_MAX_BLOCK || (!HAS_DRAFT && r.draft) ||
+        (!HAS_F32 && r.cache == SHREW_CACHE_F32))
         return SHREW_E_ARGUMENT;
-    if (resolved->block > resolved->context)
-        resolved->block = resolved->context;
+    if (r.block <= r.draft)
+        r.block = r.draft + 1; /* a draft is checked in one block with the token before it */
+    if (r.block > r.context)
+        r.block = r.context;
+    if (r.draft >= r.block)
+        r.draft = r.block - 1;
+    *resolved = r;
     return SHREW_OK;
 }
 
@@ -30,32 +48,63 @@ static void *take(layout *layout, uint64_t bytes) {
     return start;
 }
 
+/* For fuzzing: space that belongs to no buffer, which SHREW_GUARD(start, bytes) makes untouchable. */
+static void leave_gap(layout *layout) {
+#ifdef SHREW_GUARD
+    void *gap = take(layout, 64);
+    if (gap)
+        SHREW_GUARD(gap, 64);
+#else
+    (void)layout;
+#endif
+}
+
 static void lay_out(layout *layout, shrew_session *session, const shrew_model *model,
                     const shrew_session_options *options) {
     const shrew_config *c = &model->config;
     const uint64_t block = options->block, context = options->context;
     const uint32_t query = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
-    const uint64_t cache = (uint64_t)c->layers * kv * context;
     const uint32_t widest = (largest(largest(c->dim, query), c->ffn) + 15) & ~15u;
+    const int integers = options->cache == SHREW_CACHE_INT8;
+    const uint64_t rows = (uint64_t)c->layers * c->kv_heads * context;
+    cache *cache = &session->cache;
     scratch *s = &session->scratch;
 
-    session->keys = take(layout, 4 * cache);
-    session->values = take(layout, 4 * cache);
+    leave_gap(layout);
+    cache->width = integers ? (c->head_dim + 7) & ~7u : c->head_dim;
+    cache->keys = take(layout, rows * cache->width * (integers ? 1 : 4) + CACHE_MARGIN);
+    leave_gap(layout);
+    cache->values = take(layout, rows * cache->width * (integers ? 1 : 4) + CACHE_MARGIN);
+    leave_gap(layout);
+    cache->key_scales = cache->value_scales = NULL;
+    if (integers) {
+        cache->key_scales = take(layout, rows + CACHE_MARGIN);
+        leave_gap(layout);
+        cache->value_scales = take(layout, rows + CACHE_MARGIN);
+        leave_gap(layout);
+    }
+    session->hidden = take(layout, options->draft ? 4 * (uint64_t)(1 + options->draft) * c->dim : 0);
+    leave_gap(layout);
     session->logits = take(layout, 4 * (uint64_t)c->vocab);
+    leave_gap(layout);
     session->history = take(layout, 2 * context);
+    leave_gap(layout);
 
     const uint64_t before = layout->used;
     session->overlay = take(layout, 0);
     s->h_stride = largest(c->dim, query);
-    s->a_stride = largest(query + 2 * kv, 2 * c->ffn);
+    s->a_stride = largest(c->dim, largest(query + 2 * kv, 2 * c->ffn));
+    s->scores_stride = c->heads / c->kv_heads * (((uint32_t)context + 15) & ~15u);
     s->x = take(layout, 4 * block * c->dim);
     s->h = take(layout, 4 * block * s->h_stride);
     s->a = take(layout, 4 * block * s->a_stride);
-    s->t = take(layout, 4 * block * c->dim);
-    s->scores = take(layout, 4 * context);
     s->turns = take(layout, c->position == SHREW_POSITION_ROPE ? 4 * block * c->head_dim : 0);
-    s->q.values = take(layout, block * widest);
-    s->q.scales = take(layout, 4 * block * (widest / 16));
+    s->queries = take(layout, integers ? block * c->heads * cache->width : 0);
+    s->factors = take(layout, integers ? 4 * block * c->heads : 0);
+    s->scores = take(layout, 4 * (uint64_t)options->workers * s->scores_stride);
+    s->q.values = take(layout, 2 * block * widest);
+    s->q.sums = take(layout, 2 * block * (widest / 16));
+    s->q.scales = take(layout, 4 * block);
     const uint64_t sampler = 6 * (uint64_t)c->vocab;
     const uint64_t prompt = sizeof(uint16_t) * (SHREW_PROMPT_BYTES_PER_TOKEN * context + SHREW_ALIGNMENT);
     const uint64_t least = before + (sampler > prompt ? sampler : prompt);
@@ -64,21 +113,26 @@ static void lay_out(layout *layout, shrew_session *session, const shrew_model *m
     session->overlay_bytes = (size_t)(layout->used - before);
 }
 
-int shrew_session_bytes(const shrew_model *model, const shrew_session_options *options, size_t *bytes) {
-    shrew_session_options resolved;
+static int measure(const shrew_model *model, const shrew_session_options *options, shrew_session_options *resolved,
+                   size_t *bytes) {
     shrew_session unused;
     if (!model || !bytes || !model->image)
         return SHREW_E_ARGUMENT;
-    const int status = resolve(model, options, &resolved);
+    const int status = resolve(model, options, resolved);
     if (status)
         return status;
     layout layout = {NULL, 0};
     take(&layout, sizeof(shrew_session));
-    lay_out(&layout, &unused, model, &resolved);
+    lay_out(&layout, &unused, model, resolved);
     if (layout.used > SIZE_MAX)
         return SHREW_E_MEMORY;
     *bytes = (size_t)layout.used;
     return SHREW_OK;
+}
+
+int shrew_session_bytes(const shrew_model *model, const shrew_session_options *options, size_t *bytes) {
+    shrew_session_options resolved;
+    return measure(model, options, &resolved, bytes);
 }
 
 int shrew_session_open(shrew_session **session, const shrew_model *model, const shrew_session_options *options,
@@ -89,18 +143,26 @@ int shrew_session_open(shrew_session **session, const shrew_model *model, const 
         return SHREW_E_ARGUMENT;
     if ((uintptr_t)memory % SHREW_ALIGNMENT)
         return SHREW_E_ALIGNMENT;
-    int status = shrew_session_bytes(model, options, &needed);
+    const int status = measure(model, options, &resolved, &needed);
     if (status)
         return status;
     if (bytes < needed)
         return SHREW_E_MEMORY;
-    resolve(model, options, &resolved);
+    const shrew_kernels *kernels = shrew_choose_kernels(resolved.unit);
+    if (!kernels)
+        return SHREW_E_ARGUMENT;
     layout layout = {memory, 0};
     shrew_session *opened = take(&layout, sizeof(shrew_session));
     memset(opened, 0, sizeof *opened);
     opened->model = model;
+    opened->kernels = kernels;
+    opened->parallel_for = resolved.parallel_for;
+    opened->parallel_context = resolved.parallel_context;
     opened->context = resolved.context;
     opened->block = resolved.block;
+    opened->workers = resolved.workers;
+    opened->grain = resolved.grain;
+    opened->draft = resolved.draft;
     lay_out(&layout, opened, model, &resolved);
     shrew_session_reset(opened);
     shrew_session_seed(opened, 0);
@@ -115,6 +177,7 @@ int shrew_session_reset(shrew_session *session) {
     session->has_logits = 0;
     session->generating = 0;
     session->unfed = SHREW_NO_TOKEN;
+    session->ahead = 0;
     return SHREW_OK;
 }
 
@@ -126,16 +189,40 @@ const float *shrew_session_logits(const shrew_session *session) {
     return session && session->has_logits ? session->logits : NULL;
 }
 
-static int all_finite(const float *values, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        if (!is_finite(values[i]))
-            return 0;
-    return 1;
+typedef struct division {
+    const shrew_session *session;
+    shrew_work work;
+    void *argument;
+    uint32_t items, share;
+} division;
+
+static void do_share(void *argument, uint32_t index) {
+    const division *d = argument;
+    const uint32_t first = index * d->share, left = d->items - first;
+    d->work(d->argument, index, first, left < d->share ? d->items : first + d->share);
+}
+
+void shrew_split(const shrew_session *session, uint32_t items, uint32_t step, uint64_t multiply_adds, shrew_work work,
+                 void *argument) {
+    uint32_t tasks = session->parallel_for ? session->workers : 1;
+    if (tasks > 1 && multiply_adds / session->grain < tasks) /* 64 bits: chips divide them in software */
+        tasks = (uint32_t)(multiply_adds / session->grain);
+    if (tasks < 2) {
+        work(argument, 0, 0, items);
+        return;
+    }
+    division d = {session, work, argument, items, ((items + tasks - 1) / tasks + step - 1) / step * step};
+    session->parallel_for(session->parallel_context, (items + d.share - 1) / d.share, do_share, &d);
+}
+
+int shrew_all_finite(const float *values, size_t count) {
+    return shrew_largest_magnitude(values, (uint32_t)count) < 0x7F800000u;
 }
 
 int shrew_feed_block(shrew_session *session, const uint16_t *ids, size_t count, float *logits, size_t *used) {
     if (count > session->context - session->position)
         return SHREW_E_CONTEXT;
+    const scratch *s = &session->scratch;
     const uint32_t block = count < session->block ? (uint32_t)count : session->block;
     const uint32_t dim = session->model->config.dim, vocab = session->model->config.vocab;
     for (uint32_t i = 0; i < block; i++)
@@ -143,11 +230,15 @@ int shrew_feed_block(shrew_session *session, const uint16_t *ids, size_t count, 
             return SHREW_E_ARGUMENT;
     /* The head is the dearest matrix of a small model: only those tokens pass it whose logits somebody will see. */
     const uint32_t scored = logits ? block : block == count ? 1 : 0;
+    float *const scores = logits ? logits : session->logits;
     session->has_logits = 0;
+    session->ahead = 0;
+    session->overflow = 0;
     if (block)
-        shrew_forward(session, ids, block, scored, logits ? logits : session->logits);
-    if (!all_finite(session->scratch.x, (size_t)block * dim) ||
-        !all_finite(logits ? logits : session->logits, (size_t)scored * vocab))
+        shrew_forward(session, ids, block, scored);
+    if (scored)
+        shrew_score(session, s->h, s->h_stride, scored, scores);
+    if (session->overflow || !shrew_all_finite(s->x, (size_t)block * dim) || !shrew_all_finite(scores, (size_t)scored * vocab))
         return SHREW_E_NUMBER;
     if (block && ids != session->history + session->position) /* where a prompt waits already */
         memcpy(session->history + session->position, ids, block * sizeof *ids);
@@ -164,7 +255,9 @@ int shrew_feed_unfed(shrew_session *session) {
         return SHREW_OK;
     const uint16_t id = (uint16_t)session->unfed;
     size_t used;
-    const int status = shrew_feed_block(session, &id, 1, NULL, &used);
+    const int status = HAS_DRAFT && session->draft && session->generating && session->position < session->context
+                           ? shrew_feed_with_draft(session, id)
+                           : shrew_feed_block(session, &id, 1, NULL, &used);
     if (!status)
         session->unfed = SHREW_NO_TOKEN;
     return status;

@@ -5,31 +5,45 @@
 #include "kernels/kernels.h"
 #include "shrew.h"
 
+enum { CACHE_MARGIN = 64 }; /* bytes that vector kernels may read behind the last row */
 enum { PENDING_BYTES = SHREW_MAX_STOP_BYTES + 256 + 16 }; /* a stop string's beginning, a token, part of a character */
+
+/* Where a cached head lies: layer and head select a slab of context rows. */
+typedef struct cache {
+    void *keys, *values;                 /* [layers][kv_heads][context][width] int8, or float with width = head_dim */
+    uint8_t *key_scales, *value_scales;  /* [layers][kv_heads][context] scale codes; NULL for floats */
+    uint32_t width;                      /* head_dim, rounded up to 8 for int8 */
+} cache;
 
 /* Buffers of one forward pass over a block of B tokens; overlaid by the sampler and the prompt encoder, which run at
  * other times. */
 typedef struct scratch {
-    float *x;       /* [B][dim] residual stream */
-    float *h;       /* [B][h_stride] normed input, then attention output */
-    float *a;       /* [B][a_stride] queries, keys, values; then up, gate */
-    float *t;       /* [B][dim] what a projection adds to the residual stream */
-    float *scores;  /* [context] of one head */
-    float *turns;   /* [B][head_dim] cosine and sine of each rotary pair */
-    quantized_rows q; /* int8 copies of h or a */
-    uint32_t h_stride, a_stride;
+    float *x;     /* [B][dim] residual stream */
+    float *h;     /* [B][h_stride] normed input, then attention output; what the MLP adds to the stream */
+    float *a;     /* [B][a_stride] queries, keys, values; what attention adds; up, gate; a row of a norm */
+    float *turns; /* [B][head_dim] cosine and sine of each rotary pair */
+    int8_t *queries;  /* [B][heads][width] */
+    float *factors;   /* [B][heads] */
+    int32_t *scores;  /* [workers][scores_stride]: [heads / kv_heads][context rounded up to 16] */
+    quantized_rows q; /* integer copies of h or a */
+    uint32_t h_stride, a_stride, scores_stride;
 } scratch;
 
 struct shrew_session {
     const shrew_model *model;
-    uint32_t context, block;
+    const shrew_kernels *kernels;
+    shrew_parallel_for parallel_for;
+    void *parallel_context;
+    uint32_t context, block, workers, grain;
     uint32_t position;   /* tokens held */
     uint32_t has_logits;
+    uint32_t overflow;   /* a forward pass met NaN, infinity or 2^100 on its way */
     uint64_t random;     /* generator state */
-    float *keys;         /* [layers][kv_heads][context][head_dim] */
-    float *values;       /* the same */
+    cache cache;
+    float *hidden;       /* [1 + draft][dim] what the head reads, of the last token fed and those drafted after it;
+                          * nothing where draft is 0 */
     float *logits;       /* [vocab] */
-    uint16_t *history;   /* [context] ids held, then the prompt still to be fed */
+    uint16_t *history;   /* [context] ids held, then drafted ones, or the prompt still to be fed */
     void *overlay;       /* where the scratch lies */
     size_t overlay_bytes;
     scratch scratch;
@@ -41,6 +55,10 @@ struct shrew_session {
     uint32_t prompt_end; /* position after the prompt */
     uint32_t prompt_start;
     uint32_t tokens, digest;
+    uint32_t draft;      /* most tokens drafted at once */
+    uint32_t ahead;      /* drafted tokens in the cache behind position, not yet confirmed */
+    uint32_t ahead_row;  /* row of hidden of the token at position - 1 */
+    uint32_t drafted, accepted;
     uint32_t unfed;      /* generated but not appended yet, or SHREW_NO_TOKEN */
     uint32_t finish;
     uint32_t generating;
@@ -48,13 +66,44 @@ struct shrew_session {
     uint8_t pending[PENDING_BYTES];
 };
 
-/* Runs count tokens at the session's position through the model and leaves the residual stream in scratch.x. Writes the
- * logits of the last scored tokens to logits ([scored][vocab]). Does not advance the position: what it wrote into the
- * cache counts only once the position moves past it. */
-void shrew_forward(shrew_session *session, const uint16_t *ids, uint32_t count, uint32_t scored, float *logits);
+/* Runs count tokens at the session's position through the layers and leaves what the head reads for the last scored
+ * ones in scratch.h ([scored][h_stride]). Does not advance the position: what it wrote into the cache counts only once
+ * the position moves past it. */
+void shrew_forward(shrew_session *session, const uint16_t *ids, uint32_t count, uint32_t scored);
+
+/* The head: logits [count][vocab] from hidden, rows stride floats apart. */
+void shrew_score(shrew_session *session, const float *hidden, uint32_t stride, uint32_t count, float *logits);
+
+/* Splits items into tasks of at least grain multiply-adds, each beginning at a multiple of step, and runs
+ * work(argument, worker, first, last) for each. */
+typedef void (*shrew_work)(void *argument, uint32_t worker, uint32_t first, uint32_t last);
+void shrew_split(const shrew_session *session, uint32_t items, uint32_t step, uint64_t multiply_adds, shrew_work work,
+                 void *argument);
+
+/* One block of tokens on its way through the layers. B tokens in the block, C dim, H heads, K kv_heads, D head_dim. */
+typedef struct pass {
+    shrew_session *session;
+    const shrew_model *model;
+    const shrew_config *config;
+    scratch *s;
+    uint32_t tokens; /* B */
+    uint32_t layer;
+    float per_dim; /* 1 / dim */
+} pass;
+
+/* Turns queries and keys in scratch.a, moves keys and values into the cache, and leaves the heads' output in scratch.h. */
+void shrew_attention(pass *p);
+
+/* Cosine and sine of every rotary pair for the block's positions: the same for all layers and heads. */
+void shrew_attention_prepare(pass *p);
 
 /* Appends at most one block, as shrew_session_feed does, whatever the state of a generation. */
 int shrew_feed_block(shrew_session *session, const uint16_t *ids, size_t count, float *logits, size_t *used);
+
+/* Appends one token of a generation, with a draft of those that may follow, or confirms one drafted before. */
+int shrew_feed_with_draft(shrew_session *session, uint16_t id);
+
+int shrew_all_finite(const float *values, size_t count);
 
 /* Appends the generated token that is still waiting, if there is one. */
 int shrew_feed_unfed(shrew_session *session);

@@ -37,6 +37,14 @@ class ImportFileError(ShrewError):
     """A foreign model file that cannot be imported."""
 
 
+class PortError(ShrewError):
+    """A port that cannot be built, or a program on it that did not do what it was asked."""
+
+
+class ToolsMissingError(PortError):
+    """A compiler or emulator that is not installed. The message names what to install."""
+
+
 class EngineError(ShrewError):
     """The C engine refused a call. ``status`` is its negative code (``shrew_status`` in shrew.h)."""
 

@@ -59,7 +59,7 @@ def test_quantize_prints_size_errors_and_losses(run_folder: Path, tmp_path: Path
     out = tmp_path / "m.bin"
     result = json.loads(shrew("quantize", run_folder, "-o", out, "--tensor", "*.down.*=f32", "--json").stdout)
     assert result["image_bytes"] == out.stat().st_size
-    assert {t["type"] for t in result["tensors"]} == {"q8:64", "f32"}
+    assert {t["type"] for t in result["tensors"]} == {"q8", "f32"}
     assert result["loss_after"] == pytest.approx(result["loss_before"], rel=0.05)
     assert all(t["relative_error"] < 0.02 for t in result["tensors"])
     text = shrew("quantize", run_folder, "-o", out).stdout

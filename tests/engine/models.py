@@ -32,9 +32,10 @@ def tiny_config(**changes: Any) -> ModelConfig:
     return ModelConfig(**{**fields, **changes})
 
 
-def random_image(seed: int = 0, types: WeightType = F32, **changes: Any) -> bytes:
+def random_image(seed: int = 0, types: WeightType = F32, spread: float = 0.3, **changes: Any) -> bytes:
     config = tiny_config(**changes)
-    return build_image(config, random_parameters(config, seed), BYTES, types=types, metadata=[("name", "tiny")])
+    parameters = random_parameters(config, seed, spread)
+    return build_image(config, parameters, BYTES, types=types, metadata=[("name", "tiny")])
 
 
 def scripted_model(

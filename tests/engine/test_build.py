@@ -52,7 +52,7 @@ def test_compiles_without_a_warning_and_needs_only_memcpy_and_memset(compiler: s
     objects = []
     for i, source in enumerate(SOURCES):
         objects.append(tmp_path / f"{i}.o")
-        build(compiler, objects[-1], level, "-ffreestanding", "-c", sources=[source])
+        build(compiler, objects[-1], level, "-ffreestanding", "-fno-pie", "-c", sources=[source])
     subprocess.run(["ld", "-r", "-o", str(linked), *map(str, objects)], check=True)
     symbols = subprocess.run(["nm", str(linked)], check=True, capture_output=True, text=True).stdout.splitlines()
     undefined = {line.split()[-1] for line in symbols if " U " in line}
@@ -65,7 +65,10 @@ def test_compiles_without_a_warning_and_needs_only_memcpy_and_memset(compiler: s
 def test_no_allocation_and_no_stdio_in_the_sources() -> None:
     for source in [*SOURCES, *ENGINE.glob("**/*.h")]:
         text = source.read_text()
-        assert set(re.findall(r"#include <([^>]+)>", text)) <= {"float.h", "stddef.h", "stdint.h", "string.h"}, source
+        headers = {"float.h", "stddef.h", "stdint.h", "string.h"}
+        if source.parent.name == "kernels":  # headers of compilers, for vector units
+            headers |= {"cpuid.h", "immintrin.h", "wasm_simd128.h"}
+        assert set(re.findall(r"#include <([^>]+)>", text)) <= headers, source
         assert not re.search(r"\b(malloc|calloc|realloc|free|alloca|printf|exit|abort|double)\b\s*[(*]", text), source
 
 
@@ -75,7 +78,7 @@ def test_every_build_gives_the_same_bits(tmp_path: Path) -> None:
     parameters = random_parameters(config)
     ids = np.random.default_rng(0).integers(0, config.vocab, 40).astype(np.uint16)
     driver = Path(__file__).with_name("logits.c")
-    for types in (WeightType("f32"), WeightType("q8", 16), WeightType("q8", 64)):
+    for types in (WeightType("f32"), WeightType("q8", 16), WeightType("q8"), WeightType("q4"), WeightType("ternary")):
         image = build_image(config, parameters, BYTES, types=types)
         expected = Model.from_bytes(image).session().feed_all(ids)
         for compiler in filter(None, COMPILERS.values()):

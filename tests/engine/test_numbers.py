@@ -10,7 +10,7 @@ import pytest
 from engine.test_build import COMPILERS, ENGINE, build
 from numpy.typing import NDArray
 
-NAMES = ("reciprocal", "rsqrt", "exp", "sigmoid", "tanh", "sin", "cos", "round")
+NAMES = ("reciprocal", "rsqrt", "exp", "sigmoid", "tanh", "sin", "cos", "fixed exp2", "fixed sigmoid", "scale", "round")
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +82,29 @@ def test_rounding_is_to_the_nearest_even(table) -> None:
     x = np.concatenate([np.arange(-200, 200, 0.25), np.random.default_rng(0).uniform(-4e6, 4e6, 10_000)])
     x = x.astype(np.float32)
     assert np.array_equal(table("round", x), np.rint(x.astype(np.float64)))
+
+
+def test_the_integer_exponential_falls_steadily_and_keeps_its_bound(table) -> None:
+    u = np.arange(65536, dtype=np.float32)
+    got = table("fixed exp2", u)
+    assert np.abs(got / 32768 - 2.0 ** -(u.astype(np.float64) / 4096)).max() < 9.4e-5
+    assert got[0] == 32768
+    assert got[-1] == 0
+    assert (np.diff(got) <= 0).all()
+
+
+def test_the_integer_sigmoid(table) -> None:
+    x = np.linspace(-100, 100, 1_000_001).astype(np.float32)
+    got = table("fixed sigmoid", x)
+    assert np.abs(got / 32768 - 1 / (1 + np.exp(-x.astype(np.float64)))).max() < 2e-4
+    assert (np.diff(got) >= 0).all()
+    assert np.array_equal(got + table("fixed sigmoid", -x), np.where(x == 0, got + got, 32768))
+    assert table("fixed sigmoid", np.array([-np.inf, np.inf])).tolist() == [0.0, 32768.0]
+
+
+def test_scales_of_one_byte_are_never_too_small_and_at_most_an_eighth_too_large(table) -> None:
+    x = np.geomspace(2.0**-22, 960, 1_000_001).astype(np.float32).clip(2.0**-22, 960)
+    ratio = table("scale", x) / x
+    assert ratio.min() >= 1
+    assert ratio.max() <= 1.125
+    assert table("scale", np.array([0.0, 1e-30, 1e30])).tolist() == [2.0**-22, 2.0**-22, 960.0]

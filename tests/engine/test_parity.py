@@ -54,19 +54,20 @@ def test_float_logits_agree_to_1e_4(options: dict[str, object]) -> None:
     assert np.abs(logits - expected).max() < 1e-4
 
 
-@pytest.mark.parametrize("group", [16, 48, 256])
-def test_q8_stays_near_the_same_network_with_its_dequantised_weights(group: int) -> None:
+@pytest.mark.parametrize("group", [0, 16, 48, 256])
+@pytest.mark.parametrize("kind", ["q8", "q4", "ternary"])
+def test_integers_stay_near_the_same_network_with_its_dequantised_weights(kind: str, group: int) -> None:
     config = tiny_config(heads=4, kv_heads=2, bias_qkv=True)
     parameters = random_parameters(config, spread=0.15)
-    model = Model.from_bytes(build_image(config, parameters, BYTES, types=WeightType("q8", group)))
+    model = Model.from_bytes(build_image(config, parameters, BYTES, types=WeightType(kind, group)))  # type: ignore[arg-type]
     ids = np.random.default_rng(2).integers(0, config.vocab, config.context).astype(np.uint16)
     expected = forward(config, read_parameters(model), ids[None].astype(np.intp))[0]
     logits = model.session().feed_all(ids)
-    # What is left is the rounding of activations to int8: a percent of the logits' own spread.
+    # What is left is the rounding of activations, keys and values: a percent of the logits' own spread.
     assert np.sqrt(np.mean((logits - expected) ** 2)) < 0.02 * expected.std()
 
 
-@pytest.mark.parametrize("types", [WeightType("f32"), WeightType("q8", 16)])
+@pytest.mark.parametrize("types", [WeightType("f32"), WeightType("q8", 16), WeightType("q4"), WeightType("ternary")])
 def test_logits_do_not_depend_on_how_the_prompt_is_fed(types: WeightType) -> None:
     config = tiny_config()
     model = Model.from_bytes(build_image(config, random_parameters(config), BYTES, types=types))
@@ -90,7 +91,8 @@ def test_mixed_types() -> None:
     config = tiny_config()
     parameters = random_parameters(config, spread=0.15)
     names = [name for name, value in parameters.items() if value.ndim == 2]
-    choices = itertools.cycle([WeightType("f32"), WeightType("q8", 16), WeightType("q8", 32), WeightType("q8", 64)])
+    kinds = ("f32", "q8", "q4", "ternary")
+    choices = itertools.cycle([WeightType(kind, group) for kind in kinds for group in (0, 16, 48)])  # type: ignore[arg-type]
     types = dict(zip(names, choices, strict=False))
     model = Model.from_bytes(build_image(config, parameters, BYTES, types=types))
     ids = np.arange(3, 43, dtype=np.uint16)

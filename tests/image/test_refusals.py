@@ -15,7 +15,13 @@ from shrew.engine import Model
 from shrew.image import WeightType
 from shrew.image.writer import assemble, with_checksum
 
-IMAGE = random_image(types=WeightType("q8", 16), dim=16, layers=1, ffn=16, context=24)
+SMALL = {"dim": 16, "layers": 1, "ffn": 16, "context": 24}
+IMAGE = random_image(types=WeightType("q8", 16), **SMALL)
+Q4 = random_image(types=WeightType("q4"), **SMALL)  # 259 tokens: the last byte of a column holds one row
+TERNARY = random_image(types=WeightType("ternary"), **SMALL)  # and of ternary three
+#: The token embedding is 512 wide: multipliers go to 64, and follow 259 rows of values and their scales.
+WIDE = random_image(types=WeightType("q8", 256), **{**SMALL, "dim": 512, "heads": 1})
+WIDE_MULTIPLIERS = 259 * 512 + 259 * 4
 
 
 def sections(image: bytes) -> list[tuple[int, bool, bytes]]:
@@ -131,6 +137,10 @@ HOSTILE: dict[str, tuple[bytes, type[errors.ImageError]]] = {
         with_section(4, put(7, "<B", 1), random_image(types=WeightType("q8", 16), dim=6, heads=1, layers=1)),
         errors.ImageReservedError,
     ),
+    "fourth ternary digit": (with_section(4, put(0, "<B", 0x0C), TERNARY), errors.ImageTensorError),
+    "a row where none is, ternary": (with_section(4, put(64 * 16, "<B", 0x40), TERNARY), errors.ImageTensorError),
+    "a row where none is, q4": (with_section(4, put(129 * 16, "<B", 0x10), Q4), errors.ImageTensorError),
+    "multiplier beyond its limit": (with_section(4, put(WIDE_MULTIPLIERS, "<b", -127), WIDE), errors.ImageTensorError),
     "metadata trailing bytes": (with_section(5, lambda b: b.extend(b"x")), errors.ImageMetadataError),
     "self-test without a prompt": (with_section(6, put(0, "<I", 0)), errors.ImageSelfTestError),
     "self-test longer than the context": (with_section(6, put(4, "<I", 1000)), errors.ImageSelfTestError),
@@ -138,7 +148,7 @@ HOSTILE: dict[str, tuple[bytes, type[errors.ImageError]]] = {
 }  # fmt: skip
 
 
-#: Findings of reviews and fuzzing, kept as files for good: ``python tests/image/test_refusals.py`` wrote them.
+#: Findings of reviews and fuzzing, kept as files for good, by ``PYTHONPATH=tests python tests/image/test_refusals.py``.
 FINDINGS = (
     "too many metadata pairs",
     "stop string too long",

@@ -1,37 +1,99 @@
 /* The private interface between the transformer and the arithmetic that may be vectorised. reference.c defines what
- * the bits are; any other implementation must give the same.
+ * the bits are; every other implementation gives the same, faster. choose.c picks one for the processor at hand.
  *
  * Float sums run in eight lanes: lane j adds the terms i with i % 8 == j in rising order, and the lanes are added as
- * ((0 + 4) + (2 + 6)) + ((1 + 5) + (3 + 7)). */
+ * ((0 + 4) + (2 + 6)) + ((1 + 5) + (3 + 7)). Integer sums are exact: the image reader bounds the multipliers of a
+ * matrix so that no order of additions can leave 32 bits. */
 #ifndef SHREW_KERNELS_H
 #define SHREW_KERNELS_H
 
 #include "shrew.h"
 
-/* Rows of cols int8 values, each padded with zeros to stride bytes, and their scales: [rows][groups]. */
+enum { ACTIVATION_LIMIT = 511 }; /* largest magnitude of a quantised activation: ten bits */
+
+/* Largest magnitude of a multiplier, for which a row of cols products stays below 2^31. */
+static inline uint32_t shrew_multiplier_limit(uint32_t type, uint32_t cols) {
+    const uint32_t largest = type == SHREW_Q8 ? 127 : type == SHREW_Q4 ? 8 : 1;
+    const uint32_t limit = 0x7FFFFFFFu / (((cols + 15) & ~15u) * largest * ACTIVATION_LIMIT);
+    return limit < 127 ? limit : 127;
+}
+
+/* Rows that share a byte, one above the other: q4 has two in it, the even row low, ternary four, the first lowest. */
+static inline uint32_t shrew_rows_per_byte(uint32_t type) {
+    return type == SHREW_Q4 ? 2 : type == SHREW_TERNARY ? 4 : 1;
+}
+
+/* Vectors of one block of tokens, each as integers with one scale. */
 typedef struct quantized_rows {
-    int8_t *values;
-    float *scales;
-    uint32_t stride;
-    uint32_t groups;
+    int16_t *values; /* [tokens][stride] within +-ACTIVATION_LIMIT, zeros behind the last column; or the same bits in
+                      * the order that suits the kernels, which alone read them */
+    int16_t *sums;   /* [tokens][stride / 16] of 16 neighbours each */
+    float *scales;   /* [tokens]; NaN where the vector had NaN, infinity or a magnitude of 2^100 */
+    uint32_t stride; /* a multiple of 16 */
 } quantized_rows;
+
+/* y[t][r] = sum over c of weight[r][c] * x[t][c] for t < tokens: for f32 from floats, else from quantized. */
+typedef struct product {
+    const shrew_tensor *weight;
+    const float *x; /* rows x_stride floats apart */
+    const quantized_rows *quantized;
+    float *y; /* rows y_stride floats apart */
+    uint32_t x_stride, y_stride, tokens;
+} product;
+
+/* Query heads of one token that share a key head, against the int8 cache of that head. */
+typedef struct span {
+    const int8_t *keys, *values;               /* [held][width], zeros behind head_dim */
+    const uint8_t *key_scales, *value_scales;  /* [held] scale codes (fixed.h) */
+    const int8_t *queries;                     /* [heads][width] */
+    const float *factors;                      /* [heads] log2(e) times the query's scale / sqrt(head_dim) */
+    float *out;                                /* [heads][head_dim] */
+    int32_t *scores;                           /* scratch, [heads][held rounded up to 16] */
+    uint32_t held, heads, head_dim, width;     /* width: head_dim rounded up to 8 */
+} span;
+
+typedef struct shrew_kernels {
+    const char *name;
+    /* [cols] floats to integers, padded to a multiple of 16, with their sums; returns the scale. */
+    float (*quantize)(const float *x, uint32_t cols, int16_t *values, int16_t *sums);
+    /* Rows first to last - 1 of a product, by weight type; first is a multiple of 16. Every weight row is read once for
+     * all tokens. */
+    void (*multiply[SHREW_TYPES])(const product *p, uint32_t first, uint32_t last);
+    void (*attend)(const span *s);
+    /* out[i] = act(gate[i]) * up[i] with the integer sigmoid; SwiGLU and GELU (where up is NULL). out may be either. */
+    void (*activate)(uint32_t mlp, const float *gate, const float *up, float *out, uint32_t count);
+} shrew_kernels;
+
+extern const shrew_kernels shrew_kernels_reference, shrew_kernels_scalar;
+
+/* For sets that do not speed up everything. */
+float shrew_reference_quantize(const float *x, uint32_t cols, int16_t *values, int16_t *sums);
+void shrew_reference_multiply_f32(const product *p, uint32_t first, uint32_t last);
+void shrew_reference_multiply(const product *p, uint32_t first, uint32_t last);
+void shrew_reference_attend(const span *s);
+void shrew_reference_activate(uint32_t mlp, const float *gate, const float *up, float *out, uint32_t count);
+float shrew_scalar_quantize(const float *x, uint32_t cols, int16_t *values, int16_t *sums);
+void shrew_scalar_multiply_q4(const product *p, uint32_t first, uint32_t last);
+void shrew_scalar_multiply_ternary(const product *p, uint32_t first, uint32_t last);
+void shrew_scalar_attend(const span *s);
+void shrew_scalar_activate(uint32_t mlp, const float *gate, const float *up, float *out, uint32_t count);
+void shrew_xtensa_score(const span *s, const int8_t *query, uint32_t start, int32_t *scores);
+float shrew_scalar_quantize(const float *x, uint32_t cols, int16_t *values, int16_t *sums);
+void shrew_scalar_multiply_q4(const product *p, uint32_t first, uint32_t last);
+void shrew_scalar_multiply_ternary(const product *p, uint32_t first, uint32_t last);
+void shrew_scalar_attend(const span *s);
+void shrew_scalar_activate(uint32_t mlp, const float *gate, const float *up, float *out, uint32_t count);
+void shrew_xtensa_score(const span *s, const int8_t *query, uint32_t start, int32_t *scores);
+void shrew_avx2_multiply_f32(const product *p, uint32_t first, uint32_t last);
+
+/* Scores to weights of the values, aligned to their largest exponent; returns the sum of the softmax numerators. */
+uint32_t shrew_scalar_weigh(const uint8_t *codes, uint32_t exponent, int32_t *scores, uint32_t held, int32_t most,
+                            float factor);
+
+/* The fastest set that this processor runs, or the one asked for; NULL if it cannot run here. */
+const shrew_kernels *shrew_choose_kernels(uint32_t unit);
 
 float shrew_dot_f32(const float *a, const float *b, uint32_t count);
 float shrew_sum_f32(const float *a, uint32_t count);
-
-/* One row to int8: scale = largest magnitude / 127 per group of columns, values rounded to nearest even. values is
- * padded with zeros to a multiple of 16. A group whose magnitudes are all below 2^-100 becomes zeros with scale 0; one
- * that reaches 2^100, infinity or NaN becomes zeros with scale NaN, so that the fault stays visible. */
-void shrew_quantize_row(const float *row, uint32_t cols, uint32_t group, int8_t *values, float *scales);
-
-/* y[t][r] = sum over c of weight[r][c] * x[t][c] for t < tokens; x and y rows are x_stride and y_stride floats apart.
- * Every weight row is read once for all tokens. */
-void shrew_matmul_f32(const shrew_tensor *weight, const float *x, uint32_t x_stride, uint32_t tokens, float *y,
-                       uint32_t y_stride);
-
-/* The same with both sides in int8: int32 sums inside a group, then, group by group in rising order,
- * y += (float)sum * (weight scale * x scale). */
-void shrew_matmul_q8(const shrew_tensor *weight, const quantized_rows *x, uint32_t tokens, float *y,
-                      uint32_t y_stride);
 
 #endif

@@ -1,6 +1,8 @@
 /* The oracle: plain C that says what the bits are. */
+#include "fixed.h"
 #include "kernels/kernels.h"
-#include "numbers.h"
+
+/* ---- Floats ----------------------------------------------------------------------------------------------------- */
 
 static float add_lanes(const float *lane) {
     return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
@@ -24,66 +26,129 @@ float shrew_sum_f32(const float *a, uint32_t count) {
     return add_lanes(lane);
 }
 
-enum { TWO_POW_MINUS_100 = 0x0D800000, TWO_POW_100 = 0x71800000 }; /* as bits */
-
-static void quantize_group(const float *x, uint32_t count, int8_t *values, float *scale) {
-    uint32_t largest = 0;
-    for (uint32_t i = 0; i < count; i++)
-        if (magnitude_bits(x[i]) > largest)
-            largest = magnitude_bits(x[i]);
-    if (largest < TWO_POW_MINUS_100 || largest >= TWO_POW_100) {
-        memset(values, 0, count);
-        *scale = largest < TWO_POW_100 ? 0.0f : bits_float(0x7FC00000u);
-        return;
+void shrew_reference_multiply_f32(const product *p, uint32_t first, uint32_t last) {
+    const shrew_tensor *w = p->weight;
+    for (uint32_t r = first; r < last; r++) {
+        const float *row = (const float *)(const void *)((const uint8_t *)w->data + (size_t)r * w->stride);
+        for (uint32_t t = 0; t < p->tokens; t++)
+            p->y[(size_t)t * p->y_stride + r] = shrew_dot_f32(row, p->x + (size_t)t * p->x_stride, w->cols);
     }
+}
+
+/* ---- Quantised products ----------------------------------------------------------------------------------------- */
+
+float shrew_reference_quantize(const float *x, uint32_t cols, int16_t *values, int16_t *sums) {
+    const uint32_t largest = shrew_largest_magnitude(x, cols), padded = (cols + 15) & ~15u;
+    const int within = largest >= TWO_POW_MINUS_100 && largest < TWO_POW_100;
     const float magnitude = bits_float(largest);
-    const float inverse = 127.0f * shrew_reciprocal(magnitude);
-    *scale = magnitude * (1.0f / 127.0f);
-    for (uint32_t i = 0; i < count; i++) {
-        const int32_t value = round_to_int(x[i] * inverse);
-        values[i] = (int8_t)(value > 127 ? 127 : value < -127 ? -127 : value);
+    const float inverse = within ? (float)ACTIVATION_LIMIT * shrew_reciprocal(magnitude) : 0.0f;
+    for (uint32_t i = 0; i < padded; i++) {
+        const int32_t value = within && i < cols ? round_to_int(x[i] * inverse) : 0;
+        values[i] = (int16_t)(value > ACTIVATION_LIMIT ? ACTIVATION_LIMIT
+                              : value < -ACTIVATION_LIMIT ? -ACTIVATION_LIMIT : value);
     }
-}
-
-void shrew_quantize_row(const float *row, uint32_t cols, uint32_t group, int8_t *values, float *scales) {
-    for (uint32_t start = 0, g = 0; start < cols; start += group, g++)
-        quantize_group(row + start, cols - start < group ? cols - start : group, values + start, scales + g);
-    for (uint32_t i = cols; i % 16; i++)
-        values[i] = 0;
-}
-
-void shrew_matmul_f32(const shrew_tensor *weight, const float *x, uint32_t x_stride, uint32_t tokens, float *y,
-                       uint32_t y_stride) {
-    for (uint32_t r = 0; r < weight->rows; r++) {
-        const float *row = (const float *)(const void *)((const uint8_t *)weight->data + (size_t)r * weight->stride);
-        for (uint32_t t = 0; t < tokens; t++)
-            y[(size_t)t * y_stride + r] = shrew_dot_f32(row, x + (size_t)t * x_stride, weight->cols);
+    for (uint32_t i = 0; i < padded; i += 16) {
+        int32_t sum = 0;
+        for (uint32_t j = 0; j < 16; j++)
+            sum += values[i + j];
+        sums[i / 16] = (int16_t)sum;
     }
+    return within ? magnitude * (1.0f / ACTIVATION_LIMIT) : largest < TWO_POW_100 ? 0.0f : bits_float(0x7FC00000u);
 }
 
-/* count is a multiple of 16: rows are padded with zeros. */
-static int32_t dot_q8(const int8_t *a, const int8_t *b, uint32_t count) {
-    int32_t sum = 0;
-    for (uint32_t i = 0; i < count; i++)
-        sum += (int32_t)a[i] * (int32_t)b[i];
+/* q of row r, column c. */
+static int32_t weight_at(const shrew_tensor *w, uint32_t r, uint32_t c) {
+    const uint32_t per_byte = shrew_rows_per_byte(w->type);
+    const uint8_t byte = ((const uint8_t *)w->data)[(size_t)(r / per_byte) * w->stride + c];
+    if (w->type == SHREW_Q8)
+        return (int8_t)byte;
+    return w->type == SHREW_Q4 ? (byte >> 4 * (r & 1) & 15) - 8 : (byte >> 2 * (r & 3) & 3) - 1;
+}
+
+void shrew_reference_multiply(const product *p, uint32_t first, uint32_t last) {
+    const shrew_tensor *w = p->weight;
+    const uint32_t group = w->group ? w->group : w->cols;
+    for (uint32_t r = first; r < last; r++)
+        for (uint32_t t = 0; t < p->tokens; t++) {
+            const int16_t *x = p->quantized->values + (size_t)t * p->quantized->stride;
+            int32_t sum = 0;
+            for (uint32_t start = 0, g = 0; start < w->cols; start += group, g++) {
+                const uint32_t end = w->cols - start < group ? w->cols : start + group;
+                int32_t dot = 0;
+                for (uint32_t c = start; c < end; c++)
+                    dot += weight_at(w, r, c) * x[c];
+                sum += w->multipliers ? dot * w->multipliers[(size_t)r * w->groups + g] : dot;
+            }
+            p->y[(size_t)t * p->y_stride + r] = (float)sum * (w->row_scales[r] * p->quantized->scales[t]);
+        }
+}
+
+/* ---- Attention -------------------------------------------------------------------------------------------------- */
+
+/* Scores to softmax numerators in units of 2^-15, the largest 2^15; returns their sum. One score is worth 4096 * factor
+ * units of log2. */
+static uint32_t exponentials(int32_t *scores, uint32_t count, float factor) {
+    const fixed_factor f = shrew_fix(factor * 4096.0f);
+    const uint32_t before = f.shift > 14 ? f.shift - 14 : 0, after = f.shift - before;
+    int32_t most = scores[0];
+    for (uint32_t t = 1; t < count; t++)
+        if (scores[t] > most)
+            most = scores[t];
+    uint32_t sum = 0;
+    for (uint32_t t = 0; t < count; t++) {
+        const uint32_t below = ((uint32_t)most - (uint32_t)scores[t]) >> before;
+        const uint32_t u = below >> (after + 1) ? 0xFFFF : below * f.mantissa >> after;
+        scores[t] = (int32_t)shrew_exp2_fixed(u < 0xFFFF ? u : 0xFFFF);
+        sum += (uint32_t)scores[t];
+    }
     return sum;
 }
 
-void shrew_matmul_q8(const shrew_tensor *weight, const quantized_rows *x, uint32_t tokens, float *y,
-                      uint32_t y_stride) {
-    for (uint32_t r = 0; r < weight->rows; r++) {
-        const int8_t *row = (const int8_t *)weight->data + (size_t)r * weight->stride;
-        const float *scales = weight->scales + (size_t)r * weight->groups;
-        for (uint32_t t = 0; t < tokens; t++) {
-            const int8_t *values = x->values + (size_t)t * x->stride;
-            const float *x_scales = x->scales + (size_t)t * x->groups;
-            float sum = 0.0f;
-            for (uint32_t start = 0, g = 0; start < weight->stride; start += weight->group, g++) {
-                const uint32_t left = weight->stride - start;
-                const int32_t dot = dot_q8(row + start, values + start, left < weight->group ? left : weight->group);
-                sum += (float)dot * (scales[g] * x_scales[g]);
-            }
-            y[(size_t)t * y_stride + r] = sum;
+void shrew_reference_attend(const span *s) {
+    const uint32_t key_exponent = shrew_largest_exponent(s->key_scales, s->held);
+    const uint32_t value_exponent = shrew_largest_exponent(s->value_scales, s->held);
+    const float unit = shrew_power_of_two((int32_t)key_exponent - SCALE_BIAS);
+    for (uint32_t h = 0; h < s->heads; h++) {
+        const int8_t *query = s->queries + h * s->width;
+        for (uint32_t t = 0; t < s->held; t++) {
+            const int8_t *key = s->keys + (size_t)t * s->width;
+            int32_t dot = 0;
+            for (uint32_t d = 0; d < s->width; d++)
+                dot += query[d] * key[d];
+            s->scores[t] = shrew_align(dot, s->key_scales[t], key_exponent);
+        }
+        const uint32_t sum = exponentials(s->scores, s->held, s->factors[h] * unit);
+        uint32_t narrow = 0; /* so that weights add up to at most 2^24, and their products with values stay in 32 bits */
+        while (sum >> narrow > 1u << 24)
+            narrow++;
+        for (uint32_t t = 0; t < s->held; t++)
+            s->scores[t] = shrew_align(s->scores[t], s->value_scales[t], value_exponent) >> (4 + narrow);
+        const float scale = shrew_reciprocal((float)sum) *
+                            shrew_power_of_two((int32_t)(value_exponent + 4 + narrow) - SCALE_BIAS);
+        for (uint32_t d = 0; d < s->head_dim; d++) {
+            int32_t mixed = 0;
+            for (uint32_t t = 0; t < s->held; t++)
+                mixed += s->scores[t] * s->values[(size_t)t * s->width + d];
+            s->out[h * s->head_dim + d] = (float)mixed * scale;
         }
     }
 }
+
+/* ---- Activations ------------------------------------------------------------------------------------------------ */
+
+void shrew_reference_activate(uint32_t mlp, const float *gate, const float *up, float *out, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        const float v = gate[i];
+        const float z = mlp == SHREW_MLP_GELU ? 1.595769122f * (v + 0.044715f * v * v * v) : v;
+        const float active = v * ((float)shrew_sigmoid_fixed(z) * (1.0f / 32768.0f));
+        out[i] = up ? active * up[i] : active;
+    }
+}
+
+const shrew_kernels shrew_kernels_reference = {
+    "reference",
+    shrew_reference_quantize,
+    {shrew_reference_multiply_f32, shrew_reference_multiply, shrew_reference_multiply, shrew_reference_multiply},
+    shrew_reference_attend,
+    shrew_reference_activate,
+};

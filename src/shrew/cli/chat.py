@@ -21,16 +21,19 @@ from shrew.cli.options import (
     remarks,
     sampling,
     sampling_options,
+    session,
+    session_options,
 )
 from shrew.errors import DataError, EngineError
 
 if TYPE_CHECKING:
-    from shrew.engine import Model, Sampling
+    from shrew.engine import Sampling, Session
 
 
 @click.command()
 @image_argument
 @sampling_options(default_temperature=0.0)
+@session_options
 @click.option("--quiet", is_flag=True, help="No greeting and no figures.")
 def chat(image: Path, quiet: bool, **options: Any) -> None:
     """Talk with IMAGE. Each question is answered by itself: small models do not follow a conversation.
@@ -39,11 +42,11 @@ def chat(image: Path, quiet: bool, **options: Any) -> None:
     """
     from shrew.engine import Model
 
-    chosen = sampling(options)
-    converse(Model.open(image), chosen, quiet=quiet, **options)
+    chosen, model = sampling(options), Model.open(image)
+    converse(session(model, options), chosen, quiet=quiet, **options)
 
 
-def converse(model: Model, chosen: Sampling, *, quiet: bool = False, **options: Any) -> None:
+def converse(session: Session, chosen: Sampling, *, quiet: bool = False, **options: Any) -> None:
     """Questions from standard input, answers to standard output, until the end of the input.
 
     A question that cannot be asked gets one line on standard error.
@@ -55,10 +58,10 @@ def converse(model: Model, chosen: Sampling, *, quiet: bool = False, **options: 
         import readline  # noqa: F401  (line editing and history for input())
 
         if not quiet:
+            model = session.model
             name = dict(model.metadata()).get("name", model.name)
             greeting = f" · {model.image_bytes:,} bytes · ask something; Ctrl-D ends"
             remarks.print(Text.assemble((printable(name), "bold"), greeting))
-    session = model.session()
     while True:
         try:
             question = input("› " if interactive else "").strip()
@@ -89,6 +92,7 @@ def converse(model: Model, chosen: Sampling, *, quiet: bool = False, **options: 
 @click.argument("prompt", default="")
 @click.option("--raw", is_flag=True, help="Continue PROMPT as it stands instead of answering it.")
 @sampling_options(default_temperature=0.0)
+@session_options
 @json_option
 def generate(image: Path, prompt: str, raw: bool, as_json: bool, **options: Any) -> None:
     """Generate text from PROMPT with IMAGE: the answer to it, or with --raw its continuation.
@@ -99,8 +103,9 @@ def generate(image: Path, prompt: str, raw: bool, as_json: bool, **options: Any)
 
     model = Model.open(image)
     chosen = sampling(options)
+    opened = session(model, options)
     text, step, start = "", None, time.perf_counter()
-    for step in model.session().generate(prompt, raw=raw or not prompt, sampling=chosen, **options):
+    for step in opened.generate(prompt, raw=raw or not prompt, sampling=chosen, **options):
         text += step.text
         if not as_json:
             click.echo(printable(step.text), nl=False)
@@ -116,6 +121,8 @@ def generate(image: Path, prompt: str, raw: bool, as_json: bool, **options: Any)
             "tokens": step.tokens,
             "prompt_tokens": step.prompt_tokens,
             "digest": f"{step.digest:08x}",
+            "drafted": step.drafted,
+            "accepted": step.accepted,
             "tokens_per_s": (step.tokens + step.prompt_tokens) / max(seconds, 1e-9),
         }
     )

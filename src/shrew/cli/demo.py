@@ -65,7 +65,7 @@ def demo(out: Path, minutes: float, steps: int | None, story: bool, chat: bool, 
         from shrew.cli.chat import converse
         from shrew.engine import Sampling
 
-        converse(model, Sampling())
+        converse(model.session(), Sampling())
 
 
 def _assistant(out: Path, limits: dict[str, Any], show: _Show) -> tuple[dict[str, Any], Model]:
@@ -96,7 +96,7 @@ def _assistant(out: Path, limits: dict[str, Any], show: _Show) -> tuple[dict[str
         build_image(config, loaded.parameters, loaded.tokenizer, metadata=metadata), "float image"
     )
     image = build_image(
-        config, loaded.parameters, loaded.tokenizer, types=choose_types(config, WeightType("q8", 96)), metadata=metadata
+        config, loaded.parameters, loaded.tokenizer, types=choose_types(config, WeightType("q8")), metadata=metadata
     )
     if len(image) > IMAGE_LIMIT:
         raise TrainingError(f"the image has {len(image):,} bytes, more than the {IMAGE_LIMIT:,} of this demo")
@@ -174,7 +174,7 @@ def _story(out: Path, show: _Show) -> dict[str, Any]:
         run.config.model,
         loaded.parameters,
         loaded.tokenizer,
-        types=WeightType("q8", 96),
+        types=WeightType("q8"),
         metadata=loaded.metadata(name="Shrew story teller", licence="CC0-1.0"),
     )
     write_image(out / "story.bin", image)

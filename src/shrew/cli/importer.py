@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from shrew.cli.options import human_bytes, json_option, print_json
+from shrew.cli.options import human_bytes, json_option, print_json, weight_type, weight_type_options
 
 
 @click.command("import")
@@ -14,8 +14,7 @@ from shrew.cli.options import human_bytes, json_option, print_json
 @click.option(
     "--tokenizer", "tokenizer_file", required=True, type=click.Path(path_type=Path), help="Its tokenizer.bin."
 )
-@click.option("--type", "type_", type=click.Choice(["f32", "q8"]), default="q8", show_default=True)
-@click.option("--group", type=int, default=64, show_default=True, help="Columns that share a scale, 16 to 256.")
+@weight_type_options
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write an image here.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write a run folder here, to quantise or to train from.")
 @click.option("--overwrite", is_flag=True, help="Replace the run in --out.")
@@ -24,14 +23,14 @@ def import_(
     file: Path,
     tokenizer_file: Path,
     type_: str,
-    group: int,
+    group: int | None,
     output: Path | None,
     out: Path | None,
     overwrite: bool,
     as_json: bool,
 ) -> None:
     """Import FILE, a llama2.c checkpoint (version 0, float, or version 2, int8), with its tokenizer."""
-    from shrew.image import WeightType, build_image, import_llama2c, write_image
+    from shrew.image import build_image, import_llama2c, write_image
     from shrew.model.parameters import Parameters
     from shrew.tokenizer import import_llama2c as import_tokenizer
     from shrew.train.config import RunConfig, TrainConfig
@@ -49,7 +48,7 @@ def import_(
         run.save_weights(Parameters.of(config, parameters), {"imported": file.name})
         result["run"] = str(out)
     if output is not None:
-        weight = WeightType("q8", group) if type_ == "q8" else WeightType("f32")
+        weight = weight_type(type_, group)
         metadata = [("name", file.stem), ("provenance", f"imported from llama2.c checkpoint {file.name}")]
         image = build_image(config, parameters, tokenizer, types=weight, metadata=metadata)
         write_image(output, image)

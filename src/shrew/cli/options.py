@@ -14,7 +14,8 @@ import click
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from shrew.engine import Sampling
+    from shrew.engine import Model, Sampling, Session
+    from shrew.image import WeightType
 
 #: Progress and remarks; results go to stdout.
 remarks = Console(stderr=True)
@@ -48,6 +49,51 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def session_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--draft`` and ``--threads``; :func:`session` makes of their values a conversation."""
+    draft = click.option(
+        "--draft",
+        type=click.IntRange(0, 63),
+        default=0,
+        help="Guess so many tokens ahead from repetitions and check them together; the text stays the same.",
+    )
+    threads = click.option(
+        "--threads", type=click.IntRange(1, 16), default=1, show_default=True, help="Share the work."
+    )
+    return draft(threads(command))
+
+
+def session(model: Model, options: dict[str, Any]) -> Session:
+    """A conversation; takes its values out of a command's options."""
+    return model.session(draft=options.pop("draft"), threads=options.pop("threads"))
+
+
+def weight_type_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--type`` and ``--group``; :func:`weight_type` makes of their values what the writer takes."""
+    kind = click.option(
+        "--type",
+        "type_",
+        type=click.Choice(["f32", "q8", "q4", "ternary"]),
+        default="q8",
+        show_default=True,
+        help="How matrices are stored: 32, 8, 4 or 2 bits a weight.",
+    )
+    group = click.option(
+        "--group",
+        type=int,
+        help="Columns that share a scale: a multiple of 16 from 16 to 256, or 0 for whole rows.  "
+        "[default: 0 for q8, 32 for q4 and ternary]",
+    )
+    return kind(group(command))
+
+
+def weight_type(kind: Any, group: int | None) -> WeightType:
+    """The type that the options name. ConfigError where there is no such group."""
+    from shrew.image import WeightType
+
+    return WeightType(kind, -1 if group is None else group).checked()
 
 
 def sampling_options(default_temperature: float) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -1,23 +1,50 @@
-"""``shrew quantize``: from a run folder to a model image."""
+"""``shrew quantize``: from a run folder or a float image to a small model image."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from shrew.cli.corpus import separator_option
-from shrew.cli.options import human_bytes, json_option, print_json, remarks
+from shrew.cli.options import (
+    human_bytes,
+    json_option,
+    print_json,
+    remarks,
+    seed_option,
+    weight_type,
+    weight_type_options,
+)
+
+if TYPE_CHECKING:
+    from shrew.corpus import EncodedDocument, PackedRows
+    from shrew.evaluation import Likelihood
+    from shrew.image import WeightType
+    from shrew.image.writer import Matrix
+    from shrew.quantize.fit import Choice
+    from shrew.quantize.source import Source
+
+#: Tokens that the model writes, or reads at the most: to calibrate on, to weigh types for ``--fit``, to measure on.
+CALIBRATION_TOKENS, SENSITIVITY_TOKENS, MEASURE_TOKENS = 200_000, 3_000, 8_000
+
+THREADS = 2
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("source", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The image to write.")
-@click.option("--type", "type_", type=click.Choice(["f32", "q8"]), default="q8", show_default=True)
-@click.option("--group", type=int, default=64, show_default=True, help="Columns that share a scale, 16 to 256.")
+@weight_type_options
 @click.option(
     "--tensor",
     "overrides",
@@ -25,71 +52,278 @@ from shrew.cli.options import human_bytes, json_option, print_json, remarks
     metavar="PATTERN=TYPE[:GROUP]",
     help="Another type for some matrices, such as '*.down.weight=q8:32'; repeatable, the last match wins.",
 )
-@click.option("--name", help="Name in the image's metadata; default: the run folder's.")
-@click.option("--licence", help="Licence of the model, for its metadata.")
 @click.option(
-    "--text", type=click.Path(path_type=Path), help="Measure the loss on this text instead of what the run holds out."
+    "--fit", "budget", metavar="SIZE", help="Choose types for the least loss in an image of this size, such as 230KB."
+)
+@click.option(
+    "--rounding",
+    type=click.Choice(["nearest", "calibrated"]),
+    help="Calibrated learns roundings and scales from text.  [default: calibrated where there is q4 or ternary]",
+)
+@click.option("--steps", type=click.IntRange(0), default=600, show_default=True, help="Steps of calibration.")
+@click.option(
+    "--text",
+    type=click.Path(path_type=Path),
+    help="Calibrate on this text instead of what the run learnt, or else what the model writes itself.",
+)
+@click.option(
+    "--measure",
+    type=click.Path(path_type=Path),
+    help="Measure the loss on this text instead of what the run holds out, or else what the model writes itself.",
 )
 @separator_option
+@click.option("--name", help="Name in the image's metadata; default: the run folder's.")
+@click.option("--licence", help="Licence of the model, for its metadata.")
+@seed_option
 @json_option
 def quantize(
-    run: Path,
+    source: Path,
     output: Path,
     type_: str,
-    group: int,
+    group: int | None,
     overrides: tuple[str, ...],
+    budget: str | None,
+    rounding: str | None,
+    steps: int,
+    text: Path | None,
+    measure: Path | None,
+    separator: str,
     name: str | None,
     licence: str | None,
-    text: Path | None,
-    separator: str,
+    seed: int,
     as_json: bool,
 ) -> None:
-    """Shrink the model in the folder RUN into one image, and measure what that costs."""
-    from shrew.image import WeightType, write_image
-    from shrew.quantize import choose_types, parse_override
-    from shrew.train.export import load_run, quantize_run
+    """Shrink the model in RUN, a run folder or an f32 image, into one image, and measure what that costs."""
+    from shrew.engine import Model
+    from shrew.image import build_image, write_image
+    from shrew.quantize import choose_types, parse_override, tensor_errors
+    from shrew.train.allocator import keep_freed_memory
 
-    loaded = load_run(run)
-    default = WeightType("q8", group) if type_ == "q8" else WeightType("f32")
-    types = choose_types(loaded.run.config.model, default, [parse_override(o, group) for o in overrides])
-    metadata = loaded.metadata(name=name, licence=licence)
-    with remarks.status("quantising and measuring"):
-        result = quantize_run(loaded, types, metadata, text=text, separator=separator)
-    write_image(output, result.image)
+    parameter = click.get_current_context().get_parameter_source
+    chosen = parameter("type_") is ParameterSource.COMMANDLINE
+    if budget is not None and (overrides or group is not None or chosen):
+        raise click.UsageError("--fit chooses the types itself; leave out --type, --group and --tensor")
+    keep_freed_memory()
+    given = _open(source, name, licence)
+    default = weight_type(type_, group)
+    with ThreadPoolExecutor(THREADS) as executor:
+        job = _Job(given, text, measure, separator, seed, executor)
+        choices = None if budget is None else job.fit(parse_size(budget))
+        if choices is None:
+            types = choose_types(given.config, default, [parse_override(o, default.group) for o in overrides])
+        else:
+            types = {choice.name: choice.type for choice in choices}
+        fine = all(weight.type in ("f32", "q8") for weight in types.values())
+        calibrated = (rounding or ("nearest" if fine else "calibrated")) == "calibrated"
+        matrices: Mapping[str, Matrix] = job.calibrate(types, steps) if calibrated else given.parameters
+        image = build_image(given.config, matrices, given.tokenizer, types=types, metadata=given.metadata)
+        model = Model.from_bytes(image, "quantised image")
+        before, after, measured_on = job.losses(model)
+    write_image(output, image)
+    errors = {error.name: error for error in tensor_errors(model, given.config, given.parameters, types)}
+    losses = {choice.name: choice.loss for choice in choices or ()}
     summary: dict[str, Any] = {
         "image": str(output),
-        "image_bytes": len(result.image),
-        "parameters": loaded.run.config.model.parameters,
-        "loss_before": result.before and result.before.nats_per_token,
-        "loss_after": result.after and result.after.nats_per_token,
-        "scored_tokens": result.before and result.before.tokens,
+        "image_bytes": len(image),
+        "parameters": given.config.parameters,
+        "rounding": "calibrated" if calibrated else "nearest",
+        "loss_before": before and before.nats_per_token,
+        "loss_after": after and after.nats_per_token,
+        "scored_tokens": before and before.tokens,
+        "measured_on": measured_on,
         "tensors": [
-            {
-                "name": e.name,
-                "type": str(e.type),
-                "bytes": e.bytes,
-                "relative_error": e.relative,
-                "largest_error": e.largest,
-            }
-            for e in result.errors
+            {"name": error.name, "type": str(error.type), "bytes": error.bytes}
+            | ({} if calibrated else {"relative_error": error.relative, "largest_error": error.largest})
+            | ({"loss": losses[error.name]} if losses else {})
+            for error in errors.values()
         ],
     }
+    if budget is not None:
+        summary |= {"budget": parse_size(budget), "loss_predicted": sum(losses.values())}
     if as_json:
         print_json(summary)
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("tensor", "type", "bytes", "relative error", "largest error"):
-        table.add_column(column, justify="left" if column in ("tensor", "type") else "right")
-    for e in result.errors:
-        table.add_row(e.name, str(e.type), f"{e.bytes:,}", f"{e.relative:.3%}", f"{e.largest:.5f}")
-    console = Console(highlight=False)
-    console.print(table)
-    click.echo(f"\n{output}: {human_bytes(len(result.image))}")
-    if result.before and result.after:
-        before, after = result.before.nats_per_token, result.after.nats_per_token
+    _print_tensors(summary["tensors"])
+    click.echo(f"\n{output}: {human_bytes(len(image))}")
+    if before and after:
+        difference = after.nats_per_token - before.nats_per_token
         click.echo(
-            f"loss on {result.before.tokens:,} held-out tokens: {before:.4f} before, {after:.4f} after "
-            f"({after - before:+.4f} nats/token)"
+            f"loss on {before.tokens:,} {measured_on} tokens: {before.nats_per_token:.4f} before, "
+            f"{after.nats_per_token:.4f} after ({difference:+.4f} nats/token)"
         )
     else:
-        click.echo("loss not measured: the run holds no text out; give --text FILE")
+        click.echo("loss not measured: no text to measure on; give --measure FILE")
+    if budget is not None:
+        measured = f"{difference:+.4f} measured" if before and after else "not measured"
+        click.echo(
+            f"fits: {len(image):,} of {parse_size(budget):,} bytes, {summary['loss_predicted']:+.4f} nats/token "
+            f"predicted from rounding alone, {measured}"
+        )
+
+
+class _Job:
+    """The text of one call: what it calibrates on and what it measures on, which are never the same."""
+
+    def __init__(
+        self,
+        source: Source,
+        text: Path | None,
+        measure: Path | None,
+        separator: str,
+        seed: int,
+        executor: Executor,
+    ) -> None:
+        from shrew.engine import Model
+        from shrew.image import WeightType, build_image
+
+        self.source, self.seed, self.executor = source, seed, executor
+        parts = source.config, source.parameters, source.tokenizer
+        self._floats = Model.from_bytes(build_image(*parts), "float image")
+        self._writer = Model.from_bytes(build_image(*parts, types=WeightType("q8")), "float image")  # writes faster
+        self._text = None if text is None else _read(text, separator, self._floats)
+        self._measure = None if measure is None else _read(measure, separator, self._floats)
+
+    def calibrate(self, types: Mapping[str, WeightType], steps: int) -> dict[str, Matrix]:
+        from shrew.quantize.distillation import MOMENT_BLOCKS, STEP_TOKENS, calibrate
+
+        rows = self._rows(min(CALIBRATION_TOKENS, STEP_TOKENS * max(steps, MOMENT_BLOCKS // 2)))
+        config, parameters = self.source.config, self.source.parameters
+        with _progress("calibrating", steps) as advance:
+            return calibrate(
+                config,
+                parameters,
+                types,
+                rows,
+                steps=steps,
+                seed=self.seed,
+                executor=self.executor,
+                progress=lambda step, distance: advance(f"calibrating, {distance:.4f} nats/token to go"),
+            )
+
+    def fit(self, budget: int) -> list[Choice]:
+        from shrew.errors import ConfigError
+        from shrew.image import build_image
+        from shrew.image.writer import stored_tensors
+        from shrew.quantize.fit import ALIGNMENT, CANDIDATES, fit, measure_choices
+
+        s = self.source
+        matrices = sum(tensor.ndim == 2 for tensor in s.parameters.values())
+        with _progress("weighing types", matrices * len(CANDIDATES)) as advance:
+            table = measure_choices(
+                s.config, s.parameters, self._rows(SENSITIVITY_TOKENS), executor=self.executor, progress=advance
+            )
+        least = sum(choices[0].bytes for choices in table)
+        rest = len(build_image(s.config, s.parameters, s.tokenizer, types=CANDIDATES[0], metadata=s.metadata)) - least
+        if not stored_tensors(s.config)[-1].vector:
+            rest += ALIGNMENT - 1  # the last tensor is not padded, by how much depends on its type
+        try:
+            return fit(table, budget - rest)
+        except ConfigError:
+            message = f"--fit: {budget:,} bytes are too few for this model; the smallest image takes {least + rest:,}"
+            raise ConfigError(message) from None
+
+    def losses(self, model: Any) -> tuple[Likelihood | None, Likelihood | None, str]:
+        """Before and after, and on what; None where there is nothing to measure on."""
+        from shrew.evaluation import score_tokens
+
+        documents, kind = (self._measure, "given") if self._measure else (self.source.held_out, "held-out")
+        if not documents:
+            if self._floats.bos is None:
+                return None, None, ""
+            documents, kind = self._written(MEASURE_TOKENS, self.seed + 1), "self-written"
+        pairs = [(document.ids, document.learn) for document in documents]
+        before, after = self.executor.map(lambda m: score_tokens(m, pairs), (self._floats, model))
+        return before, after, kind
+
+    def _rows(self, tokens: int) -> PackedRows:
+        """Rows of documents with about so many tokens, chosen at random where there are more."""
+        import numpy as np
+
+        from shrew.corpus import pack
+
+        documents = self._text or self.source.learnt or self._written(tokens, self.seed)
+        order = np.random.default_rng(self.seed).permutation(len(documents))
+        sizes = np.cumsum([len(documents[i].ids) for i in order])
+        chosen = order[: int(np.searchsorted(sizes, tokens)) + 1]
+        return pack([documents[i] for i in chosen], self.source.config.context)[0]
+
+    def _written(self, tokens: int, seed: int) -> Sequence[EncodedDocument]:
+        from shrew.quantize.text import write_documents
+
+        with remarks.status("writing text"):
+            return write_documents(self._writer, tokens, seed=seed, executor=self.executor)
+
+
+def _open(path: Path, name: str | None, licence: str | None) -> Source:
+    from shrew.corpus import encode_documents
+    from shrew.quantize.source import Source, open_float_image
+    from shrew.train.export import load_run
+    from shrew.train.prepare import DataConfig
+
+    if path.is_file():
+        image = open_float_image(path)
+        own = {key: value for key, value in (("name", name), ("licence", licence)) if value}
+        kept = [(key, value) for key, value in image.metadata if key not in own]
+        return replace(image, metadata=[*own.items(), *kept])
+    run = load_run(path)
+    data = DataConfig.from_table(run.run.config.data)
+    corpus = data.load() if data else None
+    learnt, held_out = (
+        (encode_documents(side, run.tokenizer) for side in (corpus.train, corpus.held_out)) if corpus else ((), ())
+    )
+    return Source(
+        run.run.config.model, run.parameters, run.tokenizer, run.metadata(name=name, licence=licence), learnt, held_out
+    )
+
+
+def _read(path: Path, separator: str, model: Any) -> list[EncodedDocument]:
+    """A text file's documents, each from its own beginning-of-text."""
+    import numpy as np
+
+    from shrew.corpus import EncodedDocument, read_corpus
+
+    start = [] if model.bos is None else [model.bos]
+    documents = []
+    for document in read_corpus(path, format="text", separator=separator):
+        ids = np.concatenate([np.array(start, np.uint16), model.encode(document.response)])
+        learn = np.ones(len(ids), np.bool_)
+        learn[:1] = False
+        documents.append(EncodedDocument(ids, learn))
+    return documents
+
+
+def parse_size(text: str) -> int:
+    """``230KB`` is 230,000 bytes, ``230KiB`` 235,520; KB, KiB, MB, MiB or nothing for bytes."""
+    from shrew.errors import ConfigError
+
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *(|B|KB|KiB|MB|MiB)", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise ConfigError(f"--fit {text}: not a size such as 230KB, 230KiB, 1.5MB or 235520")
+    units = {"": 1, "b": 1, "kb": 1000, "kib": 1024, "mb": 1_000_000, "mib": 1 << 20}
+    return int(float(match[1]) * units[match[2].lower()])
+
+
+@contextmanager
+def _progress(title: str, total: int) -> Iterator[Callable[..., None]]:
+    """A bar; what is called moves it by one, with a new title if it gets one."""
+    with Progress(console=remarks, transient=True, disable=not remarks.is_terminal) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda text=title: bar.update(task, advance=1, description=text)
+
+
+def _print_tensors(tensors: Sequence[Mapping[str, Any]]) -> None:
+    columns = {
+        "type": ("type", "{}"),
+        "bytes": ("bytes", "{:,}"),
+        "relative_error": ("relative error", "{:.3%}"),
+        "largest_error": ("largest error", "{:.5f}"),
+        "loss": ("loss by rounding it alone", "{:+.5f}"),
+    }
+    shown = [key for key in columns if key in tensors[0]]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("tensor")
+    for key in shown:
+        table.add_column(columns[key][0], justify="left" if key == "type" else "right")
+    for tensor in tensors:
+        table.add_row(tensor["name"], *(columns[key][1].format(tensor[key]) for key in shown))
+    Console(highlight=False).print(table)

@@ -4,7 +4,19 @@
 and the engine merely uses.
 """
 
-from shrew.engine.model import Model, quantize_q8
-from shrew.engine.session import Progress, Sampling, Session
+from shrew.engine.model import Model
+from shrew.engine.session import Progress, Sampling, Session, units
+from shrew.engine.tensor import DEFAULT_GROUP, QuantizedMatrix, multiplier_limit, pack, quantize
 
-__all__ = ["Model", "Progress", "Sampling", "Session", "quantize_q8"]
+__all__ = [
+    "DEFAULT_GROUP",
+    "Model",
+    "Progress",
+    "QuantizedMatrix",
+    "Sampling",
+    "Session",
+    "multiplier_limit",
+    "pack",
+    "quantize",
+    "units",
+]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,34 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shrew.engine.binding import check, ffi, lib
-from shrew.engine.session import Session, require_range
+from shrew.engine.session import Session, session_options
+from shrew.engine.tensor import TYPES, Tensor
 from shrew.errors import EngineError, RunError
-
-TYPES = ("f32", "q8")
 
 #: Larger images are mapped instead of read.
 MAP_ABOVE = 64_000_000
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """A weight tensor of an image, as the engine sees it."""
-
-    data: NDArray[np.float32] | NDArray[np.int8]
-    """[rows, cols], a view into the image."""
-    scales: NDArray[np.float32] | None
-    """[rows, groups] for q8."""
-    type: str
-    group: int
-    stride: int
-    """Bytes from row to row."""
-
-    def values(self) -> NDArray[np.float32]:
-        """[rows, cols] as floats."""
-        if self.scales is None:
-            return np.array(self.data, dtype=np.float32)
-        spread = np.repeat(self.scales, self.group, axis=1)[:, : self.data.shape[1]]
-        return np.asarray(self.data.astype(np.float32) * spread, dtype=np.float32)
 
 
 class Model:
@@ -125,11 +102,15 @@ class Model:
         """A tensor by ``shrew_role`` and layer."""
         t = ffi.new("shrew_tensor *")
         check(lib.shrew_model_tensor(self._model, role, layer, t), f"{self.name}: tensor {role} of layer {layer}")
-        quantized = t.type == lib.SHREW_Q8
-        item = np.dtype(np.int8 if quantized else np.float32)
-        data = self._view(t.data, item, t.rows, t.stride // item.itemsize)[:, : t.cols]
-        scales = self._view(t.scales, np.dtype(np.float32), t.rows, t.groups) if quantized else None
-        return Tensor(data, scales, TYPES[t.type], t.group, t.stride)
+        kind = TYPES[t.type]
+        data_rows = -(-t.rows // {"q4": 2, "ternary": 4}.get(kind, 1))
+        data = self._view(t.data, np.dtype(np.uint8), data_rows, t.stride)
+        row_scales = multipliers = None
+        if t.row_scales != ffi.NULL:
+            row_scales = self._view(t.row_scales, np.dtype(np.float32), t.rows, 1)[:, 0]
+        if t.multipliers != ffi.NULL:
+            multipliers = self._view(t.multipliers, np.dtype(np.int8), t.rows, t.groups)
+        return Tensor(kind, t.rows, t.cols, t.group, t.stride, data, row_scales, multipliers)
 
     def _view(self, pointer: Any, item: np.dtype[Any], rows: int, cols: int) -> NDArray[Any]:
         """A part of the image, which stays in memory as long as the view does."""
@@ -202,17 +183,20 @@ class Model:
                 raise EngineError(f"{self.name}: {reason}", lib.SHREW_E_ARGUMENT)
         return np.ascontiguousarray(tokens, dtype=np.uint16)
 
-    def session(self, *, context: int = 0, block: int = 0) -> Session:
-        """A new conversation; ``context`` and ``block`` 0 mean the model's context and 16 prompt tokens at a time."""
-        return Session(self, context=context, block=block)
+    def session(self, **options: Any) -> Session:
+        """A new conversation.
 
-    def session_bytes(self, *, context: int = 0, block: int = 0) -> int:
-        """Bytes of memory that such a session takes."""
-        require_range("context", context, 0, self.context)
-        require_range("block", block, 0, lib.SHREW_MAX_BLOCK)
-        options = ffi.new("shrew_session_options *", {"context": context, "block": block})
+        Options: ``context`` tokens to hold (0: the model's),
+        ``block`` prompt tokens at a time (0: 8), ``draft`` tokens to guess ahead at most (0: none), ``cache`` auto, f32
+        or int8, ``unit`` auto or one of :func:`~shrew.engine.units`, ``threads`` that share the work (1). The last two
+        do not change a bit of the result.
+        """
+        return Session(self, **options)
+
+    def session_bytes(self, **options: Any) -> int:
+        """Bytes of memory that such a session takes. Options as for :meth:`session`."""
         size = ffi.new("size_t *")
-        check(lib.shrew_session_bytes(self._model, options, size), f"{self.name}: session")
+        check(lib.shrew_session_bytes(self._model, session_options(self, **options), size), f"{self.name}: session")
         return int(size[0])
 
     def selftest(self) -> bool:
@@ -232,23 +216,3 @@ class Model:
 
 def _u16_list(pointer: Any, count: int) -> list[int]:
     return np.frombuffer(ffi.buffer(pointer, 2 * count), dtype="<u2").tolist() if count else []
-
-
-def quantize_q8(
-    matrix: NDArray[np.float32], group: int, name: str = "matrix"
-) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """A float matrix [rows, cols] as q8: values [rows, stride] padded to 16, scales [rows, ceil(cols / group)]."""
-    source = np.ascontiguousarray(matrix, dtype=np.float32)
-    rows, cols = source.shape
-    values = np.zeros((rows, -(-cols // 16) * 16), dtype=np.int8)
-    scales = np.zeros((rows, -(-cols // group)), dtype=np.float32)
-    status = lib.shrew_quantize_q8(
-        ffi.from_buffer("float[]", source),
-        rows,
-        cols,
-        group,
-        ffi.from_buffer("int8_t[]", values, require_writable=True),
-        ffi.from_buffer("float[]", scales, require_writable=True),
-    )
-    check(status, f"{name}: quantising to q8, group {group}")
-    return values, scales

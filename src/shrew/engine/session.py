@@ -61,20 +61,69 @@ class Progress:
     prompt_total: int
     digest: int
     """CRC-32 of the generated ids as little-endian u16."""
+    drafted: int
+    """Tokens guessed ahead so far, where the session drafts; ``accepted`` of them came out right."""
+    accepted: int
+
+
+#: How the cache holds keys and values, in the order of ``shrew_cache``.
+CACHES = ("auto", "f32", "int8")
+
+
+def units() -> dict[str, int]:
+    """The kernels that this build has and this processor runs: name to ``shrew_unit``, the fastest last."""
+    names = {unit: lib.shrew_unit_name(unit) for unit in range(1, lib.SHREW_UNITS)}
+    return {ffi.string(name).decode(): unit for unit, name in names.items() if name != ffi.NULL}
+
+
+def session_options(
+    model: Model,
+    *,
+    context: int = 0,
+    block: int = 0,
+    draft: int = 0,
+    cache: str = "auto",
+    unit: str = "auto",
+    threads: int = 1,
+) -> Any:
+    """A ``shrew_session_options``. ConfigError where a value is out of range."""
+    require_range("context", context, 0, model.context)
+    require_range("block", block, 0, lib.SHREW_MAX_BLOCK)
+    require_range("draft", draft, 0, lib.SHREW_MAX_BLOCK - 1)
+    require_range("threads", threads, 1, lib.SHREW_MAX_WORKERS)
+    available = {"auto": 0, **units()}
+    for name, value, choices in (("cache", cache, CACHES), ("unit", unit, available)):
+        if value not in choices:
+            raise ConfigError(f"{name} is {value!r}, must be one of {', '.join(choices)}")
+    fields = {"context": context, "block": block, "draft": draft, "workers": threads, "grain": 16384}
+    return ffi.new("shrew_session_options *", {**fields, "cache": CACHES.index(cache), "unit": available[unit]})
+
+
+def _start_threads(settings: Any) -> Any:
+    """Threads that share a session's work and end with it, entered into its options; None for one thread."""
+    if settings.workers < 2:
+        return None
+    threads = lib.shrew_threads_open(settings.workers)
+    if threads == ffi.NULL:
+        raise ConfigError(f"the system refuses {settings.workers} threads; ask for fewer")
+    settings.parallel_for = ffi.addressof(lib, "shrew_threads_for")
+    settings.parallel_context = threads
+    return ffi.gc(threads, lib.shrew_threads_close)
 
 
 class Session:
     """One mutable conversation. Not for use by two threads at once."""
 
-    def __init__(self, model: Model, *, context: int = 0, block: int = 0) -> None:
+    def __init__(self, model: Model, **options: Any) -> None:
         self.model = model
-        size = model.session_bytes(context=context, block=block)
+        settings = session_options(model, **options)
+        self._threads = _start_threads(settings)
+        size = model.session_bytes(**options)
         self._memory = np.empty(size + 16, dtype=np.uint8)
         start = -self._memory.ctypes.data % 16
-        options = ffi.new("shrew_session_options *", {"context": context, "block": block})
         opened = ffi.new("shrew_session **")
         self._place = ffi.from_buffer(self._memory[start : start + size])
-        check(lib.shrew_session_open(opened, model._model, options, self._place, size), f"{model.name}: session")
+        check(lib.shrew_session_open(opened, model._model, settings, self._place, size), f"{model.name}: session")
         self._session = opened[0]
         self.bytes = size
 
@@ -184,6 +233,8 @@ class Session:
                 prompt_tokens=progress.prompt_tokens,
                 prompt_total=progress.prompt_total,
                 digest=progress.digest,
+                drafted=progress.drafted,
+                accepted=progress.accepted,
             )
             if progress.finish != lib.SHREW_RUNNING:
                 return

@@ -59,7 +59,6 @@ def describe(model: Model) -> dict[str, Any]:
     tensors = []
     for spec in stored_tensors(config):
         tensor = model.tensor(spec.role, spec.layer)
-        stored = spec.rows * tensor.stride + (0 if tensor.scales is None else tensor.scales.nbytes)
         tensors.append(
             {
                 "name": spec.name,
@@ -67,7 +66,7 @@ def describe(model: Model) -> dict[str, Any]:
                 "group": tensor.group,
                 "rows": spec.rows,
                 "cols": spec.cols,
-                "bytes": stored,
+                "bytes": tensor.bytes,
             }
         )
     selftest = None

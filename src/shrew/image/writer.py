@@ -7,17 +7,16 @@ import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shrew.engine import Model, Sampling, quantize_q8
+from shrew.engine import DEFAULT_GROUP, Model, QuantizedMatrix, Sampling, pack, quantize
 from shrew.errors import ConfigError
 from shrew.files import write_atomically
 from shrew.model.attention import rope_frequencies
 from shrew.model.config import ModelConfig, TensorSpec, tensor_specs
-from shrew.tokenizer import Tokenizer
 
 FORMAT_VERSION = 1
 GROUPS = range(16, 257, 16)
@@ -31,21 +30,40 @@ _TENSOR = struct.Struct("<HHBBHIIIIII")
 _SELFTEST = struct.Struct("<IIII")
 
 
-class WeightType(NamedTuple):
-    """How a matrix is stored: ``f32``, or ``q8`` with a scale for every ``group`` columns."""
+class ImageTokenizer(Protocol):
+    """What an image needs of a :class:`shrew.tokenizer.Tokenizer`."""
 
-    type: Literal["f32", "q8"]
-    group: int = 64
+    @property
+    def vocab(self) -> int: ...
+    @property
+    def bos(self) -> int | None: ...
+    @property
+    def prompt_prefix(self) -> tuple[int, ...]: ...
+    @property
+    def prompt_suffix(self) -> tuple[int, ...]: ...
+    def section(self) -> bytes: ...
+    def unicode_section(self) -> bytes | None: ...
+
+
+class WeightType(NamedTuple):
+    """How a matrix is stored: ``f32``, or as integers with a multiplier for every ``group`` columns."""
+
+    type: Literal["f32", "q8", "q4", "ternary"]
+    group: int = -1
+    """A multiple of 16 from 16 to 256, 0 for whole rows, -1 for what is usual for the type."""
 
     def checked(self) -> WeightType:
-        if self.type not in ("f32", "q8"):
-            raise ConfigError(f"weight type {self.type!r} is unknown; use f32 or q8")
-        if self.type == "q8" and self.group not in GROUPS:
-            raise ConfigError(f"group {self.group} is not a multiple of 16 from 16 to 256")
-        return self
+        """The same with its group filled in. Raises ConfigError where there is no such type or group."""
+        if self.type not in DEFAULT_GROUP:
+            raise ConfigError(f"weight type {self.type!r} is unknown; use {', '.join(DEFAULT_GROUP)}")
+        group = DEFAULT_GROUP[self.type] if self.group == -1 or self.type == "f32" else self.group
+        if group and group not in GROUPS:
+            raise ConfigError(f"group {group} is not a multiple of 16 from 16 to 256, or 0 for whole rows")
+        return WeightType(self.type, group)
 
     def __str__(self) -> str:
-        return self.type if self.type == "f32" else f"{self.type}:{self.group}"
+        group = self.checked().group
+        return f"{self.type}:{group}" if group else self.type
 
 
 def _padded(data: bytes, alignment: int) -> bytes:
@@ -87,8 +105,12 @@ def stored_tensors(config: ModelConfig) -> list[TensorSpec]:
     return sorted(first, key=lambda s: s.role) + [s for s in specs if s.role >= 5]
 
 
+#: What a matrix is given as: floats to be rounded, or integers that somebody has chosen with more care.
+Matrix = NDArray[np.float32] | QuantizedMatrix
+
+
 def _tensor_sections(
-    config: ModelConfig, parameters: Mapping[str, NDArray[np.float32]], types: Mapping[str, WeightType]
+    config: ModelConfig, parameters: Mapping[str, Matrix], types: Mapping[str, WeightType]
 ) -> tuple[bytes, bytes]:
     """The tensor directory and the tensor data."""
     directory, data = bytearray(), bytearray()
@@ -100,35 +122,46 @@ def _tensor_sections(
         return offset
 
     for spec in stored_tensors(config):
-        if spec.role == ROPE_FREQUENCY_ROLE:
-            matrix = rope_frequencies(config).reshape(1, -1)
+        stored = _stored_matrix(config, spec, parameters, types)
+        if isinstance(stored, QuantizedMatrix):
+            kind, group, rows = stored.type, stored.group, pack(stored.values, stored.type)
+            scales = stored.row_scales.astype("<f4").tobytes()
+            if stored.multipliers is not None:
+                scales += stored.multipliers.tobytes()
         else:
-            matrix = np.ascontiguousarray(parameters[spec.name], dtype=np.float32).reshape(spec.rows, spec.cols)
-        if not np.isfinite(matrix).all():
-            raise ConfigError(f"tensor {spec.name} holds NaN or infinity; train again or use an earlier checkpoint")
-        weight = WeightType("f32") if spec.vector else types[spec.name].checked()
-        if weight.type == "f32":
+            kind, group, scales = "f32", 0, b""
             rows = np.zeros((spec.rows, -(-spec.cols // 4) * 4), dtype="<f4")
-            rows[:, : spec.cols] = matrix
-            stride, group, offset, scale_offset = rows.shape[1] * 4, 0, append(rows.tobytes()), 0
-        else:
-            values, scales = quantize_q8(matrix, weight.group, spec.name)
-            stride, group = values.shape[1], weight.group
-            offset, scale_offset = append(values.tobytes()), append(scales.astype("<f4").tobytes())
+            rows[:, : spec.cols] = stored
         directory += _TENSOR.pack(
             spec.role,
             spec.layer,
-            ("f32", "q8").index(weight.type),
+            tuple(DEFAULT_GROUP).index(kind),
             0,
             group,
             spec.rows,
             spec.cols,
-            stride,
-            offset,
-            scale_offset,
+            rows.shape[1] * rows.itemsize,
+            append(rows.tobytes()),
+            append(scales) if scales else 0,
             0,
         )
     return bytes(directory), bytes(data)
+
+
+def _stored_matrix(
+    config: ModelConfig, spec: TensorSpec, parameters: Mapping[str, Matrix], types: Mapping[str, WeightType]
+) -> Matrix:
+    """One tensor [rows, cols] in the form in which it is written."""
+    given = rope_frequencies(config) if spec.role == ROPE_FREQUENCY_ROLE else parameters[spec.name]
+    if isinstance(given, QuantizedMatrix):
+        if spec.vector or given.values.shape != (spec.rows, spec.cols):
+            raise ConfigError(f"tensor {spec.name} is not a matrix of {given.values.shape} integers")
+        return given
+    matrix = np.ascontiguousarray(given, dtype=np.float32).reshape(spec.rows, spec.cols)
+    if not np.isfinite(matrix).all():
+        raise ConfigError(f"tensor {spec.name} holds NaN or infinity; train again or use an earlier checkpoint")
+    weight = WeightType("f32") if spec.vector else types[spec.name].checked()
+    return matrix if weight.type == "f32" else quantize(matrix, weight.type, weight.group, spec.name)
 
 
 def _metadata_section(metadata: Sequence[tuple[str, str]]) -> bytes:
@@ -163,8 +196,8 @@ def with_checksum(image: bytes) -> bytes:
 
 def build_image(
     config: ModelConfig,
-    parameters: Mapping[str, NDArray[np.float32]],
-    tokenizer: Tokenizer,
+    parameters: Mapping[str, Matrix],
+    tokenizer: ImageTokenizer,
     *,
     types: Mapping[str, WeightType] | WeightType = WeightType("f32"),  # noqa: B008  (an immutable tuple)
     metadata: Sequence[tuple[str, str]] = (),
@@ -172,10 +205,10 @@ def build_image(
 ) -> bytes:
     """A whole image as bytes.
 
-    ``parameters`` has the float tensors of :func:`~shrew.model.config.tensor_specs`; ``types`` is one type for all
-    matrices or one per matrix name. The self-test runs from ``selftest_prompt`` (default: the chat frame around
-    nothing, or beginning-of-text) and records what the engine itself says. Raises ConfigError where
-    the parts do not fit.
+    ``parameters`` has the tensors of :func:`~shrew.model.config.tensor_specs`; ``types`` is one type for all
+    matrices of floats or one per matrix name. The self-test runs from ``selftest_prompt`` (default: the chat frame
+    around nothing, or beginning-of-text) and records what the engine itself says. Raises ConfigError where the parts
+    do not fit.
     """
     if tokenizer.vocab != config.vocab:
         raise ConfigError(f"the tokenizer has {tokenizer.vocab} tokens, the model {config.vocab}")

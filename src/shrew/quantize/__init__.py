@@ -1,4 +1,8 @@
-"""Choosing how each matrix of a model is stored, and what that costs. The integers come from the C engine."""
+"""Choosing how each matrix of a model is stored, and what that costs.
+
+Rounding to the nearest is the C engine's; ``distillation`` fits roundings and scales to text, on top of ``rounding``
+and ``balance``; ``fit`` chooses types for a budget; ``source`` and ``text`` say what all that starts from.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +73,7 @@ def tensor_errors(
             TensorError(
                 spec.name,
                 types[spec.name],
-                spec.rows * stored.stride + (0 if stored.scales is None else stored.scales.nbytes),
+                stored.bytes,
                 float(np.sqrt(np.mean(difference**2))) / power if power else 0.0,
                 float(np.abs(difference).max()),
             )

@@ -1,8 +1,8 @@
-"""From a run folder to an image, with what that costs."""
+"""From a run folder to what an image is made of."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shrew import __version__
-from shrew.corpus import END_OF_TEXT, encode_documents, read_corpus
-from shrew.engine import Model
 from shrew.errors import RunError
-from shrew.evaluation import Likelihood, score_texts, score_tokens
-from shrew.image import WeightType, build_image
-from shrew.quantize import TensorError, tensor_errors
 from shrew.tokenizer import Tokenizer
 from shrew.train.prepare import DataConfig
 from shrew.train.run import Run
@@ -50,15 +45,6 @@ class LoadedRun:
         return f"{prefix}{{prompt}}{suffix}"
 
 
-@dataclass(frozen=True)
-class QuantizedRun:
-    image: bytes
-    errors: list[TensorError]
-    before: Likelihood | None
-    """Of the floats; None where no text to measure on is known."""
-    after: Likelihood | None
-
-
 def load_run(path: Path) -> LoadedRun:
     """A run folder's configuration, tokenizer and best weights."""
     run = Run.open(path)
@@ -70,31 +56,3 @@ def load_run(path: Path) -> LoadedRun:
         )
     parameters, _ = run.load_weights()
     return LoadedRun(run, tokenizer, parameters)
-
-
-def quantize_run(
-    loaded: LoadedRun,
-    types: Mapping[str, WeightType],
-    metadata: Sequence[tuple[str, str]],
-    *,
-    text: Path | None = None,
-    separator: str = END_OF_TEXT,
-) -> QuantizedRun:
-    """An image with the given types, measured on ``text`` or on what the run held out, before and after."""
-    config = loaded.run.config.model
-    image = build_image(config, loaded.parameters, loaded.tokenizer, types=types, metadata=metadata)
-    after = Model.from_bytes(image, "quantised image")
-    before = Model.from_bytes(build_image(config, loaded.parameters, loaded.tokenizer), "float image")
-    scores: list[Likelihood | None] = [None, None]
-    if text is not None:
-        texts = [document.response for document in read_corpus(text, format="text", separator=separator)]
-        scores = [score_texts(model, texts) for model in (before, after)]
-    elif held_out := _held_out(loaded):
-        scores = [score_tokens(model, held_out) for model in (before, after)]
-    return QuantizedRun(image, tensor_errors(after, config, loaded.parameters, types), *scores)
-
-
-def _held_out(loaded: LoadedRun) -> list[tuple[NDArray[np.uint16], NDArray[np.bool_]]]:
-    data = DataConfig.from_table(loaded.run.config.data)
-    documents = data.load().held_out if data else []
-    return [(d.ids, d.learn) for d in encode_documents(documents, loaded.tokenizer)]

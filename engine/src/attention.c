@@ -1,0 +1,162 @@
+/* Rotary positions, the cache of keys and values, and attention: in integers, or in floats for models of floats. */
+#include "directory.h"
+#include "fixed.h"
+#include "options.h"
+#include "session.h"
+
+void shrew_attention_prepare(pass *p) {
+    if (p->config->position != SHREW_POSITION_ROPE)
+        return;
+    const float *frequency = shrew_directory_tensor(p->model, SHREW_ROPE_FREQUENCY, 0).data;
+    const uint32_t head_dim = p->config->head_dim;
+    for (uint32_t b = 0; b < p->tokens; b++)
+        for (uint32_t i = 0; i < head_dim / 2; i++) {
+            float *turn = p->s->turns + (size_t)b * head_dim + 2 * i;
+            shrew_sincos((float)(p->session->position + b) * frequency[i], turn + 1, turn);
+        }
+}
+
+static void rotate(float *restrict head, const float *restrict turn, uint32_t head_dim) {
+    for (uint32_t i = 0; i < head_dim; i += 2) {
+        const float re = head[i], im = head[i + 1];
+        head[i] = re * turn[i] - im * turn[i + 1];
+        head[i + 1] = re * turn[i + 1] + im * turn[i];
+    }
+}
+
+/* A query head to int8 with its factor: log2(e) times the scale times share, 1 / sqrt(head_dim). */
+static void store_query(pass *p, const float *x, int8_t *values, float *factor, float share, uint32_t width) {
+    const uint32_t head_dim = p->config->head_dim, largest = shrew_largest_magnitude(x, head_dim);
+    if (largest >= TWO_POW_100)
+        p->session->overflow = 1;
+    const int within = largest >= TWO_POW_MINUS_100 && largest < TWO_POW_100;
+    const float inverse = within ? 127.0f * shrew_reciprocal(bits_float(largest)) : 0.0f;
+    for (uint32_t i = 0; i < head_dim; i++)
+        values[i] = (int8_t)shrew_round_product(x[i], inverse); /* the reciprocal is within 2 ulp: none leaves +-127 */
+    for (uint32_t i = head_dim; i < width; i++)
+        values[i] = 0;
+    *factor = within ? bits_float(largest) * (1.44269504f / 127.0f) * share : 0.0f;
+}
+
+/* A head of keys or values into the cache. A magnitude beyond the largest scale saturates. */
+static void store_head(pass *p, const float *x, int8_t *values, uint8_t *code, uint32_t width) {
+    const uint32_t head_dim = p->config->head_dim, largest = shrew_largest_magnitude(x, head_dim);
+    if (largest >= TWO_POW_100) {
+        p->session->overflow = 1;
+        return;
+    }
+    *code = (uint8_t)shrew_scale_code(bits_float(largest) * (1.0f / 127.0f));
+    const float inverse = shrew_inverse_of_code(*code);
+    const int32_t most = (int32_t)float_bits(127.0f * shrew_scale_of_code(*code));
+    for (uint32_t i = 0; i < head_dim; i++) {
+        const int32_t magnitude = (int32_t)magnitude_bits(x[i]);
+        const uint32_t within = (uint32_t)(magnitude < most ? magnitude : most);
+        values[i] = (int8_t)shrew_round_product(bits_float(within | (float_bits(x[i]) & 0x80000000u)), inverse);
+    }
+    for (uint32_t i = head_dim; i < width; i++)
+        values[i] = 0;
+}
+
+/* Turns queries and keys, and moves keys and values of the block into the cache. */
+static void store_heads(pass *p) {
+    const shrew_config *c = p->config;
+    const shrew_session *session = p->session;
+    const cache *cache = &session->cache;
+    const uint32_t D = c->head_dim, query = c->heads * D, kv = c->kv_heads * D;
+    const float share = shrew_rsqrt((float)D);
+    for (uint32_t b = 0; b < p->tokens; b++) {
+        float *row = p->s->a + (size_t)b * p->s->a_stride;
+        if (c->position == SHREW_POSITION_ROPE)
+            for (uint32_t head = 0; head < c->heads + c->kv_heads; head++) /* keys follow the queries */
+                rotate(row + (size_t)head * D, p->s->turns + (size_t)b * D, D);
+        for (uint32_t head = 0; cache->key_scales && head < c->heads; head++) {
+            const size_t at = (size_t)b * c->heads + head;
+            store_query(p, row + head * D, p->s->queries + at * cache->width, p->s->factors + at, share, cache->width);
+        }
+        for (uint32_t head = 0; head < c->kv_heads; head++) {
+            const float *key = row + query + head * D, *value = row + query + kv + head * D;
+            const size_t at = ((size_t)p->layer * c->kv_heads + head) * session->context + session->position + b;
+            if (!HAS_F32 || cache->key_scales) {
+                const size_t start = at * cache->width;
+                store_head(p, key, (int8_t *)cache->keys + start, cache->key_scales + at, cache->width);
+                store_head(p, value, (int8_t *)cache->values + start, cache->value_scales + at, cache->width);
+            } else {
+                memcpy((float *)cache->keys + at * D, key, D * sizeof *key);
+                memcpy((float *)cache->values + at * D, value, D * sizeof *value);
+            }
+        }
+    }
+}
+
+/* ---- Floats ----------------------------------------------------------------------------------------------------- */
+
+/* softmax in place; the weights that come out are not yet divided by their sum, whose reciprocal is returned. */
+static float softmax(float *scores, uint32_t count) {
+    float most = scores[0];
+    for (uint32_t t = 1; t < count; t++)
+        if (scores[t] > most)
+            most = scores[t];
+    for (uint32_t t = 0; t < count; t++)
+        scores[t] = shrew_exp(scores[t] - most);
+    return shrew_reciprocal(shrew_sum_f32(scores, count));
+}
+
+/* The query heads of one token that share a key head, against the tokens before it and itself. */
+static void attend_float(const pass *p, uint32_t b, uint32_t kv_head, float *scores) {
+    const shrew_config *c = p->config;
+    const uint32_t D = c->head_dim, shared = c->heads / c->kv_heads, held = p->session->position + b + 1;
+    const size_t base = ((size_t)p->layer * c->kv_heads + kv_head) * p->session->context * D;
+    const float *keys = (const float *)p->session->cache.keys + base;
+    const float *values = (const float *)p->session->cache.values + base;
+    const float scale = shrew_rsqrt((float)D);
+    for (uint32_t head = kv_head * shared; head < (kv_head + 1) * shared; head++) {
+        const float *query = p->s->a + (size_t)b * p->s->a_stride + (size_t)head * D;
+        float *out = p->s->h + (size_t)b * p->s->h_stride + (size_t)head * D;
+        for (uint32_t t = 0; t < held; t++)
+            scores[t] = shrew_dot_f32(query, keys + (size_t)t * D, D) * scale;
+        const float share = softmax(scores, held);
+        for (uint32_t d = 0; d < D; d++)
+            out[d] = 0.0f;
+        for (uint32_t t = 0; t < held; t++)
+            for (uint32_t d = 0; d < D; d++)
+                out[d] += scores[t] * values[(size_t)t * D + d];
+        for (uint32_t d = 0; d < D; d++)
+            out[d] *= share;
+    }
+}
+
+/* ---- Integers --------------------------------------------------------------------------------------------------- */
+
+static void attend_integer(const pass *p, uint32_t b, uint32_t kv_head, int32_t *scores) {
+    const shrew_config *c = p->config;
+    const cache *cache = &p->session->cache;
+    const uint32_t shared = c->heads / c->kv_heads;
+    const size_t at = ((size_t)p->layer * c->kv_heads + kv_head) * p->session->context;
+    const size_t query = (size_t)b * c->heads + (size_t)kv_head * shared;
+    const span span = {
+        (const int8_t *)cache->keys + at * cache->width, (const int8_t *)cache->values + at * cache->width,
+        cache->key_scales + at, cache->value_scales + at,
+        p->s->queries + query * cache->width, p->s->factors + query,
+        p->s->h + (size_t)b * p->s->h_stride + (size_t)kv_head * shared * c->head_dim,
+        scores, p->session->position + b + 1, shared, c->head_dim, cache->width,
+    };
+    p->session->kernels->attend(&span);
+}
+
+static void attend_heads(void *argument, uint32_t worker, uint32_t first, uint32_t last) {
+    const pass *p = argument;
+    int32_t *scores = p->s->scores + (size_t)worker * p->s->scores_stride;
+    for (uint32_t kv_head = first; kv_head < last; kv_head++)
+        for (uint32_t b = 0; b < p->tokens; b++)
+            if (!HAS_F32 || p->session->cache.key_scales)
+                attend_integer(p, b, kv_head, scores);
+            else
+                attend_float(p, b, kv_head, (float *)scores);
+}
+
+void shrew_attention(pass *p) {
+    const shrew_config *c = p->config;
+    const uint64_t held = (uint64_t)p->session->position + p->tokens;
+    store_heads(p);
+    shrew_split(p->session, c->kv_heads, 1, 4 * held * p->tokens * c->heads * c->head_dim, attend_heads, p);
+}

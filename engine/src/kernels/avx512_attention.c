@@ -1,0 +1,219 @@
+/* Attention with AVX-512. */
+#include "kernels/kernels.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+
+#include "kernels/avx512.h"
+
+INLINE uint32_t largest_exponent(const uint8_t *codes, uint32_t count) {
+    __m512i most = _mm512_setzero_si512();
+    for (uint32_t t = 0; t < count; t += 64)
+        most = _mm512_max_epu8(most, _mm512_maskz_loadu_epi8(first_bytes(count - t), codes + t));
+    const __m256i half = _mm256_max_epu8(_mm512_castsi512_si256(most), _mm512_extracti64x4_epi64(most, 1));
+    const __m128i quarter = _mm_max_epu8(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+    /* There is a minimum across a vector, of words. */
+    const __m128i low = _mm_xor_si128(quarter, _mm_set1_epi8(-1));
+    const __m128i words = _mm_min_epu8(low, _mm_or_si128(_mm_srli_epi16(low, 8), _mm_set1_epi16(-256)));
+    return (255 - (_mm_extract_epi8(_mm_minpos_epu16(_mm_and_si128(words, _mm_set1_epi16(255))), 0) & 255)) >> 3;
+}
+
+/* 64 bytes of keys, of which only the first few may be there. */
+INLINE __m512i load_keys(const int8_t *keys, uint32_t there) {
+    const __m512i bytes = there >= 64 ? _mm512_loadu_si512(keys) : _mm512_maskz_loadu_epi8(first_bytes(there), keys);
+    return _mm512_xor_si512(bytes, _mm512_set1_epi8((char)ZERO_POINT_Q8));
+}
+
+/* Products of 16 keys from key, of which count are there, with one query, plus 128 times the query's sum. query holds
+ * the query once for narrow heads, and 64 bytes of it at a time for wide ones. */
+INLINE __m512i multiply_keys(const int8_t *keys, uint32_t count, uint32_t width, const int8_t *query) {
+    const __m512i zero = _mm512_setzero_si512();
+    __m512i quads[4];
+    if (width == 8) {
+        const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+        const __m512i a = load_keys(keys, 8 * count), b = load_keys(keys + 64, count < 8 ? 0 : 8 * (count - 8));
+        const __m512i low = _mm512_permutex2var_epi32(a, even, b);
+        const __m512i high = _mm512_permutex2var_epi32(a, _mm512_or_si512(even, _mm512_set1_epi32(1)), b);
+        return _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(zero, low, broadcast_dword(query)), high,
+                                   broadcast_dword(query + 4));
+    }
+    for (uint32_t i = 0; i < 4; i++) {
+        const uint32_t left = count > 4 * i ? count - 4 * i : 0;
+        const int8_t *from = keys + (size_t)4 * i * width;
+        if (width == 16) {
+            const __m512i q = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)query));
+            quads[i] = _mm512_dpbusd_epi32(zero, load_keys(from, 16 * left), q);
+        } else if (width == 32) {
+            const __m512i q = _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(const void *)query));
+            const __m512i a = _mm512_dpbusd_epi32(zero, load_keys(from, 32 * left), q);
+            const __m512i b = _mm512_dpbusd_epi32(zero, load_keys(from + 64, left < 2 ? 0 : 32 * (left - 2)), q);
+            quads[i] = fold4(a, b);
+        } else {
+            __m512i rows[4] = {zero, zero, zero, zero};
+            for (uint32_t d = 0; d < width; d += 64) {
+                const uint32_t used = at_most(width - d, 64);
+                const __m512i q = _mm512_maskz_loadu_epi8(first_bytes(used), query + d);
+                for (uint32_t t = 0; t < 4; t++)
+                    rows[t] = _mm512_dpbusd_epi32(rows[t], load_keys(from + (size_t)t * width + d, t < left ? used : 0),
+                                                  q);
+            }
+            quads[i] = fold4(fold2(rows[0], rows[1]), fold2(rows[2], rows[3]));
+        }
+    }
+    return fold16(quads);
+}
+
+/* Scores of all keys; returns the largest. */
+INLINE int32_t score_keys(const span *s, const int8_t *query, uint32_t exponent) {
+    int32_t sum = 0;
+    for (uint32_t d = 0; d < s->width; d++)
+        sum += query[d];
+    const __m512i zero = _mm512_set1_epi32(ZERO_POINT_Q8 * sum);
+    __m512i most = _mm512_set1_epi32(INT32_MIN);
+    for (uint32_t t = 0; t < s->held; t += 16) {
+        const __mmask16 there = first_lanes(s->held - t);
+        const __m512i codes = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(there, s->key_scales + t));
+        const __m512i mantissas = _mm512_or_si512(_mm512_and_si512(codes, _mm512_set1_epi32(7)), _mm512_set1_epi32(8));
+        const __m512i shifts = _mm512_sub_epi32(_mm512_set1_epi32((int32_t)exponent), _mm512_srli_epi32(codes, 3));
+        const int8_t *keys = s->keys + (size_t)t * s->width;
+        const __m512i products = s->held - t >= 16 ? multiply_keys(keys, 16, s->width, query) /* knows: all are there */
+                                                   : multiply_keys(keys, s->held - t, s->width, query);
+        const __m512i dots = _mm512_sub_epi32(products, zero);
+        const __m512i scores = _mm512_srav_epi32(_mm512_mullo_epi32(dots, mantissas), shifts);
+        most = _mm512_mask_max_epi32(most, there, most, scores);
+        _mm512_storeu_si512(s->scores + t, scores);
+    }
+    return _mm512_reduce_max_epi32(most);
+}
+
+/* The int32 scores in place to numerators, as words; returns their sum. */
+INLINE uint32_t exponentials(int32_t *scores, uint32_t count, int32_t most, fixed_factor factor) {
+    const __m512i order = _mm512_set_epi64(7, 5, 3, 1, 6, 4, 2, 0);
+    const __m512i top = _mm512_set1_epi32(most), mantissa = _mm512_set1_epi32((int32_t)factor.mantissa);
+    const uint32_t exact = at_most(factor.shift, 14);
+    const __m128i before = _mm_cvtsi32_si128((int32_t)(factor.shift - exact));
+    const __m128i after = _mm_cvtsi32_si128((int32_t)exact);
+    const __m512i enough = _mm512_set1_epi32((int32_t)(2u << exact)); /* makes u more than 16 bits: saturates below */
+    uint16_t *numerators = (uint16_t *)(void *)scores;
+    __m512i sum = _mm512_setzero_si512();
+    for (uint32_t t = 0; t < count; t += 32) {
+        __m512i u[2];
+        for (uint32_t i = 0; i < 2; i++) {
+            const __mmask16 there = count - t > 16 * i ? 0xFFFF : 0;
+            const __m512i score = _mm512_maskz_loadu_epi32(there, scores + t + 16 * i);
+            const __m512i below = _mm512_srl_epi32(_mm512_sub_epi32(top, score), before);
+            u[i] = _mm512_srl_epi32(_mm512_mullo_epi32(_mm512_min_epu32(below, enough), mantissa), after);
+        }
+        const __m512i packed = _mm512_permutexvar_epi64(order, _mm512_packus_epi32(u[0], u[1]));
+        const __mmask32 there = count - t < 32 ? (1u << (count - t)) - 1 : 0xFFFFFFFF;
+        const __m512i e = _mm512_maskz_mov_epi16(there, exp2_fixed(packed));
+        const __m512i low = _mm512_and_si512(e, _mm512_set1_epi32(0xFFFF)), high = _mm512_srli_epi32(e, 16);
+        sum = _mm512_add_epi32(sum, _mm512_add_epi32(low, high));
+        _mm512_mask_storeu_epi16(numerators + t, there, e);
+    }
+    return (uint32_t)_mm512_reduce_add_epi32(sum);
+}
+
+/* Numerators times their values' scales, in units of the largest scale and of 2^-(11 - narrow). Zeros up to a multiple
+ * of four. */
+INLINE void weigh(uint16_t *numerators, const uint8_t *codes, uint32_t count, uint32_t exponent, uint32_t narrow) {
+    const __m512i shift = _mm512_set1_epi16((short)(exponent + narrow));
+    for (uint32_t t = 0; t < count; t += 32) {
+        const __mmask32 there = count - t < 32 ? (1u << (count - t)) - 1 : 0xFFFFFFFF;
+        const __m512i code = _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(there, codes + t));
+        /* (8 + code % 8) << 12: the upper half of a product is then it without 4 bits. */
+        const __m512i mantissa = _mm512_or_si512(_mm512_slli_epi16(_mm512_and_si512(code, _mm512_set1_epi16(7)), 12),
+                                                 _mm512_set1_epi16(INT16_MIN));
+        const __m512i scaled = _mm512_mulhi_epu16(_mm512_maskz_loadu_epi16(there, numerators + t), mantissa);
+        const __m512i weights = _mm512_srlv_epi16(scaled, _mm512_sub_epi16(shift, _mm512_srli_epi16(code, 3)));
+        _mm512_mask_storeu_epi16(numerators + t, there | there << 1 | there << 2 | there << 3, weights);
+    }
+}
+
+INLINE __m512i widen(const int8_t *from) {
+    return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)from));
+}
+
+INLINE void store_mixed(float *out, uint32_t count, __m512i mixed, float scale) {
+    _mm512_mask_storeu_ps(out, first_lanes(count), _mm512_mul_ps(_mm512_cvtepi32_ps(mixed), _mm512_set1_ps(scale)));
+}
+
+/* out = weights times values times scale. A lane adds neighbouring tokens for one column. */
+INLINE void mix_8(const span *s, const int16_t *weights, float *out, float scale) {
+    /* Word 4 d + t from word 8 t + d. */
+    const __m512i turn = _mm512_set_epi16(31, 23, 15, 7, 30, 22, 14, 6, 29, 21, 13, 5, 28, 20, 12, 4, 27, 19, 11, 3, 26,
+                                          18, 10, 2, 25, 17, 9, 1, 24, 16, 8, 0);
+    __m512i mixed[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+    for (uint32_t t = 0, i = 0; t < s->held; t += 4, i ^= 1) {
+        int64_t four;
+        memcpy(&four, weights + t, sizeof four);
+        mixed[i] = _mm512_dpwssd_epi32(mixed[i], _mm512_permutexvar_epi16(turn, widen(s->values + (size_t)8 * t)),
+                                       _mm512_set1_epi64(four));
+    }
+    const __m512i sum = _mm512_add_epi32(mixed[0], mixed[1]);
+    const __m512i both = _mm512_add_epi32(sum, _mm512_srli_epi64(sum, 32));
+    store_mixed(out, s->head_dim, _mm512_castsi256_si512(_mm512_cvtepi64_epi32(both)), scale);
+}
+
+INLINE void mix_16(const span *s, const int16_t *weights, float *out, float scale) {
+    /* Word 2 d + t from word 16 t + d. */
+    const __m512i turn = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                                          21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    __m512i mixed[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+    for (uint32_t t = 0; t < s->held; t += 4)
+        UNROLLED for (uint32_t i = 0; i < 2; i++) { /* a pair that is not there is in the margin or another head's */
+            const __m512i words = widen(s->values + (size_t)16 * (t + 2 * i));
+            mixed[i] = _mm512_dpwssd_epi32(mixed[i], _mm512_permutexvar_epi16(turn, words),
+                                           broadcast_dword(weights + t + 2 * i));
+        }
+    store_mixed(out, s->head_dim, _mm512_add_epi32(mixed[0], mixed[1]), scale);
+}
+
+/* Columns 32 at a time. */
+INLINE void mix_wide(const span *s, const int16_t *weights, float *out, float scale) {
+    const __m512i low = _mm512_set_epi32(23, 22, 21, 20, 7, 6, 5, 4, 19, 18, 17, 16, 3, 2, 1, 0);
+    const __m512i high = _mm512_set_epi32(31, 30, 29, 28, 15, 14, 13, 12, 27, 26, 25, 24, 11, 10, 9, 8);
+    for (uint32_t d = 0; d < s->head_dim; d += 32) {
+        __m512i a[2], b[2]; /* of every other pair, so that additions need not wait for each other */
+        a[0] = a[1] = b[0] = b[1] = _mm512_setzero_si512();
+        for (uint32_t t = 0; t < s->held; t += 4)
+            UNROLLED for (uint32_t i = 0; i < 2; i++) {
+                const uint32_t first = at_most(t + 2 * i, s->held - 1), second = at_most(first + 1, s->held - 1);
+                const __m512i row = widen(s->values + (size_t)first * s->width + d);
+                const __m512i next = widen(s->values + (size_t)second * s->width + d);
+                const __m512i pair = broadcast_dword(weights + t + 2 * i);
+                a[i] = _mm512_dpwssd_epi32(a[i], _mm512_unpacklo_epi16(row, next), pair);
+                b[i] = _mm512_dpwssd_epi32(b[i], _mm512_unpackhi_epi16(row, next), pair);
+            }
+        a[0] = _mm512_add_epi32(a[0], a[1]);
+        b[0] = _mm512_add_epi32(b[0], b[1]);
+        store_mixed(out + d, s->head_dim - d, _mm512_permutex2var_epi32(a[0], low, b[0]), scale);
+        if (s->head_dim - d > 16)
+            store_mixed(out + d + 16, s->head_dim - d - 16, _mm512_permutex2var_epi32(a[0], high, b[0]), scale);
+    }
+}
+
+TARGET void shrew_avx512_attend(const span *s) {
+    const uint32_t key_exponent = largest_exponent(s->key_scales, s->held);
+    const uint32_t value_exponent = largest_exponent(s->value_scales, s->held);
+    const float unit = shrew_power_of_two((int32_t)key_exponent - SCALE_BIAS);
+    for (uint32_t h = 0; h < s->heads; h++) {
+        const int32_t most = score_keys(s, s->queries + (size_t)h * s->width, key_exponent);
+        const uint32_t sum = exponentials(s->scores, s->held, most, shrew_fix(s->factors[h] * unit * 4096.0f));
+        uint32_t narrow = 0;
+        while (sum >> narrow > 1u << 24)
+            narrow++;
+        weigh((uint16_t *)(void *)s->scores, s->value_scales, s->held, value_exponent, narrow);
+        const float scale = shrew_reciprocal((float)sum) *
+                            shrew_power_of_two((int32_t)(value_exponent + 4 + narrow) - SCALE_BIAS);
+        const int16_t *weights = (const int16_t *)(const void *)s->scores;
+        float *out = s->out + (size_t)h * s->head_dim;
+        if (s->width == 8)
+            mix_8(s, weights, out, scale);
+        else if (s->width == 16)
+            mix_16(s, weights, out, scale);
+        else
+            mix_wide(s, weights, out, scale);
+    }
+}
+
+#endif

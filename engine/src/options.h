@@ -1,0 +1,42 @@
+/* The build options of shrew.h as constants, so that what a build leaves out is a condition like others and not a piece
+ * of text: compilers drop the code behind it, and check it all the same. */
+#ifndef SHREW_OPTIONS_H
+#define SHREW_OPTIONS_H
+
+#include "shrew.h"
+
+enum {
+#ifdef SHREW_NO_F32
+    HAS_F32 = 0,
+#else
+    HAS_F32 = 1,
+#endif
+#ifdef SHREW_NO_Q4
+    HAS_Q4 = 0,
+#else
+    HAS_Q4 = 1,
+#endif
+#ifdef SHREW_NO_TERNARY
+    HAS_TERNARY = 0,
+#else
+    HAS_TERNARY = 1,
+#endif
+#ifdef SHREW_NO_DRAFT
+    HAS_DRAFT = 0,
+#else
+    HAS_DRAFT = 1,
+#endif
+#ifdef SHREW_GREEDY_TOP_P
+    HAS_EVERY_FILTER = 0
+#else
+    HAS_EVERY_FILTER = 1
+#endif
+};
+
+/* Whether matrices may have a type; vectors are f32 in every build. */
+static inline int shrew_has_type(uint32_t type) {
+    return type == SHREW_Q8 || (HAS_F32 && type == SHREW_F32) || (HAS_Q4 && type == SHREW_Q4) ||
+           (HAS_TERNARY && type == SHREW_TERNARY);
+}
+
+#endif

@@ -1,0 +1,130 @@
+"""Matrices as an image stores them: floats, or integers with scales, packed into bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shrew.engine.binding import check, ffi, lib
+
+#: In the order of ``shrew_type``.
+TYPES = ("f32", "q8", "q4", "ternary")
+
+#: Columns that share a multiplier unless something else is asked for; 0: a whole row.
+DEFAULT_GROUP = {"f32": 0, "q8": 0, "q4": 32, "ternary": 32}
+
+#: Smallest and largest integer of each quantised type.
+RANGES = {"q8": (-127, 127), "q4": (-8, 7), "ternary": (-1, 1)}
+
+#: Rows that share a byte, and what is added to an integer to make it a digit of that byte.
+_PACKING = {"q8": (1, 0), "q4": (2, 8), "ternary": (4, 1)}
+
+
+@dataclass(frozen=True)
+class QuantizedMatrix:
+    """A matrix [rows, cols] of integers with scales: ``values * row_scales * multipliers``."""
+
+    type: str
+    group: int
+    """Columns that share a multiplier, a multiple of 16 from 16 to 256; 0: no multipliers."""
+    values: NDArray[np.int8]
+    """[rows, cols], within :data:`RANGES`."""
+    row_scales: NDArray[np.float32]
+    """[rows]"""
+    multipliers: NDArray[np.int8] | None
+    """[rows, ceil(cols / group)], at most :func:`multiplier_limit` in magnitude; None where ``group`` is 0."""
+
+    def floats(self) -> NDArray[np.float32]:
+        """The values that the integers stand for, [rows, cols]."""
+        scales = self.row_scales[:, None]
+        if self.multipliers is not None:
+            spread = np.repeat(self.multipliers, self.group, axis=1)[:, : self.values.shape[1]]
+            scales = scales * spread.astype(np.float32)
+        return np.asarray(self.values.astype(np.float32) * scales, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A weight tensor of an image, as the engine sees it."""
+
+    type: str
+    rows: int
+    cols: int
+    group: int
+    stride: int
+    """Bytes from one row, or one pair or four of rows, to the next."""
+    data: NDArray[np.uint8]
+    """[ceil(rows / rows per byte), stride], a view into the image."""
+    row_scales: NDArray[np.float32] | None
+    """[rows], a view into the image; None for f32."""
+    multipliers: NDArray[np.int8] | None
+    """[rows, groups], a view into the image; None where a row is one group."""
+
+    @property
+    def bytes(self) -> int:
+        """What the tensor takes in the image, scales included."""
+        scales = (part.nbytes for part in (self.row_scales, self.multipliers) if part is not None)
+        return self.data.nbytes + sum(scales)
+
+    def quantized(self) -> QuantizedMatrix:
+        """The integers and scales of a quantised tensor."""
+        assert self.row_scales is not None
+        values = unpack(self.data, self.type, self.rows, self.cols)
+        return QuantizedMatrix(self.type, self.group, values, self.row_scales, self.multipliers)
+
+    def values(self) -> NDArray[np.float32]:
+        """[rows, cols] as floats."""
+        if self.row_scales is None:
+            return np.array(self.data.view(np.float32)[:, : self.cols])
+        return self.quantized().floats()
+
+
+def pack(values: NDArray[np.int8], kind: str) -> NDArray[np.uint8]:
+    """Integers [rows, cols] as bytes [ceil(rows / rows per byte), cols rounded up to 16]; padding is zero."""
+    per_byte, offset = _PACKING[kind]
+    rows, cols = values.shape
+    digits = np.zeros((-(-rows // per_byte) * per_byte, -(-cols // 16) * 16), dtype=np.uint8)
+    digits[:rows, :cols] = (values + offset).view(np.uint8)
+    packed = np.zeros_like(digits[::per_byte])
+    for i in range(per_byte):
+        packed |= digits[i::per_byte] << (8 // per_byte * i)
+    return packed
+
+
+def unpack(data: NDArray[np.uint8], kind: str, rows: int, cols: int) -> NDArray[np.int8]:
+    """The integers [rows, cols] that :func:`pack` put into bytes."""
+    per_byte, offset = _PACKING[kind]
+    bits = 8 // per_byte
+    digits = np.stack([data >> (bits * i) & (0xFF >> (8 - bits)) for i in range(per_byte)], axis=1)
+    return digits.reshape(-1, data.shape[1])[:rows, :cols].view(np.int8) - np.int8(offset)
+
+
+def multiplier_limit(kind: str, cols: int) -> int:
+    """The largest magnitude that a multiplier may have in a matrix of ``cols`` columns."""
+    return int(lib.shrew_quantize_limit(TYPES.index(kind), cols))
+
+
+def quantize(matrix: NDArray[np.float32], kind: str, group: int, name: str = "matrix") -> QuantizedMatrix:
+    """A float matrix [rows, cols] rounded to a quantised type, each value to the nearest that its group has.
+
+    Raises EngineError where a value is NaN, infinite or beyond 2^100, or the group is not possible.
+    """
+    source = np.ascontiguousarray(matrix, dtype=np.float32)
+    rows, cols = source.shape
+    values = np.zeros((rows, cols), dtype=np.int8)
+    row_scales = np.zeros(rows, dtype=np.float32)
+    multipliers = np.zeros((rows, -(-cols // group)), dtype=np.int8) if group else None
+    status = lib.shrew_quantize(
+        TYPES.index(kind),
+        ffi.from_buffer("float[]", source),
+        rows,
+        cols,
+        group,
+        ffi.from_buffer("int8_t[]", values, require_writable=True),
+        ffi.from_buffer("float[]", row_scales, require_writable=True),
+        ffi.NULL if multipliers is None else ffi.from_buffer("int8_t[]", multipliers, require_writable=True),
+    )
+    check(status, f"{name}: quantising to {kind}, group {group}")
+    return QuantizedMatrix(kind, group, values, row_scales, multipliers)

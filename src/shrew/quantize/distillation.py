@@ -1,0 +1,207 @@
+"""Quantisation by distillation: the rounded network learns to say what the float network says.
+
+Rounding each matrix to the nearest costs a small model a fifth of a nat at four bits. Two thirds of that come back when
+roundings, scales and gains are learnt together, against the float model's whole distribution at every token
+(Hinton et al. 2015), which needs no labels and little text. Starting from GPTQ instead of the nearest began lower and
+ended no better.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+
+import numpy as np
+
+from shrew.corpus import PackedRows
+from shrew.image import WeightType
+from shrew.image.writer import Matrix
+from shrew.model.config import ModelConfig, tensor_specs
+from shrew.model.documents import Block, split_into_blocks
+from shrew.model.parameters import Array, Parameters
+from shrew.model.transformer import network_backward, network_forward
+from shrew.quantize.balance import balance, input_moments
+from shrew.quantize.rounding import Rounding
+
+#: Tokens of a block, about, and blocks of a step, which threads share.
+BLOCK_TOKENS, STEP_BLOCKS = 512, 2
+STEP_TOKENS = BLOCK_TOKENS * STEP_BLOCKS
+
+#: Blocks that the importance of inputs is measured on.
+MOMENT_BLOCKS = 16
+
+#: Learning rates at the start, in steps of the grid, in shares of a scale, and of a tensor's root mean square.
+GRID_RATE, SCALE_RATE, FLOAT_RATE = 7e-3, 1e-3, 5e-4
+
+#: Types whose roundings are learnt; q8 is so fine that the nearest will do.
+LEARNT_TYPES = ("q4", "ternary")
+
+
+class Adam:
+    """Adam's direction (Kingma and Ba 2015) for one vector."""
+
+    def __init__(self, size: int) -> None:
+        self._first, self._second = np.zeros(size, np.float32), np.zeros(size, np.float32)
+        self._steps = 0
+
+    def direction(self, gradient: Array) -> Array:
+        self._steps += 1
+        self._first += 0.1 * (gradient - self._first)
+        self._second += 0.01 * (gradient * gradient - self._second)
+        root = np.sqrt(self._second / np.float32(1 - 0.99**self._steps))
+        root += 1e-12
+        return np.asarray(self._first / root / np.float32(1 - 0.9**self._steps))
+
+
+class Student:
+    """A network that is rounded, with what it learns: values before rounding, scales, and whatever stays float."""
+
+    def __init__(
+        self, config: ModelConfig, latent: Parameters, types: Mapping[str, WeightType], importance: Mapping[str, Array]
+    ) -> None:
+        self.config, self.latent, self.rounded = config, latent, latent.copy()
+        self.roundings = {
+            spec.name: Rounding(types[spec.name], latent[spec.name], importance.get(spec.name))
+            for spec in tensor_specs(config)
+            if not spec.vector and types[spec.name].type in LEARNT_TYPES
+        }
+        self._scales = np.concatenate([np.zeros(0, np.float32), *(r.scales.ravel() for r in self.roundings.values())])
+        start = 0
+        for rounding in self.roundings.values():
+            end = start + rounding.scales.size
+            rounding.scales = self._scales[start:end].reshape(rounding.scales.shape)
+            start = end
+        self._scale_rate = SCALE_RATE * np.abs(self._scales)
+        rates = Parameters.zeros(config)
+        for name in rates:
+            rates[name][...] = self._rate(name)
+        self._rate_flat = rates.flat
+        self._adam, self._scale_adam = Adam(latent.flat.size), Adam(self._scales.size)
+
+    def _rate(self, name: str) -> float:
+        if name in self.roundings:
+            return GRID_RATE * float(np.abs(self.roundings[name].scales).mean())
+        return FLOAT_RATE * math.sqrt(float(np.mean(np.square(self.latent[name]))))
+
+    def round(self, executor: Executor | None = None) -> Parameters:
+        """The parameters as the image will have them."""
+
+        def one(name: str) -> None:
+            rounding = self.roundings.get(name)
+            self.rounded[name][...] = self.latent[name] if rounding is None else rounding.forward(self.latent[name])
+
+        list((executor.map if executor else map)(one, self.rounded))
+        return self.rounded
+
+    def learn(self, gradients: Parameters, share: float) -> None:
+        """One step at ``share`` of the full rates, from the gradients of the rounded parameters."""
+        scale_gradients = [np.zeros(0, np.float32)]
+        for name, rounding in self.roundings.items():
+            gradients[name][...], of_scales = rounding.backward(gradients[name])
+            scale_gradients.append(of_scales.ravel())
+        self.latent.flat -= np.float32(share) * self._rate_flat * self._adam.direction(gradients.flat)
+        direction = self._scale_adam.direction(np.concatenate(scale_gradients))
+        self._scales -= np.float32(share) * self._scale_rate * direction
+
+    def matrices(self) -> dict[str, Matrix]:
+        """What the writer of images takes."""
+        return {
+            name: self.roundings[name].quantized(latent) if name in self.roundings else latent.copy()
+            for name, latent in self.latent.items()
+        }
+
+
+class Teacher:
+    """The float network, asked about the same blocks again and again: of each it remembers what its head read."""
+
+    def __init__(self, config: ModelConfig, parameters: Parameters, blocks: list[Block]) -> None:
+        self.config, self.parameters, self.blocks = config, parameters, blocks
+        self._features: dict[int, Array] = {}
+
+    def distance(self, student: Parameters, index: int, gradients: Parameters | None = None) -> tuple[float, int]:
+        """Summed KL divergence of ``student`` from the teacher over the learnt tokens of a block, and their number.
+
+        ``gradients`` are added to.
+        """
+        c, block = self.config, self.blocks[index]
+        kept = np.flatnonzero(block.weights)
+        places = block.inputs, block.positions, kept
+        if index not in self._features:
+            self._features[index] = network_forward(c, self.parameters.network, *places, save=False)[1].features
+        expected = self._features[index] @ self.parameters.network.head.T
+        logits, saved = network_forward(c, student.network, *places, save=gradients is not None)
+        distance, dlogits = divergence(expected, logits)
+        if gradients is not None:
+            network_backward(c, student.network, gradients.network, dlogits, saved)
+        return distance, len(kept)
+
+    def mean_distance(self, student: Parameters, executor: Executor | None = None) -> float:
+        """Nats a token over all blocks: by how much the loss rises on text as the teacher writes it."""
+        indices = range(len(self.blocks))
+        parts = list((executor.map if executor else map)(lambda i: self.distance(student, i), indices))
+        return sum(part[0] for part in parts) / sum(part[1] for part in parts)
+
+
+def calibrate(
+    config: ModelConfig,
+    parameters: Mapping[str, Array],
+    types: Mapping[str, WeightType],
+    rows: PackedRows,
+    *,
+    steps: int,
+    seed: int = 0,
+    executor: Executor | None = None,
+    progress: Callable[[int, float], None] | None = None,
+) -> dict[str, Matrix]:
+    """All tensors for the writer of images, the q4 and ternary ones as integers that were fitted to ``rows``.
+
+    The result does not depend on ``executor``, whose threads share the work. ``progress`` hears of each step's number
+    and of the student's distance from the teacher, in nats a token. 0 steps only balance and round.
+    """
+    teacher = Teacher(config, Parameters.of(config, parameters), split_into_blocks(rows, BLOCK_TOKENS))
+    order = np.random.default_rng(seed)
+    some = order.permutation(len(teacher.blocks))[:MOMENT_BLOCKS]
+    moments = input_moments(config, teacher.parameters, [teacher.blocks[i] for i in some])
+    balanced, moments = balance(config, teacher.parameters, moments)
+    student = Student(config, balanced, types, moments)
+    queue: list[int] = []
+    for step in range(steps):
+        rounded = student.round(executor)
+
+        def part(index: int, rounded: Parameters = rounded) -> tuple[float, int, Parameters]:
+            gradients = Parameters.zeros(config)
+            return *teacher.distance(rounded, index, gradients), gradients
+
+        if len(queue) < STEP_BLOCKS:
+            queue += order.permutation(len(teacher.blocks)).tolist()
+        parts = list((executor.map if executor else map)(part, queue[:STEP_BLOCKS]))
+        del queue[:STEP_BLOCKS]
+        (distance, tokens, gradients), *others = parts
+        for other in others:
+            distance, tokens = distance + other[0], tokens + other[1]
+            gradients.flat += other[2].flat
+        gradients.flat /= tokens
+        student.learn(gradients, 1 - step / steps)
+        if progress:
+            progress(step + 1, distance / tokens)
+    return student.matrices()
+
+
+def divergence(teacher: Array, student: Array) -> tuple[float, Array]:
+    """Summed KL divergence of the student's logits [N, V] from the teacher's in nats, and its gradient.
+
+    Both are overwritten; the gradient, ``softmax(student) - softmax(teacher)``, takes the student's place.
+    """
+    for logits in (teacher, student):
+        logits -= logits.max(axis=1, keepdims=True)
+    difference = teacher - student
+    totals = []
+    for logits in (teacher, student):
+        np.exp(logits, out=logits)
+        total = logits.sum(axis=1, keepdims=True)
+        logits /= total
+        totals.append(np.log(total[:, 0].astype(np.float64)))
+    distance = np.einsum("nv,nv->n", teacher, difference).astype(np.float64) + totals[1] - totals[0]
+    student -= teacher
+    return float(distance.sum()), student

@@ -1,0 +1,111 @@
+"""The best types for a budget: least loss within so many bytes of image.
+
+Losses of tensors are taken to add up, each measured with that tensor alone rounded. The choice among them is then a
+knapsack, and since every part of an image begins at a multiple of 64 bytes, it is solved exactly in units of 64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+import numpy as np
+
+from shrew.corpus import PackedRows
+from shrew.engine import QuantizedMatrix, pack
+from shrew.errors import ConfigError
+from shrew.image import WeightType
+from shrew.model.config import ModelConfig, tensor_specs
+from shrew.model.documents import split_into_blocks
+from shrew.model.parameters import Array, Parameters
+from shrew.quantize.balance import balance, input_moments
+from shrew.quantize.distillation import BLOCK_TOKENS, Teacher
+from shrew.quantize.rounding import Rounding
+
+ALIGNMENT = 64
+
+#: What a tensor may become, from the smallest.
+CANDIDATES = (
+    WeightType("ternary", 32),
+    WeightType("q4", 64),
+    WeightType("q4", 32),
+    WeightType("q4", 16),
+    WeightType("q8", 0),
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One tensor stored as one type."""
+
+    name: str
+    type: WeightType
+    bytes: int
+    """In the image, padding included."""
+    loss: float
+    """Nats a token that the model loses by it alone, rounded but not yet calibrated."""
+
+
+def stored_bytes(matrix: QuantizedMatrix) -> int:
+    """What a matrix takes in an image: data and scales, each padded to the next multiple of 64."""
+    scales = matrix.row_scales.nbytes + (0 if matrix.multipliers is None else matrix.multipliers.nbytes)
+    return sum(-(-size // ALIGNMENT) * ALIGNMENT for size in (pack(matrix.values, matrix.type).nbytes, scales))
+
+
+def measure_choices(
+    config: ModelConfig,
+    parameters: Mapping[str, Array],
+    rows: PackedRows,
+    *,
+    candidates: Sequence[WeightType] = CANDIDATES,
+    executor: Executor | None = None,
+    progress: Callable[[], None] | None = None,
+) -> list[list[Choice]]:
+    """For each matrix its choices, measured on ``rows`` with all other tensors as they are."""
+    teacher = Teacher(config, Parameters.of(config, parameters), split_into_blocks(rows, BLOCK_TOKENS))
+    moments = input_moments(config, teacher.parameters, teacher.blocks)
+    balanced, moments = balance(config, teacher.parameters, moments)
+    student = balanced.copy()
+    table = []
+    for spec in tensor_specs(config):
+        if spec.vector:
+            continue
+        choices = []
+        for weight in candidates:
+            matrix = Rounding(weight, balanced[spec.name], moments.get(spec.name)).quantized(balanced[spec.name])
+            student[spec.name][...] = matrix.floats()
+            loss = max(0.0, teacher.mean_distance(student, executor))  # rounding may put it below
+            choices.append(Choice(spec.name, weight, stored_bytes(matrix), loss))
+            if progress:
+                progress()
+        student[spec.name][...] = balanced[spec.name]
+        table.append(choices)
+    return table
+
+
+def fit(table: Iterable[Sequence[Choice]], budget: int) -> list[Choice]:
+    """One choice for each tensor with the least summed loss in at most ``budget`` bytes. ConfigError if none fits.
+
+    More budget never raises the summed loss. Among equals the smaller wins.
+    """
+    table = [sorted(choices, key=lambda choice: choice.bytes) for choices in table]
+    smallest = sum(choices[0].bytes for choices in table)
+    if smallest > budget:
+        raise ConfigError(f"the matrices take {smallest:,} bytes at the least, {budget:,} are there")
+    units = min(budget, sum(choices[-1].bytes for choices in table)) // ALIGNMENT
+    best = np.zeros(units + 1)  # least loss of the tensors so far in at most so many units
+    taken = []
+    for choices in table:
+        options = np.full((len(choices), units + 1), np.inf)
+        for option, choice in zip(options, choices, strict=True):
+            size = choice.bytes // ALIGNMENT
+            if size <= units:
+                option[size:] = best[: units + 1 - size] + choice.loss
+        taken.append(options.argmin(axis=0).astype(np.uint8))
+        best = options.min(axis=0)
+    fitted = []
+    for choices, picks in zip(table[::-1], taken[::-1], strict=True):
+        fitted.append(choices[picks[units]])
+        units -= fitted[-1].bytes // ALIGNMENT
+    return fitted[::-1]

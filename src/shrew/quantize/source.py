@@ -1,0 +1,79 @@
+"""What a model is quantised from: its floats, whatever they are kept in."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shrew.corpus import EncodedDocument
+from shrew.engine import Model
+from shrew.errors import RunError
+from shrew.image import model_config, read_parameters
+from shrew.image.writer import ROPE_FREQUENCY_ROLE, ImageTokenizer
+from shrew.model.attention import rope_frequencies
+from shrew.model.config import ModelConfig, tensor_specs
+
+
+@dataclass(frozen=True)
+class Source:
+    config: ModelConfig
+    parameters: Mapping[str, NDArray[np.float32]]
+    tokenizer: ImageTokenizer
+    metadata: Sequence[tuple[str, str]] = ()
+    learnt: Sequence[EncodedDocument] = field(default=(), repr=False)
+    """What the model was trained on, if that is known."""
+    held_out: Sequence[EncodedDocument] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class StoredTokenizer:
+    """The tokenizer of an image, as its sections."""
+
+    vocab: int
+    bos: int | None
+    prompt_prefix: tuple[int, ...]
+    prompt_suffix: tuple[int, ...]
+    sections: Mapping[int, bytes] = field(repr=False)
+
+    def section(self) -> bytes:
+        return self.sections[2]
+
+    def unicode_section(self) -> bytes | None:
+        return self.sections.get(7)
+
+
+def open_float_image(path: Path) -> Source:
+    """An image whose matrices are all f32. RunError where some are not: their rounding cannot be taken back."""
+    model = Model.open(path)
+    parameters, config = read_parameters(model), model_config(model)
+    if config.position == "rope":
+        config = _with_frequencies(config, model.tensor(ROPE_FREQUENCY_ROLE).values()[0], path)
+    for spec in tensor_specs(config):
+        if (kind := model.tensor(spec.role, spec.layer).type) != "f32":
+            raise RunError(f"{path}: is quantised already ({spec.name} is {kind}); quantise the run or the f32 image")
+    fields = model.tokenizer_fields()
+    frame = tuple(fields["prompt_prefix"]), tuple(fields["prompt_suffix"])
+    tokenizer = StoredTokenizer(model.vocab, model.bos, *frame, _sections(model))
+    return Source(config, parameters, tokenizer, model.metadata())
+
+
+def _with_frequencies(config: ModelConfig, frequencies: NDArray[np.float32], path: Path) -> ModelConfig:
+    """An image stores rotary frequencies, not the base that they follow from."""
+    if len(frequencies) > 1:
+        base = float(np.float64(frequencies[1]) ** (-config.head_dim / 2))
+        config = replace(config, rope_theta=round(base) if abs(base / round(base) - 1) < 1e-4 else base)
+    if not np.allclose(rope_frequencies(config), frequencies, rtol=1e-5):
+        raise RunError(f"{path}: its rotary frequencies follow no base; only an image made by Shrew can be quantised")
+    return config
+
+
+def _sections(model: Model) -> dict[int, bytes]:
+    image = model.image()
+    (count,) = struct.unpack_from("<I", image, 16)
+    table = [struct.unpack_from("<IIII", image, 64 + 16 * i) for i in range(count)]
+    return {kind: bytes(image[offset : offset + size]) for kind, _, offset, size in table}

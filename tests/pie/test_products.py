@@ -1,0 +1,36 @@
+"""What C makes of the ESP32-S3's assembly, on the host: the bits of the reference, or not chosen at all."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from engine.test_build import COMPILERS, ENGINE, build
+
+from shrew.engine.binding import lib
+
+TESTS = Path(__file__).parents[1]
+ABSENT = 77  # status of the driver where the unit cannot be had
+
+
+def compare_with_reference(folder: Path, *flags: str) -> int:
+    compiler = next(filter(None, COMPILERS.values()), None)
+    if compiler is None:
+        pytest.skip("no C compiler is installed")
+    sources = [*ENGINE.glob("src/kernels/*.c"), ENGINE / "src/numbers.c"]
+    drivers = [TESTS / "engine/kernels.c", TESTS / "pie/products.c"]
+    chip = ["-D__XTENSA__", "-DSHREW_PIE"]  # what the file is guarded by
+    build(compiler, folder / "kernels", "-O2", *chip, *flags, sources=[*sources, *drivers])
+    done = subprocess.run([folder / "kernels", str(lib.SHREW_UNIT_PIE)], capture_output=True, text=True, timeout=300)
+    assert done.stdout == ""
+    return done.returncode
+
+
+def test_products_and_attention_give_the_bits_of_the_reference(tmp_path: Path) -> None:
+    assert compare_with_reference(tmp_path) == 0
+
+
+@pytest.mark.parametrize("fault", ["-DWITHOUT_SIGN", "-DMASKED=0x7F", "-DDROPPED=1"])
+def test_a_chip_that_computes_something_else_does_not_get_the_assembly(tmp_path: Path, fault: str) -> None:
+    assert compare_with_reference(tmp_path, fault) == ABSENT
