@@ -4,9 +4,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := pyproject.toml meson.build $(shell find engine src tools -type f -not -path '*cache*')
+SOURCES := pyproject.toml meson.build $(shell find engine ports src tools vectors -type f -not -path '*cache*')
 
-.PHONY: all demo test bench lint clean
+# Commands, or files, and the Debian packages that have them: compilers and emulators for the ports.
+EMULATORS := riscv64-unknown-elf-gcc:gcc-riscv64-unknown-elf \
+	/usr/lib/picolibc/riscv64-unknown-elf/picolibc.specs:picolibc-riscv64-unknown-elf \
+	clang-22:clang-22 llc-22:llvm-22 xtensa-lx106-elf-ld:binutils-xtensa-lx106 qemu-system-riscv32:qemu-system-misc
+
+.PHONY: all demo test fuzz bench emulate wasm lint clean
 
 all: $(VENV)/.shrew
 
@@ -14,7 +19,7 @@ demo: $(VENV)/.shrew
 	$(BIN)/shrew demo
 
 test: lint
-	@sh tools/system_packages.sh clang:clang
+	@sh tools/system_packages.sh clang:clang wasm-ld-22:lld-22 node:nodejs $(EMULATORS)
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.shrew-test
@@ -22,8 +27,24 @@ lint: $(VENV)/.shrew-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+MINUTES ?= 10
+fuzz: $(VENV)/.shrew-test
+	@sh tools/system_packages.sh clang:clang
+	PYTHONPATH=tests $(BIN)/python -m fuzz.run --minutes $(MINUTES)
+
 bench: $(VENV)/.shrew-test
 	for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+# What MODEL costs on every emulated chip, and whether all conformance vectors are identical there.
+MODEL ?= vectors/q8-16.bin
+emulate: $(VENV)/.shrew
+	@sh tools/system_packages.sh $(EMULATORS)
+	$(BIN)/shrew bench --emulate all --model $(MODEL)
+
+# The module is part of the source: make it again after every change of the engine.
+wasm: $(VENV)/.shrew
+	@sh tools/system_packages.sh clang-22:clang-22 wasm-ld-22:lld-22 node:nodejs
+	$(BIN)/python -m shrew.ports.wasm ports/wasm/shrew.wasm
 
 $(BIN)/python:
 	@sh tools/system_packages.sh cc:gcc git:git $(PYTHON):python3

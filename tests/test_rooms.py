@@ -16,7 +16,7 @@ ROOT = Path(shrew.__file__).parent
 LEVELS = (
     {"__main__"},
     {"cli"},
-    {"train"},
+    {"train", "ports"},
     {"quantize"},
     {"image", "evaluation"},
     {"model"},

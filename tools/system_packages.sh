@@ -1,9 +1,13 @@
 #!/bin/sh
-# Looks for commands and, on Debian as root, installs the packages of those that are missing; elsewhere it says what is
-# missing and goes on, so that whoever needs it can say plainly what was skipped. Usage: system_packages.sh COMMAND:PACKAGE...
+# Looks for commands, or files by their whole path, and, on Debian as root, installs the packages of those that are
+# missing; elsewhere it says what is missing and goes on, so that whoever needs it can say plainly what was skipped.
+# Usage: system_packages.sh COMMAND:PACKAGE...
 missing=
 for pair in "$@"; do
-    command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
+    case ${pair%%:*} in
+        /*) [ -e "${pair%%:*}" ] ;;
+        *) command -v "${pair%%:*}" >/dev/null 2>&1 ;;
+    esac || missing="$missing ${pair#*:}"
 done
 # Debian ships python3 without ensurepip; a virtual environment needs it.
 if command -v python3 >/dev/null 2>&1 && ! python3 -c 'import ensurepip' >/dev/null 2>&1; then
@@ -12,9 +16,11 @@ fi
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "Installing system packages:$missing" >&2
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $missing >/dev/null; } || {
-        echo "Could not install:$missing. What needs them is skipped or will fail." >&2
-    }
+    apt-get update -qq
+    for package in $missing; do
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$package" >/dev/null ||
+            echo "Could not install $package. What needs it is skipped or will fail." >&2
+    done
 else
     echo "Missing on this system:$missing. What needs them is skipped or will fail." >&2
 fi

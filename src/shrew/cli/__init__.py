@@ -16,6 +16,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import click
 
 from shrew import __version__
+from shrew.cli.bench import bench
 from shrew.cli.chat import chat, generate
 from shrew.cli.corpus import corpus
 from shrew.cli.demo import demo
@@ -39,7 +40,7 @@ def shrew() -> None:
     """
 
 
-for _command in (demo, train, quantize, eval_, chat, generate, inspect, import_, tokenizer, corpus):
+for _command in (demo, train, quantize, eval_, chat, generate, inspect, bench, import_, tokenizer, corpus):
     shrew.add_command(_command)
 
 

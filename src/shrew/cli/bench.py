@@ -1,0 +1,185 @@
+"""``shrew bench``: how fast a model is here, and what it costs on emulated chips."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from shrew.cli.options import human_bytes, json_option, print_json, remarks
+
+if TYPE_CHECKING:
+    from shrew.engine import Model
+
+HISTORY = "bench/results/emulate.jsonl"
+
+
+@click.command()
+@click.argument("image", metavar="[IMAGE]", required=False, type=click.Path(path_type=Path))
+@click.option("--model", "model_file", metavar="IMAGE", type=click.Path(path_type=Path), help="The same as IMAGE.")
+@click.option(
+    "--emulate",
+    metavar="TARGET",
+    help="Count instructions under QEMU instead: rv32imc, rv32imafc, xtensa-lx6, or all.",
+)
+@click.option("--context", type=click.IntRange(2), default=256, show_default=True, help="Tokens of the session.")
+@click.option(
+    "--repeats", type=click.IntRange(1), default=5, show_default=True, help="Runs, of which the median counts."
+)
+@click.option(
+    "--record",
+    is_flag=False,
+    flag_value=HISTORY,
+    metavar="[FILE]",
+    type=click.Path(path_type=Path),
+    help=f"With --emulate: append the figures as a line of JSON to FILE, or to {HISTORY}.",
+)
+@json_option
+def bench(
+    image: Path | None,
+    model_file: Path | None,
+    emulate: str | None,
+    context: int,
+    repeats: int,
+    record: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure the speed of IMAGE on this machine, or with --emulate what it costs on a microcontroller's processor.
+
+    Here: tokens per second of greedy decoding from the beginning of a text until the context is full, and of reading
+    those tokens as a prompt, as Python drives the engine on one thread.
+
+    Emulated: the model decodes the tokens that it chooses itself, from an empty session until the context is full.
+    Counted are the instructions of feeding a token and of choosing the next one greedily, at positions 1, 64 and 255
+    and on average over all, and those of reading the same tokens as a prompt in blocks. Code is the engine's machine
+    code and constants with every function of shrew.h; the compiler's runtime (soft floats, memcpy) is counted apart.
+    Stack is the most that decoding, reading, sampling and generating text took. Vectors says whether all conformance
+    vectors give the same bits as on this machine.
+    """
+    from shrew.engine import Model
+
+    if (image is None) == (model_file is None):
+        raise click.UsageError("give one image, as IMAGE or with --model")
+    if record is not None and emulate is None:
+        raise click.UsageError("--record keeps a history of --emulate; give both")
+    path = image or model_file
+    assert path is not None
+    model = Model.open(path)
+    if emulate is None:
+        _print_host(path, _host(model, min(context, model.context), repeats), as_json)
+        return
+    result = _emulate(model, emulate, context)
+    if record is not None:
+        _append(record, path, model, result)
+    if as_json:
+        print_json(result)
+    else:
+        _print_costs(result["targets"])
+
+
+def _host(model: Model, context: int, repeats: int) -> dict[str, Any]:
+    from shrew.engine import Sampling
+
+    session, greedy = model.session(context=context), Sampling()
+    decode, prompt = [], []
+    for _ in range(repeats):
+        ids = [model.bos or 0]
+        session.reset()
+        started = time.perf_counter()
+        for _ in range(context):
+            session.feed(ids[-1:])
+            ids.append(session.sample(greedy))
+        decode.append(context / (time.perf_counter() - started))
+        session.reset()
+        started = time.perf_counter()
+        session.feed(ids[:context])
+        prompt.append(context / (time.perf_counter() - started))
+    return {
+        "context": context,
+        "decode_tok_per_s": statistics.median(decode),
+        "prompt_tok_per_s": statistics.median(prompt),
+        "session_bytes": session.bytes,
+    }
+
+
+def _print_host(path: Path, result: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(result)
+        return
+    click.echo(f"{path}, context of {result['context']}")
+    click.echo(f"decode   {result['decode_tok_per_s']:>12,.0f} tokens/s")
+    click.echo(f"prompt   {result['prompt_tok_per_s']:>12,.0f} tokens/s")
+    click.echo(f"session  {human_bytes(result['session_bytes'])}")
+
+
+def _emulate(model: Model, name: str, context: int) -> dict[str, Any]:
+    from shrew.errors import PortError
+    from shrew.ports import EMULATED
+    from shrew.ports.cost import measure
+    from shrew.ports.vectors import differences, load
+
+    if name not in ("all", *EMULATED):
+        raise PortError(f"--emulate {name}: no such target; use {', '.join(EMULATED)} or all")
+    targets = list(EMULATED.values()) if name == "all" else [EMULATED[name]]
+    for target in targets:
+        target.require_tools()
+    vectors, rows = load(), []
+    for target in targets:
+        with remarks.status(f"{target.name}: emulating"):
+            row = measure(target, model, context=context).fields()
+            found = differences(target, vectors)
+        for line in found:
+            remarks.print(line, style="bold red", highlight=False, markup=False)
+        rows.append({**row, "vectors": len(vectors), "vectors_identical": not found})
+    return {"targets": rows}
+
+
+def _print_costs(rows: list[dict[str, Any]]) -> None:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("")
+    for row in rows:
+        table.add_column(row["target"], justify="right")
+    figures = (
+        ("instructions per token, mean", "instructions_per_token"),
+        ("  at position 1", "at_1"),
+        ("  at position 64", "at_64"),
+        ("  at position 255", "at_255"),
+        ("instructions per prompt token", "instructions_per_prompt_token"),
+        ("engine code, bytes", "code_bytes"),
+        ("compiler runtime, bytes", "runtime_bytes"),
+        ("static RAM, bytes", "static_bytes"),
+        ("session, bytes", "session_bytes"),
+        ("peak stack, bytes", "stack_bytes"),
+    )
+    for title, field in figures:
+        table.add_row(title, *(f"{row[field]:,.0f}" if field in row else "–" for row in rows))
+    for variant in list(rows[0]["variants"])[1:]:
+        table.add_row(f"engine code built as {variant}", *(f"{row['variants'][variant]:,}" for row in rows))
+    verdicts = (f"{row['vectors']} identical" if row["vectors_identical"] else "DIFFERENT" for row in rows)
+    table.add_row("conformance vectors", *verdicts)
+    Console(highlight=False).print(table)
+
+
+def _append(path: Path, image: Path, model: Model, result: dict[str, Any]) -> None:
+    """One line for each target: when, which version of Shrew, which image, and the figures."""
+    from shrew import __version__
+    from shrew.errors import RunError
+
+    origin = {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
+        "version": __version__,
+        "image": image.name,
+        "image_crc32": f"{int.from_bytes(model.image()[12:16], 'little'):08x}",
+    }
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps({**origin, **row}) + "\n" for row in result["targets"])
+    except OSError as error:
+        raise RunError(f"{path}: cannot be appended to: {error.strerror or error}") from error
