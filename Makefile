@@ -11,6 +11,9 @@ EMULATORS := riscv64-unknown-elf-gcc:gcc-riscv64-unknown-elf \
 	/usr/lib/picolibc/riscv64-unknown-elf/picolibc.specs:picolibc-riscv64-unknown-elf \
 	clang-22:clang-22 llc-22:llvm-22 xtensa-lx106-elf-ld:binutils-xtensa-lx106 qemu-system-riscv32:qemu-system-misc
 
+FUZZERS := clang:clang clang-22:clang-22 \
+	/usr/lib/llvm-22/lib/clang/22/lib/linux/libclang_rt.fuzzer-$(shell uname -m).a:libclang-rt-22-dev
+
 .PHONY: all demo test fuzz bench emulate wasm lint clean
 
 all: $(VENV)/.shrew
@@ -19,7 +22,7 @@ demo: $(VENV)/.shrew
 	$(BIN)/shrew demo
 
 test: lint
-	@sh tools/system_packages.sh clang:clang wasm-ld-22:lld-22 node:nodejs $(EMULATORS)
+	@sh tools/system_packages.sh $(FUZZERS) wasm-ld-22:lld-22 node:nodejs $(EMULATORS)
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.shrew-test
@@ -29,7 +32,7 @@ lint: $(VENV)/.shrew-test
 
 MINUTES ?= 10
 fuzz: $(VENV)/.shrew-test
-	@sh tools/system_packages.sh clang:clang
+	@sh tools/system_packages.sh $(FUZZERS)
 	PYTHONPATH=tests $(BIN)/python -m fuzz.run --minutes $(MINUTES)
 
 bench: $(VENV)/.shrew-test

@@ -72,7 +72,7 @@ static void check_choice(const float *logits, uint32_t vocab, const uint16_t *he
     for (uint32_t i = 0; i < vocab; i++)
         most = weight[i] > most ? weight[i] : most;
     if (s->temperature < 0.001f) {
-        MUST(weight[chosen] >= most - fabs(most) * 1e-6);
+        MUST(weight[chosen] >= most - fabs(most) * 1e-6 - 3e-45); /* a penalty rounds, below 2^-126 by whole steps */
         for (uint32_t i = 0; i < chosen; i++) /* the lowest id among equals, where no penalty rounds */
             MUST(held_count || weight[i] < most);
         return;

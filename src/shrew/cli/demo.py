@@ -89,7 +89,7 @@ def _assistant(out: Path, limits: dict[str, Any], show: _Show) -> tuple[dict[str
     if trained.interrupted:
         raise click.Abort
 
-    show.step("Shrink", "int8 weights, one scale for up to 96 of a row")
+    show.step("Shrink", "int8 weights, one scale for each row")
     loaded = load_run(run.path)
     metadata = [*loaded.metadata(name="Shrew desk assistant", licence="CC0-1.0"), ("refusal", _refusal(corpus))]
     floats = Model.from_bytes(

@@ -95,7 +95,7 @@ def session_options(
     for name, value, choices in (("cache", cache, CACHES), ("unit", unit, available)):
         if value not in choices:
             raise ConfigError(f"{name} is {value!r}, must be one of {', '.join(choices)}")
-    fields = {"context": context, "block": block, "draft": draft, "workers": threads, "grain": 16384}
+    fields = {"context": context, "block": block, "draft": draft, "workers": threads, "grain": 50_000}
     return ffi.new("shrew_session_options *", {**fields, "cache": CACHES.index(cache), "unit": available[unit]})
 
 
