@@ -42,8 +42,8 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def test_every_room_has_a_level() -> None:
-    rooms = {path.stem for path in ROOT.iterdir() if path.is_dir() or path.suffix == ".py"}
-    assert rooms - {"__init__", "__pycache__"} <= LEVEL.keys()
+    rooms = {path.stem for path in ROOT.iterdir() if (path / "__init__.py").exists() or path.suffix == ".py"}
+    assert rooms - {"__init__"} <= LEVEL.keys()
 
 
 #: The package's own face, shrew/__init__.py, may point anywhere.

@@ -238,7 +238,8 @@ int shrew_feed_block(shrew_session *session, const uint16_t *ids, size_t count, 
         shrew_forward(session, ids, block, scored);
     if (scored)
         shrew_score(session, s->h, s->h_stride, scored, scores);
-    if (session->overflow || !shrew_all_finite(s->x, (size_t)block * dim) || !shrew_all_finite(scores, (size_t)scored * vocab))
+    if (session->overflow || !shrew_all_finite(s->x, (size_t)block * dim) ||
+        !shrew_all_finite(scores, (size_t)scored * vocab))
         return SHREW_E_NUMBER;
     if (block && ids != session->history + session->position) /* where a prompt waits already */
         memcpy(session->history + session->position, ids, block * sizeof *ids);

@@ -7,10 +7,7 @@ extern const shrew_kernels shrew_kernels_simd128;
 #if defined(__XTENSA__)
 extern const shrew_kernels shrew_kernels_xtensa;
 #endif
-#if defined(__XTENSA__)
-extern const shrew_kernels shrew_kernels_xtensa;
-#endif
-#if defined(__XTENSA__) && defined(SHREW_PIE)
+#if defined(SHREW_PIE)
 extern const shrew_kernels shrew_kernels_pie;
 int shrew_pie_check(void);
 #endif
@@ -56,7 +53,7 @@ const shrew_kernels *shrew_choose_kernels(uint32_t unit) {
     if (unit == SHREW_UNIT_AUTO || unit == SHREW_UNIT_SIMD128)
         return &shrew_kernels_simd128;
 #endif
-#if defined(__XTENSA__) && defined(SHREW_PIE)
+#if defined(SHREW_PIE)
     if ((unit == SHREW_UNIT_AUTO || unit == SHREW_UNIT_PIE) && shrew_pie_check())
         return &shrew_kernels_pie;
 #endif

@@ -3,7 +3,7 @@
 #include "fixed.h"
 #include "kernels/kernels.h"
 
-#if defined(__XTENSA__) && defined(SHREW_PIE)
+#if defined(SHREW_PIE)
 
 void shrew_pie_dots(const void *weights, uint32_t stride, const int16_t *x, uint32_t chunks, int32_t *dots,
                     uint32_t rows);
@@ -73,7 +73,7 @@ static int32_t mixed_sum(const uint8_t *sums, uint32_t d) {
 
 static void attend(const span *s) {
     if (s->width != 8 && s->width % 16) {
-        shrew_kernels_scalar.attend(s);
+        shrew_scalar_attend(s);
         return;
     }
     const uint32_t key_exponent = shrew_largest_exponent(s->key_scales, s->held);
@@ -153,7 +153,7 @@ static int attention_is_right(uint32_t width) {
     span span = {keys, values, codes, codes, query, &factor, out[0], scores, HELD, 1, width, width};
     attend(&span);
     span.out = out[1];
-    shrew_kernels_scalar.attend(&span);
+    shrew_scalar_attend(&span);
     int right = 1;
     for (uint32_t d = 0; d < width; d++)
         right &= float_bits(out[0][d]) == float_bits(out[1][d]);
@@ -167,11 +167,11 @@ int shrew_pie_check(void) {
 /* ---- What is left to plain C ------------------------------------------------------------------------------------ */
 
 static float quantize(const float *x, uint32_t cols, int16_t *values, int16_t *sums) {
-    return shrew_kernels_scalar.quantize(x, cols, values, sums);
+    return shrew_scalar_quantize(x, cols, values, sums);
 }
 
 static void activate(uint32_t mlp, const float *gate, const float *up, float *out, uint32_t count) {
-    shrew_kernels_scalar.activate(mlp, gate, up, out, count);
+    shrew_scalar_activate(mlp, gate, up, out, count);
 }
 
 const shrew_kernels shrew_kernels_pie = {

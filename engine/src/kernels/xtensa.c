@@ -1,5 +1,5 @@
-/* Products and scores on Xtensa LX6 and LX7: MAC16 multiplies halves of registers into an accumulator of its own, in a loop that
- * costs nothing itself. Compilers write neither. The registers m0 to m3, which would load while it multiplies, are left
+/* Products and scores on Xtensa LX6 and LX7: MAC16 multiplies halves of registers into an accumulator of its own, in a
+ * loop that costs nothing itself. Compilers write neither. The registers m0 to m3, which would load while it multiplies, are left
  * alone: QEMU 7.2 loses them now and then under -icount. */
 #include "kernels/kernels.h"
 #include "options.h"
