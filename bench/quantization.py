@@ -36,9 +36,13 @@ DATA = Path(os.environ.get("SHREW_DATA", Path(__file__).parents[2] / "shared" / 
 MODELS = {"stories260K": ("stories260K.bin", "tok512.bin"), "stories3M": ("stories3M-q80.bin", "tok4096.bin")}
 CALIBRATION_TOKENS = 200_000
 
+#: Floats but for the cache, attention and its exponential.
+INTEGER_ATTENTION = "f32, integer attention"
+
 #: Name of the row, the type of all matrices, the types of some, and whether it is calibrated.
 ROWS = [
     ("f32", WeightType("f32"), "", False),
+    (INTEGER_ATTENTION, WeightType("f32"), "", False),
     *((f"q8:{group}", WeightType("q8", group), "", False) for group in (0, 32)),
     *(
         (f"{weight}{' calibrated' if calibrated else ''}", weight, "", calibrated)
@@ -86,7 +90,8 @@ def main() -> None:
                 matrices = calibrate(config, parameters, types, learnt, steps=options.steps, executor=executor)
             seconds = time.perf_counter() - started
             image = build_image(config, matrices, tokenizer, types=types)
-            score = score_tokens(floats if name == "f32" else Model.from_bytes(image), documents)
+            cache = "int8" if name == INTEGER_ATTENTION else "auto"
+            score = score_tokens(floats if name == "f32" else Model.from_bytes(image), documents, cache=cache)
             exact = exact or score.nats_per_token
             loss = score.nats_per_token - exact
             row = {"row": name, "image_bytes": len(image), "nats_per_token": score.nats_per_token, "loss": loss}

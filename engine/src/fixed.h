@@ -80,4 +80,18 @@ static inline int32_t shrew_align(int32_t value, uint32_t code, uint32_t exponen
     return value * (int32_t)(8 + (code & 7)) >> (exponent - (code >> 3));
 }
 
+/* By how many bits the weights of values are narrowed, so that they add up to at most 2^24 and their products with values
+ * stay in 32 bits; sum is that of the softmax numerators. */
+static inline uint32_t shrew_narrowing(uint32_t sum) {
+    uint32_t narrow = 0;
+    while (sum >> narrow > 1u << 24)
+        narrow++;
+    return narrow;
+}
+
+/* What a sum of weighted int8 values is worth; exponent is the largest of the values' scales. */
+static inline float shrew_mixed_scale(uint32_t sum, uint32_t exponent, uint32_t narrow) {
+    return shrew_reciprocal((float)sum) * shrew_power_of_two((int32_t)(exponent + 4 + narrow) - SCALE_BIAS);
+}
+
 #endif

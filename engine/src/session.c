@@ -190,7 +190,6 @@ const float *shrew_session_logits(const shrew_session *session) {
 }
 
 typedef struct division {
-    const shrew_session *session;
     shrew_work work;
     void *argument;
     uint32_t items, share;
@@ -211,7 +210,7 @@ void shrew_split(const shrew_session *session, uint32_t items, uint32_t step, ui
         work(argument, 0, 0, items);
         return;
     }
-    division d = {session, work, argument, items, ((items + tasks - 1) / tasks + step - 1) / step * step};
+    division d = {work, argument, items, ((items + tasks - 1) / tasks + step - 1) / step * step};
     session->parallel_for(session->parallel_context, (items + d.share - 1) / d.share, do_share, &d);
 }
 

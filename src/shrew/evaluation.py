@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,12 +59,14 @@ def negative_log_likelihoods(logits: NDArray[np.float32], targets: NDArray[np.ui
     return np.asarray(np.log(np.exp(wide).sum(axis=1)) - picked)
 
 
-def score_tokens(model: Model, documents: Iterable[tuple[NDArray[np.uint16], NDArray[np.bool_]]]) -> Likelihood:
-    """Likelihood of token sequences, each from an empty session and cut at the context.
+def score_tokens(
+    model: Model, documents: Iterable[tuple[NDArray[np.uint16], NDArray[np.bool_]]], **options: Any
+) -> Likelihood:
+    """Likelihood of token sequences, each from an empty session (with these options) and cut at the context.
 
     Each document is (ids [n], scored [n]): ``scored[i]`` says whether token i counts; token 0 cannot.
     """
-    session = model.session(block=64)
+    session = model.session(block=64, **options)
     nats, tokens, size = 0.0, 0, 0
     for ids, scored in documents:
         ids, scored = ids[: model.context], scored[: model.context]
@@ -81,7 +84,9 @@ def score_tokens(model: Model, documents: Iterable[tuple[NDArray[np.uint16], NDA
     return Likelihood(nats, tokens, size)
 
 
-def score_texts(model: Model, texts: Iterable[str], progress: Callable[[], None] | None = None) -> Likelihood:
+def score_texts(
+    model: Model, texts: Iterable[str], progress: Callable[[], None] | None = None, **options: Any
+) -> Likelihood:
     """Likelihood of plain texts, each from its own beginning-of-text; end-of-text is not scored."""
     start = [] if model.bos is None else [model.bos]
 
@@ -94,7 +99,7 @@ def score_texts(model: Model, texts: Iterable[str], progress: Callable[[], None]
             if progress:
                 progress()
 
-    return score_tokens(model, documents())
+    return score_tokens(model, documents(), **options)
 
 
 def normalized(answer: str) -> str:

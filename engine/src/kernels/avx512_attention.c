@@ -199,12 +199,9 @@ TARGET void shrew_avx512_attend(const span *s) {
     for (uint32_t h = 0; h < s->heads; h++) {
         const int32_t most = score_keys(s, s->queries + (size_t)h * s->width, key_exponent);
         const uint32_t sum = exponentials(s->scores, s->held, most, shrew_fix(s->factors[h] * unit * 4096.0f));
-        uint32_t narrow = 0;
-        while (sum >> narrow > 1u << 24)
-            narrow++;
+        const uint32_t narrow = shrew_narrowing(sum);
         weigh((uint16_t *)(void *)s->scores, s->value_scales, s->held, value_exponent, narrow);
-        const float scale = shrew_reciprocal((float)sum) *
-                            shrew_power_of_two((int32_t)(value_exponent + 4 + narrow) - SCALE_BIAS);
+        const float scale = shrew_mixed_scale(sum, value_exponent, narrow);
         const int16_t *weights = (const int16_t *)(const void *)s->scores;
         float *out = s->out + (size_t)h * s->head_dim;
         if (s->width == 8)

@@ -89,13 +89,10 @@ static void attend(const span *s) {
         }
         const uint32_t sum =
             shrew_scalar_weigh(s->value_scales, value_exponent, s->scores, s->held, most, s->factors[h] * unit);
-        uint32_t narrow = 0; /* as in the reference */
-        while (sum >> narrow > 1u << 24)
-            narrow++;
+        const uint32_t narrow = shrew_narrowing(sum);
         for (uint32_t t = 0; narrow && t < s->held; t++)
             s->scores[t] >>= narrow; /* at most 15 << 11 */
-        const float scale = shrew_reciprocal((float)sum) *
-                            shrew_power_of_two((int32_t)(value_exponent + 4 + narrow) - SCALE_BIAS);
+        const float scale = shrew_mixed_scale(sum, value_exponent, narrow);
         for (uint32_t d = 0; d < s->head_dim; d++) {
             if (d % 8 == 0)
                 shrew_pie_mix(s->values + d, s->width, s->scores, s->held, sums);

@@ -118,13 +118,10 @@ void shrew_reference_attend(const span *s) {
             s->scores[t] = shrew_align(dot, s->key_scales[t], key_exponent);
         }
         const uint32_t sum = exponentials(s->scores, s->held, s->factors[h] * unit);
-        uint32_t narrow = 0; /* so that weights add up to at most 2^24, and their products with values stay in 32 bits */
-        while (sum >> narrow > 1u << 24)
-            narrow++;
+        const uint32_t narrow = shrew_narrowing(sum);
         for (uint32_t t = 0; t < s->held; t++)
             s->scores[t] = shrew_align(s->scores[t], s->value_scales[t], value_exponent) >> (4 + narrow);
-        const float scale = shrew_reciprocal((float)sum) *
-                            shrew_power_of_two((int32_t)(value_exponent + 4 + narrow) - SCALE_BIAS);
+        const float scale = shrew_mixed_scale(sum, value_exponent, narrow);
         for (uint32_t d = 0; d < s->head_dim; d++) {
             int32_t mixed = 0;
             for (uint32_t t = 0; t < s->held; t++)

@@ -328,13 +328,10 @@ static void mix(const span *s, const int32_t *weights, const int8_t *value, int3
 
 static void attend_head(const span *s, uint32_t head, int32_t *scores, int32_t most, float unit, uint32_t exponent) {
     const uint32_t sum = shrew_scalar_weigh(s->value_scales, exponent, scores, s->held, most, s->factors[head] * unit);
-    uint32_t narrow = 0; /* as in the reference */
-    while (sum >> narrow > 1u << 24)
-        narrow++;
+    const uint32_t narrow = shrew_narrowing(sum);
     for (uint32_t t = 0; narrow && t < s->held; t++)
         scores[t] >>= narrow;
-    const float scale =
-        shrew_reciprocal((float)sum) * shrew_power_of_two((int32_t)(exponent + 4 + narrow) - SCALE_BIAS);
+    const float scale = shrew_mixed_scale(sum, exponent, narrow);
     float *out = s->out + head * s->head_dim;
     for (uint32_t start = 0; start < s->head_dim; start += 8) {
         int32_t sums[8];

@@ -356,12 +356,10 @@ static void attend(const span *s) {
         dot_with_rows(s->keys, s->held, s->queries + h * s->width, s->width, s->scores);
         align_scores(s->scores, s->held, s->width, s->key_scales, key_exponent);
         const uint32_t sum = exponentials(s->scores, s->held, s->factors[h] * unit);
-        uint32_t narrow = 0;
-        while (sum >> narrow > 1u << 24)
-            narrow++;
+        const uint32_t narrow = shrew_narrowing(sum);
         const int32_t power = SCALE_BIAS - (int32_t)(value_exponent + 4 + narrow);
         align_weights(s->scores, s->held, s->value_scales, power);
-        const v128_t scale = wasm_f32x4_splat(shrew_reciprocal((float)sum) * shrew_power_of_two(-power));
+        const v128_t scale = wasm_f32x4_splat(shrew_mixed_scale(sum, value_exponent, narrow));
         for (uint32_t d = 0; d < s->head_dim; d += 8) {
             float *out = s->out + h * s->head_dim + d;
             v128_t mixed[2];

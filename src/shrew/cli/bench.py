@@ -33,6 +33,7 @@ HISTORY = "bench/results/emulate.jsonl"
 @click.option(
     "--repeats", type=click.IntRange(1), default=5, show_default=True, help="Runs, of which the median counts."
 )
+@click.option("--threads", type=click.IntRange(1, 16), default=1, show_default=True, help="Share the work, here.")
 @click.option(
     "--record",
     is_flag=False,
@@ -48,13 +49,14 @@ def bench(
     emulate: str | None,
     context: int,
     repeats: int,
+    threads: int,
     record: Path | None,
     as_json: bool,
 ) -> None:
     """Measure the speed of IMAGE on this machine, or with --emulate what it costs on a microcontroller's processor.
 
     Here: tokens per second of greedy decoding from the beginning of a text until the context is full, and of reading
-    those tokens as a prompt, as Python drives the engine on one thread.
+    those tokens as a prompt, as Python drives the engine: fast models are faster from C.
 
     Emulated: the model decodes the tokens that it chooses itself, from an empty session until the context is full.
     Counted are the instructions of feeding a token and of choosing the next one greedily, at positions 1, 64 and 255
@@ -73,7 +75,7 @@ def bench(
     assert path is not None
     model = Model.open(path)
     if emulate is None:
-        _print_host(path, _host(model, min(context, model.context), repeats), as_json)
+        _print_host(path, _host(model, min(context, model.context), repeats, threads), as_json)
         return
     result = _emulate(model, emulate, context)
     if record is not None:
@@ -84,10 +86,10 @@ def bench(
         _print_costs(result["targets"])
 
 
-def _host(model: Model, context: int, repeats: int) -> dict[str, Any]:
+def _host(model: Model, context: int, repeats: int, threads: int) -> dict[str, Any]:
     from shrew.engine import Sampling
 
-    session, greedy = model.session(context=context), Sampling()
+    session, greedy = model.session(context=context, threads=threads), Sampling()
     decode, prompt = [], []
     for _ in range(repeats):
         ids = [model.bos or 0]
@@ -103,6 +105,7 @@ def _host(model: Model, context: int, repeats: int) -> dict[str, Any]:
         prompt.append(context / (time.perf_counter() - started))
     return {
         "context": context,
+        "threads": threads,
         "decode_tok_per_s": statistics.median(decode),
         "prompt_tok_per_s": statistics.median(prompt),
         "session_bytes": session.bytes,

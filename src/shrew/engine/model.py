@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shrew.engine.binding import check, ffi, lib
 from shrew.engine.session import Session, session_options
-from shrew.engine.tensor import TYPES, Tensor
+from shrew.engine.tensor import ROWS_PER_BYTE, TYPES, Tensor
 from shrew.errors import EngineError, RunError
 
 #: Larger images are mapped instead of read.
@@ -103,7 +103,7 @@ class Model:
         t = ffi.new("shrew_tensor *")
         check(lib.shrew_model_tensor(self._model, role, layer, t), f"{self.name}: tensor {role} of layer {layer}")
         kind = TYPES[t.type]
-        data_rows = -(-t.rows // {"q4": 2, "ternary": 4}.get(kind, 1))
+        data_rows = -(-t.rows // ROWS_PER_BYTE[kind])
         data = self._view(t.data, np.dtype(np.uint8), data_rows, t.stride)
         row_scales = multipliers = None
         if t.row_scales != ffi.NULL:

@@ -18,8 +18,11 @@ DEFAULT_GROUP = {"f32": 0, "q8": 0, "q4": 32, "ternary": 32}
 #: Smallest and largest integer of each quantised type.
 RANGES = {"q8": (-127, 127), "q4": (-8, 7), "ternary": (-1, 1)}
 
-#: Rows that share a byte, and what is added to an integer to make it a digit of that byte.
-_PACKING = {"q8": (1, 0), "q4": (2, 8), "ternary": (4, 1)}
+#: Rows that share a byte.
+ROWS_PER_BYTE = {"f32": 1, "q8": 1, "q4": 2, "ternary": 4}
+
+#: What is added to an integer to make it a digit of its byte.
+_DIGIT_OF_ZERO = {"q8": 0, "q4": 8, "ternary": 1}
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class Tensor:
 
 def pack(values: NDArray[np.int8], kind: str) -> NDArray[np.uint8]:
     """Integers [rows, cols] as bytes [ceil(rows / rows per byte), cols rounded up to 16]; padding is zero."""
-    per_byte, offset = _PACKING[kind]
+    per_byte, offset = ROWS_PER_BYTE[kind], _DIGIT_OF_ZERO[kind]
     rows, cols = values.shape
     digits = np.zeros((-(-rows // per_byte) * per_byte, -(-cols // 16) * 16), dtype=np.uint8)
     digits[:rows, :cols] = (values + offset).view(np.uint8)
@@ -95,7 +98,7 @@ def pack(values: NDArray[np.int8], kind: str) -> NDArray[np.uint8]:
 
 def unpack(data: NDArray[np.uint8], kind: str, rows: int, cols: int) -> NDArray[np.int8]:
     """The integers [rows, cols] that :func:`pack` put into bytes."""
-    per_byte, offset = _PACKING[kind]
+    per_byte, offset = ROWS_PER_BYTE[kind], _DIGIT_OF_ZERO[kind]
     bits = 8 // per_byte
     digits = np.stack([data >> (bits * i) & (0xFF >> (8 - bits)) for i in range(per_byte)], axis=1)
     return digits.reshape(-1, data.shape[1])[:rows, :cols].view(np.int8) - np.int8(offset)
