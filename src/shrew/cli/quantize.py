@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -28,15 +28,8 @@ from shrew.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from shrew.corpus import EncodedDocument, PackedRows
-    from shrew.evaluation import Likelihood
-    from shrew.image import WeightType
     from shrew.image.writer import Matrix
-    from shrew.quantize.fit import Choice
     from shrew.quantize.source import Source
-
-#: Tokens that the model writes, or reads at the most: to calibrate on, to weigh types for ``--fit``, to measure on.
-CALIBRATION_TOKENS, SENSITIVITY_TOKENS, MEASURE_TOKENS = 200_000, 3_000, 8_000
 
 THREADS = 2
 
@@ -97,6 +90,7 @@ def quantize(
     from shrew.engine import Model
     from shrew.image import build_image, write_image
     from shrew.quantize import choose_types, parse_override, tensor_errors
+    from shrew.quantize.job import Job
     from shrew.train.allocator import keep_freed_memory
 
     parameter = click.get_current_context().get_parameter_source
@@ -107,7 +101,7 @@ def quantize(
     given = _open(source, name, licence)
     default = weight_type(type_, group)
     with ThreadPoolExecutor(THREADS) as executor:
-        job = _Job(given, text, measure, separator, seed, executor)
+        job = Job(given, text, measure, separator, seed, executor, _progress)
         choices = None if budget is None else job.fit(parse_size(budget))
         if choices is None:
             types = choose_types(given.config, default, [parse_override(o, default.group) for o in overrides])
@@ -161,99 +155,6 @@ def quantize(
         )
 
 
-class _Job:
-    """The text of one call: what it calibrates on and what it measures on, which are never the same."""
-
-    def __init__(
-        self,
-        source: Source,
-        text: Path | None,
-        measure: Path | None,
-        separator: str,
-        seed: int,
-        executor: Executor,
-    ) -> None:
-        from shrew.engine import Model
-        from shrew.image import WeightType, build_image
-
-        self.source, self.seed, self.executor = source, seed, executor
-        parts = source.config, source.parameters, source.tokenizer
-        self._floats = Model.from_bytes(build_image(*parts), "float image")
-        self._writer = Model.from_bytes(build_image(*parts, types=WeightType("q8")), "float image")  # writes faster
-        self._text = None if text is None else _read(text, separator, self._floats)
-        self._measure = None if measure is None else _read(measure, separator, self._floats)
-
-    def calibrate(self, types: Mapping[str, WeightType], steps: int) -> dict[str, Matrix]:
-        from shrew.quantize.distillation import MOMENT_BLOCKS, STEP_TOKENS, calibrate
-
-        rows = self._rows(min(CALIBRATION_TOKENS, STEP_TOKENS * max(steps, MOMENT_BLOCKS // 2)))
-        config, parameters = self.source.config, self.source.parameters
-        with _progress("calibrating", steps) as advance:
-            return calibrate(
-                config,
-                parameters,
-                types,
-                rows,
-                steps=steps,
-                seed=self.seed,
-                executor=self.executor,
-                progress=lambda step, distance: advance(f"calibrating, {distance:.4f} nats/token to go"),
-            )
-
-    def fit(self, budget: int) -> list[Choice]:
-        from shrew.errors import ConfigError
-        from shrew.image import build_image
-        from shrew.image.writer import stored_tensors
-        from shrew.quantize.fit import ALIGNMENT, CANDIDATES, fit, measure_choices
-
-        s = self.source
-        matrices = sum(tensor.ndim == 2 for tensor in s.parameters.values())
-        with _progress("weighing types", matrices * len(CANDIDATES)) as advance:
-            table = measure_choices(
-                s.config, s.parameters, self._rows(SENSITIVITY_TOKENS), executor=self.executor, progress=advance
-            )
-        least = sum(choices[0].bytes for choices in table)
-        rest = len(build_image(s.config, s.parameters, s.tokenizer, types=CANDIDATES[0], metadata=s.metadata)) - least
-        if not stored_tensors(s.config)[-1].vector:
-            rest += ALIGNMENT - 1  # the last tensor is not padded, by how much depends on its type
-        try:
-            return fit(table, budget - rest)
-        except ConfigError:
-            message = f"--fit: {budget:,} bytes are too few for this model; the smallest image takes {least + rest:,}"
-            raise ConfigError(message) from None
-
-    def losses(self, model: Any) -> tuple[Likelihood | None, Likelihood | None, str]:
-        """Before and after, and on what; None where there is nothing to measure on."""
-        from shrew.evaluation import score_tokens
-
-        documents, kind = (self._measure, "given") if self._measure else (self.source.held_out, "held-out")
-        if not documents:
-            if self._floats.bos is None:
-                return None, None, ""
-            documents, kind = self._written(MEASURE_TOKENS, self.seed + 1), "self-written"
-        pairs = [(document.ids, document.learn) for document in documents]
-        before, after = self.executor.map(lambda m: score_tokens(m, pairs), (self._floats, model))
-        return before, after, kind
-
-    def _rows(self, tokens: int) -> PackedRows:
-        """Rows of documents with about so many tokens, chosen at random where there are more."""
-        import numpy as np
-
-        from shrew.corpus import pack
-
-        documents = self._text or self.source.learnt or self._written(tokens, self.seed)
-        order = np.random.default_rng(self.seed).permutation(len(documents))
-        sizes = np.cumsum([len(documents[i].ids) for i in order])
-        chosen = order[: int(np.searchsorted(sizes, tokens)) + 1]
-        return pack([documents[i] for i in chosen], self.source.config.context)[0]
-
-    def _written(self, tokens: int, seed: int) -> Sequence[EncodedDocument]:
-        from shrew.quantize.text import write_documents
-
-        with remarks.status("writing text"):
-            return write_documents(self._writer, tokens, seed=seed, executor=self.executor)
-
-
 def _open(path: Path, name: str | None, licence: str | None) -> Source:
     from shrew.corpus import encode_documents
     from shrew.quantize.source import Source, open_float_image
@@ -276,22 +177,6 @@ def _open(path: Path, name: str | None, licence: str | None) -> Source:
     )
 
 
-def _read(path: Path, separator: str, model: Any) -> list[EncodedDocument]:
-    """A text file's documents, each from its own beginning-of-text."""
-    import numpy as np
-
-    from shrew.corpus import EncodedDocument, read_corpus
-
-    start = [] if model.bos is None else [model.bos]
-    documents = []
-    for document in read_corpus(path, format="text", separator=separator):
-        ids = np.concatenate([np.array(start, np.uint16), model.encode(document.response)])
-        learn = np.ones(len(ids), np.bool_)
-        learn[:1] = False
-        documents.append(EncodedDocument(ids, learn))
-    return documents
-
-
 def parse_size(text: str) -> int:
     """``230KB`` is 230,000 bytes, ``230KiB`` 235,520; KB, KiB, MB, MiB or nothing for bytes."""
     from shrew.errors import ConfigError
@@ -304,7 +189,7 @@ def parse_size(text: str) -> int:
 
 
 @contextmanager
-def _progress(title: str, total: int) -> Iterator[Callable[..., None]]:
+def _progress(title: str, total: int | None) -> Iterator[Callable[..., None]]:
     """A bar; what is called moves it by one, with a new title if it gets one."""
     with Progress(console=remarks, transient=True, disable=not remarks.is_terminal) as bar:
         task = bar.add_task(title, total=total)

@@ -1,0 +1,116 @@
+"""One quantisation from beginning to end: text to learn from, types for a size, calibration, losses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import numpy as np
+
+from shrew.corpus import EncodedDocument, PackedRows, pack, read_corpus
+from shrew.engine import Model
+from shrew.errors import ConfigError
+from shrew.evaluation import Likelihood, score_tokens
+from shrew.image import WeightType, build_image
+from shrew.image.writer import Matrix, stored_tensors
+from shrew.quantize.distillation import MOMENT_BLOCKS, STEP_TOKENS, calibrate
+from shrew.quantize.fit import ALIGNMENT, CANDIDATES, Choice, fit, measure_choices
+from shrew.quantize.source import Source
+from shrew.quantize.text import write_documents
+
+#: Tokens that the model writes, or reads at the most: to calibrate on, to weigh types for a size, to measure on.
+CALIBRATION_TOKENS, SENSITIVITY_TOKENS, MEASURE_TOKENS = 200_000, 3_000, 8_000
+
+#: Shows work of so many steps (None: unknown) while it lasts; what it gives moves it by one step, with
+#: a new title if it gets one.
+Progress = Callable[[str, int | None], AbstractContextManager[Callable[..., None]]]
+
+
+class Job:
+    """The text of one quantisation: what it calibrates on and what it measures on, which are never the same."""
+
+    def __init__(
+        self,
+        source: Source,
+        text: Path | None,
+        measure: Path | None,
+        separator: str,
+        seed: int,
+        executor: Executor,
+        progress: Progress,
+    ) -> None:
+        self.source, self.seed, self.executor, self.progress = source, seed, executor, progress
+        parts = source.config, source.parameters, source.tokenizer
+        self._floats = Model.from_bytes(build_image(*parts), "float image")
+        self._writer = Model.from_bytes(build_image(*parts, types=WeightType("q8")), "float image")  # writes faster
+        self._text = None if text is None else read_documents(text, separator, self._floats)
+        self._measure = None if measure is None else read_documents(measure, separator, self._floats)
+
+    def calibrate(self, types: Mapping[str, WeightType], steps: int) -> dict[str, Matrix]:
+        rows = self._rows(min(CALIBRATION_TOKENS, STEP_TOKENS * max(steps, MOMENT_BLOCKS // 2)))
+        config, parameters = self.source.config, self.source.parameters
+        with self.progress("calibrating", steps) as advance:
+            return calibrate(
+                config,
+                parameters,
+                types,
+                rows,
+                steps=steps,
+                seed=self.seed,
+                executor=self.executor,
+                progress=lambda step, distance: advance(f"calibrating, {distance:.4f} nats/token to go"),
+            )
+
+    def fit(self, budget: int) -> list[Choice]:
+        s = self.source
+        matrices = sum(tensor.ndim == 2 for tensor in s.parameters.values())
+        with self.progress("weighing types", matrices * len(CANDIDATES)) as advance:
+            table = measure_choices(
+                s.config, s.parameters, self._rows(SENSITIVITY_TOKENS), executor=self.executor, progress=advance
+            )
+        least = sum(choices[0].bytes for choices in table)
+        rest = len(build_image(s.config, s.parameters, s.tokenizer, types=CANDIDATES[0], metadata=s.metadata)) - least
+        if not stored_tensors(s.config)[-1].vector:
+            rest += ALIGNMENT - 1  # the last tensor is not padded, by how much depends on its type
+        try:
+            return fit(table, budget - rest)
+        except ConfigError:
+            message = f"--fit: {budget:,} bytes are too few for this model; the smallest image takes {least + rest:,}"
+            raise ConfigError(message) from None
+
+    def losses(self, model: Model) -> tuple[Likelihood | None, Likelihood | None, str]:
+        """Before and after, and on what; None where there is nothing to measure on."""
+        documents, kind = (self._measure, "given") if self._measure else (self.source.held_out, "held-out")
+        if not documents:
+            if self._floats.bos is None:
+                return None, None, ""
+            documents, kind = self._written(MEASURE_TOKENS, self.seed + 1), "self-written"
+        pairs = [(document.ids, document.learn) for document in documents]
+        before, after = self.executor.map(lambda m: score_tokens(m, pairs), (self._floats, model))
+        return before, after, kind
+
+    def _rows(self, tokens: int) -> PackedRows:
+        """Rows of documents with about so many tokens, chosen at random where there are more."""
+        documents = self._text or self.source.learnt or self._written(tokens, self.seed)
+        order = np.random.default_rng(self.seed).permutation(len(documents))
+        sizes = np.cumsum([len(documents[i].ids) for i in order])
+        chosen = order[: int(np.searchsorted(sizes, tokens)) + 1]
+        return pack([documents[i] for i in chosen], self.source.config.context)[0]
+
+    def _written(self, tokens: int, seed: int) -> Sequence[EncodedDocument]:
+        with self.progress("writing text", None):
+            return write_documents(self._writer, tokens, seed=seed, executor=self.executor)
+
+
+def read_documents(path: Path, separator: str, model: Model) -> list[EncodedDocument]:
+    """A text file's documents, each from its own beginning-of-text."""
+    start = [] if model.bos is None else [model.bos]
+    documents = []
+    for document in read_corpus(path, format="text", separator=separator):
+        ids = np.concatenate([np.array(start, np.uint16), model.encode(document.response)])
+        learn = np.ones(len(ids), np.bool_)
+        learn[:1] = False
+        documents.append(EncodedDocument(ids, learn))
+    return documents
