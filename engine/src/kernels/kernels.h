@@ -73,8 +73,6 @@ void shrew_reference_multiply(const product *p, uint32_t first, uint32_t last);
 void shrew_reference_attend(const span *s);
 void shrew_reference_activate(uint32_t mlp, const float *gate, const float *up, float *out, uint32_t count);
 float shrew_scalar_quantize(const float *x, uint32_t cols, int16_t *values, int16_t *sums);
-void shrew_scalar_multiply_q4(const product *p, uint32_t first, uint32_t last);
-void shrew_scalar_multiply_ternary(const product *p, uint32_t first, uint32_t last);
 void shrew_scalar_attend(const span *s);
 void shrew_scalar_activate(uint32_t mlp, const float *gate, const float *up, float *out, uint32_t count);
 void shrew_xtensa_score(const span *s, const int8_t *query, uint32_t start, int32_t *scores);

@@ -219,11 +219,11 @@ static void multiply_q8(const product *p, uint32_t first, uint32_t last) {
     multiply(p, first, last, SHREW_Q8);
 }
 
-void shrew_scalar_multiply_q4(const product *p, uint32_t first, uint32_t last) {
+static void multiply_q4(const product *p, uint32_t first, uint32_t last) {
     multiply(p, first, last, SHREW_Q4);
 }
 
-void shrew_scalar_multiply_ternary(const product *p, uint32_t first, uint32_t last) {
+static void multiply_ternary(const product *p, uint32_t first, uint32_t last) {
     multiply(p, first, last, SHREW_TERNARY);
 }
 
@@ -394,8 +394,8 @@ void shrew_scalar_activate(uint32_t mlp, const float *gate, const float *up, flo
 const shrew_kernels shrew_kernels_scalar = {
     "scalar",
     shrew_scalar_quantize,
-    {HAS_F32 ? shrew_reference_multiply_f32 : NULL, multiply_q8, HAS_Q4 ? shrew_scalar_multiply_q4 : NULL,
-     HAS_TERNARY ? shrew_scalar_multiply_ternary : NULL},
+    {HAS_F32 ? shrew_reference_multiply_f32 : NULL, multiply_q8, HAS_Q4 ? multiply_q4 : NULL,
+     HAS_TERNARY ? multiply_ternary : NULL},
     shrew_scalar_attend,
     shrew_scalar_activate,
 };

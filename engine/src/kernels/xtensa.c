@@ -1,45 +1,160 @@
 /* Products and scores on Xtensa LX6 and LX7: MAC16 multiplies halves of registers into an accumulator of its own, in a
- * loop that costs nothing itself. Compilers write neither. The registers m0 to m3, which would load while it multiplies, are left
- * alone: QEMU 7.2 loses them now and then under -icount. */
+ * loop that costs nothing itself. Compilers write neither. There is one accumulator, hence one row at a time; so it is
+ * the activations that stay in registers, while rows pass by. The registers m0 to m3, which would load while it
+ * multiplies, are left alone: QEMU 7.2 loses them now and then under -icount. */
 #include "kernels/kernels.h"
+#include "numbers.h"
 #include "options.h"
 
 #if defined(__XTENSA__)
 
+/* Four weights become halves of registers: the first and third in even, the others in word. Bytes come times 256, which
+ * leaves them their signs; digits of rows that share bytes come in the place that they have there. */
+#define BYTES "slli %[even], %[word], 8\n" "and  %[even], %[even], %[mask]\n" "and  %[word], %[word], %[mask]\n"
+#define DIGITS "and  %[even], %[word], %[mask]\n" "srli %[word], %[word], 8\n" "and  %[word], %[word], %[mask]\n"
+#define SCALE_DOWN "srai %[even], %[even], 8\n"
+enum { EVERY_OTHER_DIGIT = 0x00010001 };
+#define EVERY_OTHER_BYTE 0xFF00FF00
+
+#define FOUR(weights, row, at, multiply_first, x_01, x_23) \
+    "l32i %[word], %[" #row "], " #at "\n"                 \
+    weights                                                \
+    multiply_first ".aa.ll %[" #x_01 "], %[even]\n"        \
+    "mula.aa.hl %[" #x_01 "], %[word]\n"                   \
+    "mula.aa.lh %[" #x_23 "], %[even]\n"                   \
+    "mula.aa.hh %[" #x_23 "], %[word]\n"
+
 /* ---- Products --------------------------------------------------------------------------------------------------- */
 
-/* Weights become 0 to 255 and are cut into even and odd ones. */
-#define FOUR_COLUMNS(weights_at, x_at, next_x_at)       \
-    "l32i %[odd], %[weights], " #weights_at "\n"        \
-    "l32i %[x_pair], %[x], " #x_at "\n"                 \
-    "xor  %[odd], %[odd], %[signs]\n"                   \
-    "and  %[even], %[odd], %[mask]\n"                   \
-    "srli %[odd], %[odd], 8\n"                          \
-    "and  %[odd], %[odd], %[mask]\n"                    \
-    "mula.aa.ll %[x_pair], %[even]\n"                   \
-    "mula.aa.hl %[x_pair], %[odd]\n"                    \
-    "l32i %[x_pair], %[x], " #next_x_at "\n"            \
-    "mula.aa.lh %[x_pair], %[even]\n"                   \
-    "mula.aa.hh %[x_pair], %[odd]\n"
+/* Sixteen columns of a line, which is a row or the rows that share bytes: dots of one row, or of the bytes themselves. */
+#define DOT(weights)                                                                    \
+    FOUR(weights, line, 0, "mul", x_01, x_23) FOUR(weights, line, 4, "mula", x_45, x_67)  \
+    FOUR(weights, line, 8, "mula", x_89, x_ab) FOUR(weights, line, 12, "mula", x_cd, x_ef) \
+    "rsr  %[even], acclo\n"
 
-/* The sum of (w + 128) x over 16 count columns. */
-static inline int32_t dot_biased(const uint8_t *weights, const int16_t *x, uint32_t count) {
-    const uint32_t signs = 0x80808080, mask = 0x00FF00FF;
-    uint32_t even, odd, x_pair;
-    int32_t sum;
-    __asm__ volatile("movi %[even], 0\n"
-                     "umul.aa.ll %[even], %[even]\n"
-                     "loopnez %[count], 1f\n"
-                     FOUR_COLUMNS(0, 0, 4) FOUR_COLUMNS(4, 8, 12) FOUR_COLUMNS(8, 16, 20) FOUR_COLUMNS(12, 24, 28)
-                     "addi %[weights], %[weights], 16\n"
-                     "addi %[x], %[x], 32\n"
-                     "1:\n"
-                     "rsr  %[sum], acclo\n"
-                     : [weights] "+r"(weights), [x] "+r"(x), [even] "=&r"(even), [odd] "=&r"(odd),
-                       [x_pair] "=&r"(x_pair), [sum] "=r"(sum)
-                     : [count] "r"(count), [signs] "r"(signs), [mask] "r"(mask)
-                     : "memory");
-    return sum;
+#define TWO_BYTES(at, next, multiply_first, x)      \
+    "l8ui %[even], %[line], " #at "\n"              \
+    "l8ui %[word], %[line], " #next "\n"            \
+    multiply_first ".aa.ll %[" #x "], %[even]\n"    \
+    "mula.aa.hl %[" #x "], %[word]\n"
+
+#define DOT_WHOLE_BYTES                                                     \
+    TWO_BYTES(0, 1, "mul", x_01) TWO_BYTES(2, 3, "mula", x_23)               \
+    TWO_BYTES(4, 5, "mula", x_45) TWO_BYTES(6, 7, "mula", x_67)              \
+    TWO_BYTES(8, 9, "mula", x_89) TWO_BYTES(10, 11, "mula", x_ab)            \
+    TWO_BYTES(12, 13, "mula", x_cd) TWO_BYTES(14, 15, "mula", x_ef)          \
+    "rsr  %[even], acclo\n"
+
+#define ADD "l32i %[word], %[dots], 0\n" "add  %[even], %[even], %[word]\n"
+#define STORE "s32i %[even], %[dots], 0\n" "addi %[dots], %[dots], 4\n"
+
+typedef void columns(const uint8_t *line, uint32_t stride, uint32_t lines, uint32_t mask, const int16_t *x,
+                     int32_t *dots);
+
+/* Takes all registers that there are without a frame pointer; a function of its own gets them without spilling. */
+#define DEFINE_COLUMNS(name, dots_of_line)                                                                       \
+    static void name(const uint8_t *line, uint32_t stride, uint32_t lines, uint32_t mask, const int16_t *x,      \
+                     int32_t *dots) {                                                                            \
+        uint32_t x_01, x_23, x_45, x_67, x_89, x_ab, x_cd, even;                                                 \
+        __asm__ volatile("l32i %[x_01], %[x_ef], 0\n"                                                            \
+                         "l32i %[x_23], %[x_ef], 4\n"                                                            \
+                         "l32i %[x_45], %[x_ef], 8\n"                                                            \
+                         "l32i %[x_67], %[x_ef], 12\n"                                                           \
+                         "l32i %[x_89], %[x_ef], 16\n"                                                           \
+                         "l32i %[x_ab], %[x_ef], 20\n"                                                           \
+                         "l32i %[x_cd], %[x_ef], 24\n"                                                           \
+                         "l32i %[x_ef], %[x_ef], 28\n"                                                           \
+                         "loopnez %[word], 1f\n"                                                                 \
+                         dots_of_line                                                                            \
+                         "add  %[line], %[line], %[stride]\n"                                                    \
+                         "1:\n"                                                                                  \
+                         : [line] "+r"(line), [dots] "+r"(dots), [word] "+r"(lines), [even] "=&r"(even),         \
+                           [x_01] "=&r"(x_01), [x_23] "=&r"(x_23), [x_45] "=&r"(x_45), [x_67] "=&r"(x_67),       \
+                           [x_89] "=&r"(x_89), [x_ab] "=&r"(x_ab), [x_cd] "=&r"(x_cd), [x_ef] "+r"(x)            \
+                         : [stride] "r"(stride), [mask] "r"(mask)                                                \
+                         : "memory");                                                                            \
+    }
+
+DEFINE_COLUMNS(start_bytes, DOT(BYTES) SCALE_DOWN STORE)
+DEFINE_COLUMNS(add_bytes, DOT(BYTES) SCALE_DOWN ADD STORE)
+DEFINE_COLUMNS(start_digits, DOT(DIGITS) STORE)
+DEFINE_COLUMNS(add_digits, DOT(DIGITS) ADD STORE)
+/* The odd row comes as its bytes, even + 16 odd: loading one takes no mask, for which there is no register. */
+DEFINE_COLUMNS(start_nibbles, DOT(DIGITS) STORE DOT_WHOLE_BYTES STORE)
+DEFINE_COLUMNS(add_nibbles, DOT(DIGITS) ADD STORE DOT_WHOLE_BYTES ADD STORE)
+
+#define TO_SUM(dot, at) "l32i %[multiplier], %[sums], " #at "\n" "add  %[" #dot "], %[" #dot "], %[multiplier]\n"
+
+#define ADD_DIGITS(to_sum)                                                                                       \
+    __asm__ volatile("ssr  %[shift]\n"                                                                           \
+                     "loopnez %[lines], 1f\n"                                                                    \
+                     "l32i %[dot], %[dots], 0\n"                                                                 \
+                     "l8ui %[multiplier], %[multipliers], 0\n"                                                   \
+                     "sra  %[dot], %[dot]\n"                                                                     \
+                     "sub  %[dot], %[dot], %[zero]\n"                                                            \
+                     "sext %[multiplier], %[multiplier], 7\n"                                                    \
+                     "mull %[dot], %[dot], %[multiplier]\n"                                                      \
+                     to_sum                                                                                      \
+                     "add  %[multipliers], %[multipliers], %[step]\n"                                            \
+                     "s32i %[dot], %[sums], 0\n"                                                                 \
+                     "addi %[dots], %[dots], 4\n"                                                                \
+                     "add  %[sums], %[sums], %[sums_step]\n"                                                     \
+                     "1:\n"                                                                                      \
+                     : [dot] "=&r"(dot), [multiplier] "=&r"(multiplier), [sums] "+r"(sums), [dots] "+r"(dots),   \
+                       [multipliers] "+r"(multipliers)                                                           \
+                     : [shift] "r"(shift), [lines] "r"(lines), [zero] "r"(zero), [sums_step] "r"(4 * per_line),  \
+                       [step] "r"(per_line * groups)                                                             \
+                     : "memory")
+
+/* Adds a group of columns, ((dots[i] >> shift) - zero) * multipliers[i groups], to sums of every per_line-th row. */
+__attribute__((noinline)) static void add_digits_of_group(int32_t *sums, const int32_t *dots, uint32_t lines,
+                                                          uint32_t per_line, const int8_t *multipliers,
+                                                          uint32_t groups, uint32_t shift, int32_t zero, int is_first) {
+    int32_t dot, multiplier;
+    if (is_first)
+        ADD_DIGITS("");
+    else
+        ADD_DIGITS(TO_SUM(dot, 0));
+}
+
+#define ADD_NIBBLES(even_to_sum, odd_to_sum)                                                                     \
+    __asm__ volatile("loopnez %[pairs], 1f\n"                                                                    \
+                     "l32i %[even], %[dots], 0\n"                                                                \
+                     "l32i %[odd], %[dots], 4\n"                                                                 \
+                     "l8ui %[multiplier], %[multipliers], 0\n"                                                   \
+                     "sub  %[odd], %[odd], %[even]\n"                                                            \
+                     "srai %[odd], %[odd], 4\n"                                                                  \
+                     "sub  %[even], %[even], %[zero]\n"                                                          \
+                     "sub  %[odd], %[odd], %[zero]\n"                                                            \
+                     "sext %[multiplier], %[multiplier], 7\n"                                                    \
+                     "add  %[multipliers], %[multipliers], %[groups]\n"                                          \
+                     "mull %[even], %[even], %[multiplier]\n"                                                    \
+                     "l8ui %[multiplier], %[multipliers], 0\n"                                                   \
+                     "add  %[multipliers], %[multipliers], %[groups]\n"                                          \
+                     "sext %[multiplier], %[multiplier], 7\n"                                                    \
+                     "mull %[odd], %[odd], %[multiplier]\n"                                                      \
+                     even_to_sum                                                                                 \
+                     "s32i %[even], %[sums], 0\n"                                                                \
+                     odd_to_sum                                                                                  \
+                     "s32i %[odd], %[sums], 4\n"                                                                 \
+                     "addi %[dots], %[dots], 8\n"                                                                \
+                     "addi %[sums], %[sums], 8\n"                                                                \
+                     "1:\n"                                                                                      \
+                     : [even] "=&r"(even), [odd] "=&r"(odd), [multiplier] "=&r"(multiplier), [sums] "+r"(sums),  \
+                       [dots] "+r"(dots), [multipliers] "+r"(multipliers)                                        \
+                     : [pairs] "r"(rows / 2), [zero] "r"(zero), [groups] "r"(groups)                             \
+                     : "memory")
+
+__attribute__((noinline)) static void add_nibbles_of_group(int32_t *sums, const int32_t *dots, uint32_t rows,
+                                                           const int8_t *multipliers, uint32_t groups, int32_t zero,
+                                                           int is_first) {
+    int32_t even, odd, multiplier;
+    if (is_first)
+        ADD_NIBBLES("", "");
+    else
+        ADD_NIBBLES(TO_SUM(even, 0), TO_SUM(odd, 4));
+    if (rows % 2)
+        add_digits_of_group(sums, dots, 1, 2, multipliers, groups, 0, zero, is_first);
 }
 
 static int32_t add_up(const int16_t *sums, uint32_t count) {
@@ -49,84 +164,91 @@ static int32_t add_up(const int16_t *sums, uint32_t count) {
     return sum;
 }
 
-/* Of one token. */
-static void multiply_whole(const product *p, uint32_t first, uint32_t last, uint32_t t) {
-    const shrew_tensor *w = p->weight;
-    const uint32_t stride = p->quantized->stride, row_bytes = w->stride;
-    const int16_t *x = p->quantized->values + (size_t)t * stride;
-    const int32_t bias = 128 * add_up(p->quantized->sums + (size_t)t * (stride / 16), stride / 16);
-    const float *row_scales = w->row_scales, scale = p->quantized->scales[t];
-    const uint8_t *weights = (const uint8_t *)w->data + (size_t)first * row_bytes;
-    float *y = p->y + (size_t)t * p->y_stride;
-    for (uint32_t row = first; row < last; row++, weights += row_bytes)
-        y[row] = (float)(dot_biased(weights, x, stride / 16) - bias) * (row_scales[row] * scale);
-}
+/* Lines of which sixteen columns are multiplied before the next columns come. */
+enum { LINES = 64 };
 
-static void multiply_groups(const product *p, uint32_t first, uint32_t last, uint32_t t) {
+/* The rows in at most LINES lines, for one token. Integer sums grow where the results will be. */
+static void multiply_lines(const product *p, uint32_t first, uint32_t last, uint32_t t, uint32_t bits,
+                           int32_t zero_point) {
+    static const int8_t one = 1;
     const shrew_tensor *w = p->weight;
-    const uint32_t all = p->quantized->stride / 16, group = w->group / 16;
+    const uint32_t all = p->quantized->stride / 16, group = w->multipliers ? w->group / 16 : all;
+    const uint32_t groups = w->multipliers ? w->groups : 0, stride = w->stride, rows = last - first;
+    const uint32_t per_line = 8 / bits, passes = bits == 4 ? 1 : per_line;
+    const uint32_t mask = bits == 8 ? EVERY_OTHER_BYTE : EVERY_OTHER_DIGIT * ((1u << bits) - 1);
+    columns *const start = bits == 8 ? start_bytes : bits == 4 ? start_nibbles : start_digits;
+    columns *const add = bits == 8 ? add_bytes : bits == 4 ? add_nibbles : add_digits;
+    const uint8_t *line = (const uint8_t *)w->data + (size_t)(first / per_line) * stride;
     const int16_t *x = p->quantized->values + (size_t)t * p->quantized->stride;
     const int16_t *x_sums = p->quantized->sums + (size_t)t * all;
-    for (uint32_t row = first; row < last; row++) {
-        const uint8_t *weights = (const uint8_t *)w->data + (size_t)row * w->stride;
-        const int8_t *multipliers = w->multipliers + (size_t)row * w->groups;
-        int32_t sum = 0;
-        for (uint32_t at = 0; at < all; at += group) {
-            const uint32_t count = all - at < group ? all - at : group;
-            sum += *multipliers++ * (dot_biased(weights + 16 * at, x + 16 * at, count) - 128 * add_up(x_sums + at, count));
+    const int8_t *multipliers = groups ? w->multipliers + (size_t)first * groups : &one;
+    float_view *y = (float_view *)(p->y + (size_t)t * p->y_stride + first);
+    int32_t scratch[2 * LINES], *const sums = (int32_t *)&y->bits, *const dots = bits < 8 || groups ? scratch : sums;
+    for (uint32_t at = 0; at < all; at += group, multipliers++) {
+        const uint32_t end = all - at < group ? all : at + group;
+        const int32_t zero = zero_point * add_up(x_sums + at, end - at);
+        for (uint32_t pass = 0; pass < passes; pass++) {
+            const uint32_t lines = (rows - pass + per_line - 1) / per_line, shift = pass * bits;
+            start(line + 16 * at, stride, lines, mask << shift, x + 16 * at, dots);
+            for (uint32_t c = at + 1; c < end; c++)
+                add(line + 16 * c, stride, lines, mask << shift, x + 16 * c, dots);
+            if (bits == 4)
+                add_nibbles_of_group(sums, dots, rows, multipliers, groups, zero, !at);
+            else if (dots != sums)
+                add_digits_of_group(sums + pass, dots, lines, per_line, multipliers + pass * groups, groups, shift,
+                                    zero, !at);
         }
-        p->y[(size_t)t * p->y_stride + row] = (float)sum * (w->row_scales[row] * p->quantized->scales[t]);
     }
+    const float *row_scale = w->row_scales + first, scale = p->quantized->scales[t];
+    for (float_view *const y_end = y + rows; y < y_end; y++)
+        y->value = (float)(int32_t)y->bits * (*row_scale++ * scale);
 }
 
-/* Some rows for all tokens before the next ones: they stay in the cache of the flash meanwhile. */
-static void multiply_q8(const product *p, uint32_t first, uint32_t last) {
-    const uint32_t step = p->tokens > 1 ? 16 : last - first;
-    for (uint32_t row = first; row < last; row += step)
+/* The lines stay in the cache of the flash for all tokens. */
+static void multiply(const product *p, uint32_t first, uint32_t last, uint32_t bits, int32_t zero_point) {
+    const uint32_t step = LINES * 8 / bits;
+    for (; first < last; first += step)
         for (uint32_t t = 0; t < p->tokens; t++)
-            (p->weight->multipliers ? multiply_groups : multiply_whole)(p, row, last - row < step ? last : row + step, t);
+            multiply_lines(p, first, last - first < step ? last : first + step, t, bits, zero_point);
+}
+
+static void multiply_q8(const product *p, uint32_t first, uint32_t last) {
+    multiply(p, first, last, 8, 0);
+}
+
+static void multiply_q4(const product *p, uint32_t first, uint32_t last) {
+    multiply(p, first, last, 4, 8);
+}
+
+static void multiply_ternary(const product *p, uint32_t first, uint32_t last) {
+    multiply(p, first, last, 2, 1);
 }
 
 /* ---- Attention -------------------------------------------------------------------------------------------------- */
 
-#define FOUR_DIMENSIONS(at, multiply_first, query_01, query_23)  \
-    "l32i %[odd], %[key], " #at "\n"                             \
-    "xor  %[odd], %[odd], %[signs]\n"                            \
-    "and  %[even], %[odd], %[mask]\n"                            \
-    "srli %[odd], %[odd], 8\n"                                   \
-    "and  %[odd], %[odd], %[mask]\n"                             \
-    multiply_first ".aa.ll " query_01 ", %[even]\n"              \
-    "mula.aa.hl " query_01 ", %[odd]\n"                          \
-    "mula.aa.lh " query_23 ", %[even]\n"                         \
-    "mula.aa.hh " query_23 ", %[odd]\n"
-
-#define SCORE(add)                                                                                                     \
-    __asm__ volatile("loopnez %[held], 1f\n"                                                                           \
-                     FOUR_DIMENSIONS(0, "mul", "%[q01]", "%[q23]") FOUR_DIMENSIONS(4, "mula", "%[q45]", "%[q67]")      \
-                     "rsr  %[even], acclo\n"                                                                           \
-                     "sub  %[even], %[even], %[bias]\n"                                                                \
-                     add                                                                                               \
-                     "s32i %[even], %[scores], 0\n"                                                                    \
-                     "add  %[key], %[key], %[width]\n"                                                                 \
-                     "addi %[scores], %[scores], 4\n"                                                                  \
-                     "1:\n"                                                                                            \
-                     : [key] "+r"(key), [scores] "+r"(scores), [even] "=&r"(even), [odd] "=&r"(odd)                    \
-                     : [held] "r"(s->held), [width] "r"(s->width), [bias] "r"(bias), [signs] "r"(0x80808080),          \
-                       [mask] "r"(0x00FF00FF), [q01] "r"(pair[0]), [q23] "r"(pair[1]), [q45] "r"(pair[2]),             \
-                       [q67] "r"(pair[3])                                                                              \
+#define SCORE(add)                                                                                               \
+    __asm__ volatile("loopnez %[held], 1f\n"                                                                     \
+                     FOUR(BYTES, key, 0, "mul", q_01, q_23) FOUR(BYTES, key, 4, "mula", q_45, q_67)              \
+                     "rsr  %[even], acclo\n"                                                                     \
+                     SCALE_DOWN                                                                                  \
+                     add                                                                                         \
+                     "s32i %[even], %[scores], 0\n"                                                              \
+                     "add  %[key], %[key], %[width]\n"                                                           \
+                     "addi %[scores], %[scores], 4\n"                                                            \
+                     "1:\n"                                                                                      \
+                     : [key] "+r"(key), [scores] "+r"(scores), [even] "=&r"(even), [word] "=&r"(word)            \
+                     : [held] "r"(s->held), [width] "r"(s->width), [mask] "r"(EVERY_OTHER_BYTE),                 \
+                       [q_01] "r"(pair[0]), [q_23] "r"(pair[1]), [q_45] "r"(pair[2]), [q_67] "r"(pair[3])        \
                      : "memory")
 
 /* Dot products of eight dimensions of a query with those of the keys, the first ones or more to be added. */
 void shrew_xtensa_score(const span *s, const int8_t *query, uint32_t start, int32_t *scores) {
     const int8_t *key = s->keys + start;
-    uint32_t pair[4], even, odd;
-    int32_t bias = 0;
-    for (uint32_t i = 0; i < 4; i++) {
+    uint32_t pair[4], even, word;
+    for (uint32_t i = 0; i < 4; i++)
         pair[i] = (uint32_t)(uint16_t)query[2 * i] | (uint32_t)query[2 * i + 1] << 16;
-        bias += 128 * (query[2 * i] + query[2 * i + 1]);
-    }
     if (start)
-        SCORE("l32i %[odd], %[scores], 0\n" "add %[even], %[even], %[odd]\n");
+        SCORE("l32i %[word], %[scores], 0\n" "add  %[even], %[even], %[word]\n");
     else
         SCORE("");
 }
@@ -134,8 +256,8 @@ void shrew_xtensa_score(const span *s, const int8_t *query, uint32_t start, int3
 const shrew_kernels shrew_kernels_xtensa = {
     "xtensa",
     shrew_scalar_quantize,
-    {HAS_F32 ? shrew_reference_multiply_f32 : NULL, multiply_q8, HAS_Q4 ? shrew_scalar_multiply_q4 : NULL,
-     HAS_TERNARY ? shrew_scalar_multiply_ternary : NULL},
+    {HAS_F32 ? shrew_reference_multiply_f32 : NULL, multiply_q8, HAS_Q4 ? multiply_q4 : NULL,
+     HAS_TERNARY ? multiply_ternary : NULL},
     shrew_scalar_attend,
     shrew_scalar_activate,
 };
