@@ -26,7 +26,7 @@ enum { EVERY_OTHER_DIGIT = 0x00010001 };
 
 /* ---- Products --------------------------------------------------------------------------------------------------- */
 
-/* Sixteen columns of a line, which is a row or the rows that share bytes: dots of one row, or of the bytes themselves. */
+/* Sixteen columns of a line, which is a row or the rows that share bytes: of one row, or of the bytes as they are. */
 #define DOT(weights)                                                                    \
     FOUR(weights, line, 0, "mul", x_01, x_23) FOUR(weights, line, 4, "mula", x_45, x_67)  \
     FOUR(weights, line, 8, "mula", x_89, x_ab) FOUR(weights, line, 12, "mula", x_cd, x_ef) \
@@ -45,8 +45,9 @@ enum { EVERY_OTHER_DIGIT = 0x00010001 };
     TWO_BYTES(12, 13, "mula", x_cd) TWO_BYTES(14, 15, "mula", x_ef)          \
     "rsr  %[even], acclo\n"
 
-#define ADD "l32i %[word], %[dots], 0\n" "add  %[even], %[even], %[word]\n"
-#define STORE "s32i %[even], %[dots], 0\n" "addi %[dots], %[dots], 4\n"
+#define ADD(at) "l32i %[word], %[dots], " #at "\n" "add  %[even], %[even], %[word]\n"
+#define STORE(at) "s32i %[even], %[dots], " #at "\n"
+#define NEXT(bytes) "addi %[dots], %[dots], " #bytes "\n"
 
 typedef void columns(const uint8_t *line, uint32_t stride, uint32_t lines, uint32_t mask, const int16_t *x,
                      int32_t *dots);
@@ -75,13 +76,13 @@ typedef void columns(const uint8_t *line, uint32_t stride, uint32_t lines, uint3
                          : "memory");                                                                            \
     }
 
-DEFINE_COLUMNS(start_bytes, DOT(BYTES) SCALE_DOWN STORE)
-DEFINE_COLUMNS(add_bytes, DOT(BYTES) SCALE_DOWN ADD STORE)
-DEFINE_COLUMNS(start_digits, DOT(DIGITS) STORE)
-DEFINE_COLUMNS(add_digits, DOT(DIGITS) ADD STORE)
+DEFINE_COLUMNS(start_bytes, DOT(BYTES) SCALE_DOWN STORE(0) NEXT(4))
+DEFINE_COLUMNS(add_bytes, DOT(BYTES) SCALE_DOWN ADD(0) STORE(0) NEXT(4))
+DEFINE_COLUMNS(start_digits, DOT(DIGITS) STORE(0) NEXT(4))
+DEFINE_COLUMNS(add_digits, DOT(DIGITS) ADD(0) STORE(0) NEXT(4))
 /* The odd row comes as its bytes, even + 16 odd: loading one takes no mask, for which there is no register. */
-DEFINE_COLUMNS(start_nibbles, DOT(DIGITS) STORE DOT_WHOLE_BYTES STORE)
-DEFINE_COLUMNS(add_nibbles, DOT(DIGITS) ADD STORE DOT_WHOLE_BYTES ADD STORE)
+DEFINE_COLUMNS(start_nibbles, DOT(DIGITS) STORE(0) DOT_WHOLE_BYTES STORE(4) NEXT(8))
+DEFINE_COLUMNS(add_nibbles, DOT(DIGITS) ADD(0) STORE(0) DOT_WHOLE_BYTES ADD(4) STORE(4) NEXT(8))
 
 #define TO_SUM(dot, at) "l32i %[multiplier], %[sums], " #at "\n" "add  %[" #dot "], %[" #dot "], %[multiplier]\n"
 
