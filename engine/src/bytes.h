@@ -1,10 +1,20 @@
-/* Reading bytes of any alignment; numbers are little-endian. */
+/* Reading numbers out of an image, which are little-endian like every machine that Shrew runs on (numbers.h). */
 #ifndef SHREW_BYTES_H
 #define SHREW_BYTES_H
 
 #include <stddef.h>
 #include <stdint.h>
 
+/* At multiples of their size. */
+static inline uint32_t aligned_u16(const void *number) {
+    return *(const uint16_t *)number;
+}
+
+static inline uint32_t aligned_u32(const void *number) {
+    return *(const uint32_t *)number;
+}
+
+/* Anywhere. */
 static inline uint32_t read_u16(const uint8_t *bytes) {
     return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8;
 }

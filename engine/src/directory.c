@@ -68,17 +68,18 @@ typedef struct walk {
     uint32_t count, index;
     const uint8_t *weights;
     uint32_t weights_bytes;
-    uint64_t end; /* of the data seen so far */
+    uint32_t end; /* of the data seen so far */
     uint32_t extents[EXTENTS];
     uint32_t needs;
 } walk;
 
-/* Data and scales follow each other, each at the next multiple of DATA_ALIGNMENT. */
-static int check_block(walk *walk, uint32_t offset, uint64_t bytes) {
-    const uint64_t expected = (walk->end + DATA_ALIGNMENT - 1) / DATA_ALIGNMENT * DATA_ALIGNMENT;
+/* Data and scales follow each other, each at the next multiple of DATA_ALIGNMENT. The limits of a configuration keep
+ * the bytes below 2^31, and a section is well short of 2^32. */
+static int check_block(walk *walk, uint32_t offset, uint32_t bytes) {
+    const uint32_t expected = (walk->end + DATA_ALIGNMENT - 1) / DATA_ALIGNMENT * DATA_ALIGNMENT;
     if (offset != expected || offset > walk->weights_bytes || bytes > walk->weights_bytes - offset)
         return SHREW_E_TENSOR;
-    if (!all_zero(walk->weights + walk->end, (size_t)(offset - walk->end)))
+    if (!all_zero(walk->weights + walk->end, offset - walk->end))
         return SHREW_E_RESERVED;
     walk->end = offset + bytes;
     return SHREW_OK;
@@ -86,7 +87,7 @@ static int check_block(walk *walk, uint32_t offset, uint64_t bytes) {
 
 /* Whether a byte holds a value that its type does not have: -128, a fourth ternary digit. */
 static int is_no_value(uint32_t type, uint8_t byte) {
-    return type == SHREW_Q8 ? byte == 0x80 : type == SHREW_TERNARY ? (byte & byte >> 1 & 0x55) != 0 : 0;
+    return type == SHREW_Q8 ? byte == 0x80 : HAS_TERNARY && type == SHREW_TERNARY ? (byte & byte >> 1 & 0x55) != 0 : 0;
 }
 
 /* Padding is zero, also in the rows that fill up a last byte, and quantised values keep to their range, on which vector
@@ -109,7 +110,7 @@ static int check_rows(const uint8_t *data, uint32_t type, uint32_t rows, uint32_
 static int check_scales(walk *walk, uint32_t type, uint32_t rows, uint32_t cols, uint32_t group, uint32_t offset) {
     const uint32_t groups = group ? (cols + group - 1) / group : 0;
     const int32_t limit = (int32_t)shrew_multiplier_limit(type, cols);
-    const int status = check_block(walk, offset, (uint64_t)rows * 4 + (uint64_t)rows * groups);
+    const int status = check_block(walk, offset, rows * (4 + groups));
     if (status)
         return status;
     const int8_t *multipliers = (const int8_t *)walk->weights + offset + (size_t)rows * 4;
@@ -124,22 +125,22 @@ static int check_entry(walk *walk, uint32_t role, uint32_t layer) {
         return SHREW_E_TENSOR;
     const uint8_t *entry = walk->entries + (size_t)walk->index++ * ENTRY_BYTES;
     const uint32_t rows = walk->extents[role_shapes[role].rows], cols = walk->extents[role_shapes[role].cols];
-    const uint32_t type = entry[4], group = read_u16(entry + 6), stride = read_u32(entry + 16);
-    const uint32_t scales = read_u32(entry + 24);
-    if (entry[5] || read_u32(entry + 28))
+    const uint32_t type = entry[4], group = aligned_u16(entry + 6), stride = aligned_u32(entry + 16);
+    const uint32_t scales = aligned_u32(entry + 24);
+    if (entry[5] || aligned_u32(entry + 28))
         return SHREW_E_RESERVED;
-    if (read_u16(entry) != role || read_u16(entry + 2) != layer || read_u32(entry + 8) != rows ||
-        read_u32(entry + 12) != cols)
+    if (aligned_u16(entry) != role || aligned_u16(entry + 2) != layer || aligned_u32(entry + 8) != rows ||
+        aligned_u32(entry + 12) != cols)
         return SHREW_E_TENSOR;
     if (type >= SHREW_TYPES)
         return SHREW_E_TYPE;
     if (role_shapes[role].rows == ONE ? type != SHREW_F32 : !shrew_has_type(type))
         return role_shapes[role].rows == ONE ? SHREW_E_TENSOR : SHREW_E_TYPE;
-    const uint32_t offset = read_u32(entry + 20), used = type == SHREW_F32 ? cols * 4 : cols;
+    const uint32_t offset = aligned_u32(entry + 20), used = type == SHREW_F32 ? cols * 4 : cols;
     const uint32_t per_byte = shrew_rows_per_byte(type);
     if (stride != ((used + 15) & ~15u))
         return SHREW_E_TENSOR;
-    int status = check_block(walk, offset, (uint64_t)((rows + per_byte - 1) / per_byte) * stride);
+    int status = check_block(walk, offset, (rows + per_byte - 1) / per_byte * stride);
     if (!status)
         status = check_rows(walk->weights + offset, type, rows, stride, used);
     if (status)
@@ -199,13 +200,13 @@ shrew_tensor shrew_directory_tensor(const shrew_model *model, shrew_role role, u
     const uint8_t *entry = model->directory + (size_t)(model->slot[role] + layer * model->layer_tensors) * ENTRY_BYTES;
     shrew_tensor tensor;
     tensor.type = entry[4];
-    tensor.group = read_u16(entry + 6);
-    tensor.rows = read_u32(entry + 8);
-    tensor.cols = read_u32(entry + 12);
-    tensor.stride = read_u32(entry + 16);
+    tensor.group = aligned_u16(entry + 6);
+    tensor.rows = aligned_u32(entry + 8);
+    tensor.cols = aligned_u32(entry + 12);
+    tensor.stride = aligned_u32(entry + 16);
     tensor.groups = tensor.group ? (tensor.cols + tensor.group - 1) / tensor.group : 1;
-    tensor.data = model->weights + read_u32(entry + 20);
-    const uint8_t *scales = model->weights + read_u32(entry + 24);
+    tensor.data = model->weights + aligned_u32(entry + 20);
+    const uint8_t *scales = model->weights + aligned_u32(entry + 24);
     tensor.row_scales = tensor.type == SHREW_F32 ? NULL : (const float *)(const void *)scales;
     tensor.multipliers = tensor.group ? (const int8_t *)scales + (size_t)tensor.rows * 4 : NULL;
     return tensor;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "options.h"
 #include "pretokenize.h"
 #include "tokenizer.h"
 #include "utf8.h"
@@ -23,8 +24,7 @@ static uint32_t priority(merge candidate) {
 }
 
 static uint32_t merge_pair(const uint8_t *entry) {
-    const uint32_t right_left = read_u32(entry);
-    return right_left << 16 | right_left >> 16;
+    return aligned_u16(entry) << 16 | aligned_u16(entry + 2);
 }
 
 /* Binary search without a branch on the comparison, which would be mispredicted half of the time. */
@@ -41,9 +41,9 @@ static merge find_merge(const shrew_tokenizer *tokenizer, uint32_t left, uint32_
     }
     if (merge_pair(entry) != pair)
         return NO_MERGE;
-    const uint32_t result = read_u16(entry + 4);
+    const uint32_t result = aligned_u16(entry + 4);
     const size_t index = (size_t)(entry - tokenizer->merges) / MERGE_BYTES;
-    return (tokenizer->ranks ? read_u16(tokenizer->ranks + 2 * index) : result) << 16 | result;
+    return (tokenizer->ranks ? aligned_u16(tokenizer->ranks + 2 * index) : result) << 16 | result;
 }
 
 /* Few tokens: the merge of each with its successor is kept, the best found by looking at all. */
@@ -186,7 +186,7 @@ static void use_scratch(encoder *output, void *scratch, size_t bytes) {
 /* Merges the tokens of one stretch; the tokens that are left. */
 static size_t merge_stretch(const encoder *output, uint16_t *ids, size_t count) {
     if (count <= SHORT_STRETCH)
-        return merge_short(output->tokenizer, ids, count);
+        return FOR_SIZE ? merge_in_place(output->tokenizer, ids, count) : merge_short(output->tokenizer, ids, count);
     /* Half of what 32 bits hold, as the tournament's players are twice the tokens. */
     if (count <= output->scratch_tokens && count <= INT32_MAX)
         return merge_with_scratch(output->tokenizer, ids, (uint32_t)count, output->scratch);
@@ -201,7 +201,7 @@ static int encode_pretoken(encoder *output, const uint8_t *text, size_t bytes) {
     if (stretch == ids && bytes > room)
         return SHREW_E_BUFFER;
     for (size_t i = 0; i < bytes; i++)
-        stretch[i] = (uint16_t)read_u16(output->tokenizer->byte_ids + 2 * text[i]);
+        stretch[i] = (uint16_t)aligned_u16(output->tokenizer->byte_ids + 2 * text[i]);
     const size_t count = merge_stretch(output, stretch, bytes);
     if (count > room)
         return SHREW_E_BUFFER;
@@ -230,7 +230,7 @@ static int encode_bpe(encoder *output, const uint8_t *text, size_t bytes) {
 static uint32_t find_character(const shrew_tokenizer *tokenizer, byte_span character) {
     uint32_t low = 0, high = tokenizer->sorted_count;
     while (low < high) {
-        const uint32_t middle = (low + high) / 2, id = read_u16(tokenizer->sorted + 2 * middle);
+        const uint32_t middle = (low + high) / 2, id = aligned_u16(tokenizer->sorted + 2 * middle);
         const int order = shrew_compare_spans(shrew_piece(tokenizer, id), character);
         if (order == 0)
             return id;
@@ -258,7 +258,7 @@ static int append_character(encoder *output, byte_span character) {
     if (id != SHREW_NO_TOKEN || !tokenizer->byte_ids)
         return append(output, id != SHREW_NO_TOKEN ? id : tokenizer->unk);
     for (size_t i = 0; i < character.count; i++) {
-        const int status = append(output, read_u16(tokenizer->byte_ids + 2 * character.bytes[i]));
+        const int status = append(output, aligned_u16(tokenizer->byte_ids + 2 * character.bytes[i]));
         if (status)
             return status;
     }
@@ -268,7 +268,7 @@ static int append_character(encoder *output, byte_span character) {
 static int append_characters(encoder *output, const uint8_t *text, size_t bytes) {
     while (bytes > 0) {
         uint32_t code_point;
-        const size_t length = read_character(text, bytes, &code_point);
+        const size_t length = shrew_read_character(text, bytes, &code_point);
         const int status = append_character(output, (byte_span){text, length});
         if (status)
             return status;

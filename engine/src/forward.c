@@ -151,9 +151,10 @@ static void project(pass *p, const projection *projections, uint32_t count, cons
 
 static void add_to_stream(pass *p, const float *y, uint32_t y_stride) {
     const uint32_t dim = p->config->dim;
-    for (uint32_t b = 0; b < p->tokens; b++)
+    float *x = p->s->x;
+    for (uint32_t b = 0; b < p->tokens; b++, y += y_stride)
         for (uint32_t i = 0; i < dim; i++)
-            p->s->x[(size_t)b * dim + i] += y[(size_t)b * y_stride + i];
+            *x++ += y[i];
 }
 
 /* ---- Layers ----------------------------------------------------------------------------------------------------- */
@@ -178,7 +179,7 @@ static void activate(pass *p, int exactly, float *up, float *gate, uint32_t coun
     const uint32_t mlp = p->config->mlp;
     if (mlp == SHREW_MLP_RELU) {
         for (uint32_t i = 0; i < count; i++)
-            up[i] = up[i] > 0.0f ? up[i] : up[i] < 0.0f ? 0.0f : up[i]; /* NaN stays NaN */
+            up[i] = up[i] < 0.0f ? 0.0f : up[i]; /* NaN stays NaN */
     } else if (!HAS_F32 || !exactly) {
         if (mlp == SHREW_MLP_SWIGLU)
             p->session->kernels->activate(mlp, gate, up, up, count);

@@ -2,6 +2,7 @@
 #include "bytes.h"
 #include "crc32.h"
 #include "session.h"
+#include "utf8.h"
 
 #include <string.h>
 
@@ -15,33 +16,36 @@ static uint32_t stop_length(const char *stop) {
     return length;
 }
 
-static int put(uint16_t *ids, size_t capacity, size_t *count, uint32_t id) {
-    if (*count >= capacity)
-        return SHREW_E_CONTEXT;
-    ids[(*count)++] = (uint16_t)id;
-    return SHREW_OK;
+/* Ids on their way behind those that a session holds. After an error nothing is put any more. */
+typedef struct prompt {
+    uint16_t *next, *end;
+    int status;
+} prompt;
+
+static void put(prompt *prompt, uint32_t id) {
+    if (!prompt->status && prompt->next == prompt->end)
+        prompt->status = SHREW_E_CONTEXT;
+    if (!prompt->status)
+        *prompt->next++ = (uint16_t)id;
 }
 
-static int put_all(uint16_t *ids, size_t capacity, size_t *count, const uint8_t *list, uint32_t listed) {
-    int status = SHREW_OK;
-    for (uint32_t i = 0; i < listed && !status; i++)
-        status = put(ids, capacity, count, read_u16(list + 2 * i));
-    return status;
+/* ids: u16, aligned. */
+static void put_all(prompt *prompt, const void *ids, size_t count) {
+    for (const uint16_t *id = ids; count; count--)
+        put(prompt, *id++);
 }
 
-/* Encodes into the overlay, which the forward pass uses at other times, and copies the ids behind those held. */
-static int put_text(shrew_session *session, const shrew_request *request, uint16_t *ids, size_t capacity,
-                    size_t *count) {
+/* Encodes into the overlay, which the forward pass uses at other times. */
+static void put_text(shrew_session *session, const shrew_request *request, prompt *prompt) {
     uint16_t *encoded = session->overlay;
-    if (request->prompt_bytes > (size_t)SHREW_PROMPT_BYTES_PER_TOKEN * session->context)
-        return SHREW_E_CONTEXT;
     const size_t room = (request->prompt_bytes + SHREW_ALIGNMENT) & ~(size_t)(SHREW_ALIGNMENT - 1); /* in ids */
     size_t used = 0;
-    int status = shrew_encode(&session->model->tokenizer, request->prompt, request->prompt_bytes, encoded, room, &used,
-                              encoded + room, session->overlay_bytes - room * sizeof *encoded);
-    for (size_t i = 0; i < used && !status; i++)
-        status = put(ids, capacity, count, encoded[i]);
-    return status;
+    if (!prompt->status && request->prompt_bytes > (size_t)SHREW_PROMPT_BYTES_PER_TOKEN * session->context)
+        prompt->status = SHREW_E_CONTEXT;
+    if (!prompt->status)
+        prompt->status = shrew_encode(&session->model->tokenizer, request->prompt, request->prompt_bytes, encoded, room,
+                                      &used, encoded + room, session->overlay_bytes - room * sizeof *encoded);
+    put_all(prompt, encoded, used);
 }
 
 int shrew_session_begin(shrew_session *session, const shrew_request *request) {
@@ -56,31 +60,27 @@ int shrew_session_begin(shrew_session *session, const shrew_request *request) {
     if (!request->keep)
         shrew_session_reset(session);
     session->generating = 0;
-    uint16_t *ids = session->history + session->position;
-    const size_t capacity = session->context - session->position;
-    size_t count = 0;
-    int status = SHREW_OK;
+    prompt prompt = {session->history + session->position, session->history + session->context, SHREW_OK};
     if (request->keep && unfed != SHREW_NO_TOKEN)
-        status = put(ids, capacity, &count, unfed);
-    if (!status && !request->raw)
-        status = put_all(ids, capacity, &count, tokenizer->prefix, tokenizer->prefix_count);
-    else if (!status && tokenizer->bos != SHREW_NO_TOKEN && session->position + count == 0)
-        status = put(ids, capacity, &count, tokenizer->bos);
-    if (!status)
-        status = put_text(session, request, ids, capacity, &count);
-    if (!status && !request->raw)
-        status = put_all(ids, capacity, &count, tokenizer->suffix, tokenizer->suffix_count);
-    if (!status && session->position + count == 0)
-        status = SHREW_E_ARGUMENT; /* nothing to continue from */
-    if (status)
-        return status;
+        put(&prompt, unfed);
+    if (!request->raw)
+        put_all(&prompt, tokenizer->prefix, tokenizer->prefix_count);
+    else if (tokenizer->bos != SHREW_NO_TOKEN && prompt.next == session->history)
+        put(&prompt, tokenizer->bos);
+    put_text(session, request, &prompt);
+    if (!request->raw)
+        put_all(&prompt, tokenizer->suffix, tokenizer->suffix_count);
+    if (prompt.status)
+        return prompt.status;
+    if (prompt.next == session->history)
+        return SHREW_E_ARGUMENT; /* nothing to continue from */
     session->unfed = SHREW_NO_TOKEN;
     session->sampling = request->sampling;
     session->stops = request->stops;
     session->stop_count = request->stop_count;
     session->max_tokens = request->max_tokens;
     session->prompt_start = session->position;
-    session->prompt_end = session->position + (uint32_t)count;
+    session->prompt_end = (uint32_t)(prompt.next - session->history);
     session->tokens = 0;
     session->digest = 0;
     session->ahead = 0;
@@ -130,36 +130,12 @@ static stop_search search_stops(const shrew_session *session) {
     return search;
 }
 
-/* Length of the UTF-8 character at text; 0 if more bytes may complete it; if it is invalid, minus the number of bytes
- * that stand for one U+FFFD, which is how far they looked like a character (as Unicode recommends). */
-static int character_bytes(const uint8_t *text, uint32_t count) {
-    const uint8_t first = text[0];
-    if (first < 0x80)
-        return 1;
-    const int length = first >= 0xC2 && first < 0xE0 ? 2 : first >= 0xE0 && first < 0xF0 ? 3
-                     : first >= 0xF0 && first < 0xF5 ? 4 : -1;
-    if (length < 0)
-        return -1;
-    for (int i = 1; i < length; i++) {
-        if ((uint32_t)i >= count)
-            return 0;
-        uint8_t least = 0x80, most = 0xBF;
-        if (i == 1) { /* no overlong forms, no surrogates, nothing above U+10FFFF */
-            least = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : least;
-            most = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : most;
-        }
-        if (text[i] < least || text[i] > most)
-            return -i;
-    }
-    return length;
-}
-
 /* Moves whole characters out of the first safe bytes of the pending text; with flush, an unfinished one as U+FFFD. */
 static size_t release(shrew_session *session, uint32_t safe, int flush, uint8_t *text) {
     uint32_t at = 0;
     size_t written = 0;
     while (at < safe) {
-        int length = character_bytes(session->pending + at, safe - at);
+        int length = shrew_character_bytes(session->pending + at, safe - at);
         if (!length && !flush)
             break;
         if (length > 0) {

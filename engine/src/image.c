@@ -32,9 +32,9 @@ static int check_header(const uint8_t *image, size_t bytes) {
         return SHREW_E_MAGIC;
     if (bytes < HEADER_BYTES)
         return SHREW_E_TRUNCATED;
-    if (read_u32(image + 4) != SHREW_FORMAT_VERSION)
+    if (aligned_u32(image + 4) != SHREW_FORMAT_VERSION)
         return SHREW_E_VERSION;
-    const uint32_t total = read_u32(image + 8);
+    const uint32_t total = aligned_u32(image + 8);
     if (total < HEADER_BYTES + SECTION_ENTRY_BYTES)
         return SHREW_E_SIZE;
     if (bytes < total)
@@ -44,28 +44,28 @@ static int check_header(const uint8_t *image, size_t bytes) {
     uint32_t crc = shrew_crc32(0, image, CRC_OFFSET);
     crc = shrew_crc32(crc, zero, 4);
     crc = shrew_crc32(crc, image + CRC_OFFSET + 4, total - CRC_OFFSET - 4);
-    if (crc != read_u32(image + CRC_OFFSET))
+    if (crc != aligned_u32(image + CRC_OFFSET))
         return SHREW_E_CHECKSUM;
     return all_zero(image + 20, HEADER_BYTES - 20) ? SHREW_OK : SHREW_E_RESERVED;
 }
 
 /* Fills sections[kind] for the kinds that this engine knows. */
 static int read_sections(const uint8_t *image, uint32_t total, section sections[SECTION_KINDS]) {
-    const uint32_t count = read_u32(image + 16);
+    const uint32_t count = aligned_u32(image + 16);
     if (count < 1 || count > MAX_SECTIONS || count > (total - HEADER_BYTES) / SECTION_ENTRY_BYTES)
         return SHREW_E_SECTION;
     uint32_t end = HEADER_BYTES + count * SECTION_ENTRY_BYTES;
     int unknown = 0;
     for (uint32_t i = 0; i < count; i++) {
         const uint8_t *entry = image + HEADER_BYTES + i * SECTION_ENTRY_BYTES;
-        const uint32_t kind = read_u32(entry), flags = read_u32(entry + 4);
-        const uint32_t offset = read_u32(entry + 8), size = read_u32(entry + 12);
+        const uint32_t kind = aligned_u32(entry), flags = aligned_u32(entry + 4);
+        const uint32_t offset = aligned_u32(entry + 8), size = aligned_u32(entry + 12);
         if (flags > 1)
             return SHREW_E_RESERVED;
         if (offset % SECTION_ALIGNMENT || offset < end || offset > total || size < 1 || size > total - offset)
             return SHREW_E_SECTION;
         for (uint32_t j = 0; j < i; j++)
-            if (read_u32(image + HEADER_BYTES + j * SECTION_ENTRY_BYTES) == kind)
+            if (aligned_u32(image + HEADER_BYTES + j * SECTION_ENTRY_BYTES) == kind)
                 return SHREW_E_SECTION;
         if (kind >= SECTION_CONFIG && kind < SECTION_KINDS) {
             sections[kind].bytes = image + offset;
@@ -80,9 +80,9 @@ static int read_sections(const uint8_t *image, uint32_t total, section sections[
     end = HEADER_BYTES + count * SECTION_ENTRY_BYTES;
     for (uint32_t i = 0; i < count; i++) { /* the padding before each section */
         const uint8_t *entry = image + HEADER_BYTES + i * SECTION_ENTRY_BYTES;
-        if (!all_zero(image + end, read_u32(entry + 8) - end))
+        if (!all_zero(image + end, aligned_u32(entry + 8) - end))
             return SHREW_E_RESERVED;
-        end = read_u32(entry + 8) + read_u32(entry + 12);
+        end = aligned_u32(entry + 8) + aligned_u32(entry + 12);
     }
     if (unknown)
         return SHREW_E_UNKNOWN;
@@ -92,43 +92,28 @@ static int read_sections(const uint8_t *image, uint32_t total, section sections[
     return SHREW_OK;
 }
 
-static int within(uint32_t value, uint32_t least, uint32_t most) {
-    return value >= least && value <= most;
-}
-
+/* The section begins with the fields of shrew_config, in their order. */
 static int read_config(const section *section, shrew_config *config) {
+    enum { INTEGERS = 12, AT_LEAST_ONE = 8 };
+    static const uint16_t most[INTEGERS] = {
+        4096, 64, 4096, 4096, 4096, 16384, SHREW_MAX_VOCAB, 32768,
+        SHREW_NORM_LAYER, SHREW_POSITION_LEARNED, SHREW_MLP_RELU, 63,
+    };
     if (section->size != CONFIG_BYTES)
         return SHREW_E_CONFIG;
-    uint32_t field[12];
-    for (int i = 0; i < 12; i++)
-        field[i] = read_u32(section->bytes + 4 * i);
-    config->dim = field[0];
-    config->layers = field[1];
-    config->heads = field[2];
-    config->kv_heads = field[3];
-    config->head_dim = field[4];
-    config->ffn = field[5];
-    config->vocab = field[6];
-    config->context = field[7];
-    config->norm = field[8];
-    config->position = field[9];
-    config->mlp = field[10];
-    config->flags = field[11];
-    config->norm_eps = bits_float(read_u32(section->bytes + 48));
-    if (!all_zero(section->bytes + 52, CONFIG_BYTES - 52))
+    memcpy(config, section->bytes, sizeof *config);
+    if (!all_zero(section->bytes + sizeof *config, CONFIG_BYTES - sizeof *config))
         return SHREW_E_RESERVED;
-    if (!within(config->dim, 1, 4096) || !within(config->layers, 1, 64) || !within(config->heads, 1, 4096) ||
-        !within(config->kv_heads, 1, 4096) || !within(config->head_dim, 1, 4096) || !within(config->ffn, 1, 16384) ||
-        !within(config->vocab, 1, SHREW_MAX_VOCAB) || !within(config->context, 1, 32768))
-        return SHREW_E_CONFIG;
-    if (config->norm > SHREW_NORM_LAYER || config->position > SHREW_POSITION_LEARNED ||
-        config->mlp > SHREW_MLP_RELU || config->flags > 63)
-        return SHREW_E_CONFIG;
+    for (uint32_t i = 0; i < INTEGERS; i++) {
+        const uint32_t value = aligned_u32(section->bytes + 4 * i);
+        if (value > most[i] || value < (i < AT_LEAST_ONE))
+            return SHREW_E_CONFIG;
+    }
     if (config->heads % config->kv_heads || config->heads * config->head_dim > 4096)
         return SHREW_E_CONFIG;
     if (config->position == SHREW_POSITION_ROPE && config->head_dim % 2)
         return SHREW_E_CONFIG;
-    if (!(config->norm_eps >= 1e-12f && config->norm_eps < 1.0f))
+    if (float_bits(config->norm_eps) < float_bits(1e-12f) || float_bits(config->norm_eps) >= float_bits(1.0f))
         return SHREW_E_CONFIG;
     return SHREW_OK;
 }
@@ -167,7 +152,7 @@ int shrew_model_open(shrew_model *model, const void *image, size_t bytes) {
     int status = check_header(image, bytes);
     if (status)
         return status;
-    view.image_bytes = read_u32(view.image + 8);
+    view.image_bytes = aligned_u32(view.image + 8);
     if ((status = read_sections(image, view.image_bytes, sections)))
         return status;
     if ((status = read_config(&sections[SECTION_CONFIG], &view.config)))

@@ -1,5 +1,7 @@
 #include "numbers.h"
 
+#include "options.h"
+
 uint32_t shrew_largest_magnitude(const float *values, uint32_t count) {
     int32_t largest = 0; /* signed: what every vector unit compares */
     for (uint32_t i = 0; i < count; i++) {
@@ -26,7 +28,18 @@ float shrew_rsqrt(float value) {
     return y;
 }
 
+/* A polynomial of 1 + degree coefficients, the highest power's first. */
+static ONE_COPY float polynomial(float x, const float *coefficients, uint32_t degree) {
+    float sum = *coefficients;
+    while (degree--)
+        sum = sum * x + *++coefficients;
+    return sum;
+}
+
 float shrew_exp(float value) {
+    static const float taylor[8] = {1.0f / 5040.0f, 1.0f / 720.0f, 1.0f / 120.0f, 1.0f / 24.0f,
+                                    1.0f / 6.0f,    0.5f,          1.0f,          1.0f};
+
     if (value < -87.0f)
         return 0.0f;
     if (value > 88.0f)
@@ -35,15 +48,7 @@ float shrew_exp(float value) {
     const int32_t n = round_to_int(value * 1.44269504f);
     const float fn = (float)n;
     const float r = (value - fn * 0.693359375f) - fn * -2.12194440e-4f;
-    float p = 1.0f / 5040.0f;
-    p = p * r + 1.0f / 720.0f;
-    p = p * r + 1.0f / 120.0f;
-    p = p * r + 1.0f / 24.0f;
-    p = p * r + 1.0f / 6.0f;
-    p = p * r + 0.5f;
-    p = p * r + 1.0f;
-    p = p * r + 1.0f;
-    return p * bits_float((uint32_t)(n + 127) << 23);
+    return polynomial(r, taylor, 7) * bits_float((uint32_t)(n + 127) << 23);
 }
 
 float shrew_sigmoid(float value) {
@@ -58,26 +63,21 @@ float shrew_tanh(float value) {
 }
 
 void shrew_sincos(float angle, float *sine, float *cosine) {
+    /* Taylor: the terms left out are below 2e-9 for |r| <= pi/4. */
+    static const float sine_taylor[4] = {1.0f / 362880.0f, -1.0f / 5040.0f, 1.0f / 120.0f, -1.0f / 6.0f};
+    static const float cosine_taylor[6] = {-1.0f / 3628800.0f, 1.0f / 40320.0f, -1.0f / 720.0f,
+                                           1.0f / 24.0f,       -0.5f,           1.0f};
     /* Quarter turns are taken off in three parts of pi/2, the first two short enough for exact products. */
     const int32_t quarter = round_to_int(angle * 0.636619772f);
     const float fq = (float)quarter;
     const float r = ((angle - fq * 1.5703125f) - fq * 4.837512969970703125e-4f) - fq * 7.54978995489188e-8f;
     const float z = r * r;
-    float s = 1.0f / 362880.0f; /* Taylor: the term left out is below 2e-9 for |r| <= pi/4 */
-    s = s * z - 1.0f / 5040.0f;
-    s = s * z + 1.0f / 120.0f;
-    s = s * z - 1.0f / 6.0f;
-    s = s * z * r + r;
-    float c = -1.0f / 3628800.0f;
-    c = c * z + 1.0f / 40320.0f;
-    c = c * z - 1.0f / 720.0f;
-    c = c * z + 1.0f / 24.0f;
-    c = c * z - 0.5f;
-    c = c * z + 1.0f;
-    switch (quarter & 3) {
-    case 0: *sine = s, *cosine = c; break;
-    case 1: *sine = c, *cosine = -s; break;
-    case 2: *sine = -s, *cosine = -c; break;
-    default: *sine = -c, *cosine = s; break;
-    }
+    const float s = polynomial(z, sine_taylor, 3) * z * r + r;
+    const float c = polynomial(z, cosine_taylor, 5);
+    *sine = quarter & 1 ? c : s;
+    *cosine = quarter & 1 ? s : c;
+    if (quarter & 2)
+        *sine = -*sine;
+    if ((quarter + 1) & 2)
+        *cosine = -*cosine;
 }

@@ -33,6 +33,16 @@ enum {
 #endif
 };
 
+/* Built for size (-Os): short code rather than quick, and the same results. ONE_COPY keeps a function from being copied
+ * into its callers. */
+#if defined(__OPTIMIZE_SIZE__)
+enum { FOR_SIZE = 1 };
+#define ONE_COPY __attribute__((noinline))
+#else
+enum { FOR_SIZE = 0 };
+#define ONE_COPY
+#endif
+
 /* Whether matrices may have a type; vectors are f32 in every build. */
 static inline int shrew_has_type(uint32_t type) {
     return type == SHREW_Q8 || (HAS_F32 && type == SHREW_F32) || (HAS_Q4 && type == SHREW_Q4) ||

@@ -20,7 +20,7 @@ static uint32_t classify(pretokenizer *cut, const uint8_t *text, size_t bytes, s
     if (text[0] < 0x80)
         return ascii_class(text[0]);
     uint32_t code_point;
-    *length = read_character(text, bytes, &code_point);
+    *length = shrew_read_character(text, bytes, &code_point);
     if (code_point == NOT_UTF8)
         return CLASS_OTHER;
 #ifndef SHREW_NO_UNICODE

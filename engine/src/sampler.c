@@ -21,6 +21,12 @@ int shrew_session_seed(shrew_session *session, uint64_t seed) {
     return SHREW_OK;
 }
 
+/* An integer in the order of floats, equal for both zeros: compared faster where floats are in software. */
+static int32_t rank_of(float value) {
+    const int32_t magnitude = (int32_t)magnitude_bits(value);
+    return float_bits(value) >> 31 ? -magnitude : magnitude;
+}
+
 typedef struct candidates {
     float *weight;   /* [vocab] logit, later e^logit, by id */
     uint16_t *order; /* heap of ids: the likeliest at the root */
@@ -28,7 +34,8 @@ typedef struct candidates {
 } candidates;
 
 static int before(const candidates *c, uint16_t a, uint16_t b) {
-    return c->weight[a] > c->weight[b] || (c->weight[a] == c->weight[b] && a < b);
+    const int32_t rank_a = rank_of(c->weight[a]), rank_b = rank_of(c->weight[b]);
+    return rank_a > rank_b || (rank_a == rank_b && a < b);
 }
 
 static void sift_down(candidates *c, uint32_t at) {
@@ -55,12 +62,6 @@ static uint16_t take_best(candidates *c) {
     return best;
 }
 
-/* An integer in the order of floats, equal for both zeros: compared faster where floats are in software. */
-static int32_t rank_of(float value) {
-    const int32_t magnitude = (int32_t)magnitude_bits(value);
-    return float_bits(value) >> 31 ? -magnitude : magnitude;
-}
-
 static uint32_t likeliest(const float *weight, uint32_t vocab) {
     enum { RUN = 32 }; /* looked at as a whole first: few hold a likelier one, and compilers vectorise the question */
     uint32_t best = 0;
@@ -71,7 +72,7 @@ static uint32_t likeliest(const float *weight, uint32_t vocab) {
         for (uint32_t id = start; id < end; id++)
             likelier |= rank_of(weight[id]) > most;
         for (uint32_t id = start; likelier && id < end; id++)
-            if (weight[id] > weight[best])
+            if (rank_of(weight[id]) > rank_of(weight[best]))
                 best = id;
     }
     return best;
@@ -86,10 +87,45 @@ static void penalize(const shrew_session *session, float penalty, float *weight)
     }
 }
 
+/* False for NaN. */
+static ONE_COPY int within(float value, float least, float most) {
+    return rank_of(value) >= rank_of(least) && rank_of(value) <= rank_of(most);
+}
+
 int shrew_sampling_is_valid(const shrew_sampling *s) {
-    return s->temperature >= 0.0f && s->temperature <= 100.0f && s->top_p > 0.0f && s->top_p <= 1.0f &&
-           s->min_p >= 0.0f && s->min_p <= 1.0f && s->repetition_penalty >= 0.01f && s->repetition_penalty <= 100.0f &&
-           (HAS_EVERY_FILTER || (!s->top_k && s->min_p == 0.0f && s->repetition_penalty == 1.0f));
+    const float most_min_p = HAS_EVERY_FILTER ? 1.0f : 0.0f;
+    const float least_penalty = HAS_EVERY_FILTER ? 0.01f : 1.0f, most_penalty = HAS_EVERY_FILTER ? 100.0f : 1.0f;
+    return within(s->temperature, 0.0f, 100.0f) && within(s->top_p, 0.0f, 1.0f) && rank_of(s->top_p) &&
+           within(s->min_p, 0.0f, most_min_p) && within(s->repetition_penalty, least_penalty, most_penalty) &&
+           (HAS_EVERY_FILTER || !s->top_k);
+}
+
+/* Top-k, top-p and min-p: takes those that pass off the heap. Returns how many, and what their weights add up to. */
+static uint32_t filter(candidates *c, const shrew_sampling *sampling, uint32_t top_k, float *kept) {
+    const uint32_t vocab = c->count;
+    for (uint32_t i = vocab / 2; i-- > 0;)
+        sift_down(c, i);
+    float total = 0.0f; /* of the candidates that top-k keeps */
+    if (top_k == vocab) {
+        total = shrew_sum_f32(c->weight, vocab);
+    } else {
+        for (uint32_t i = 0; i < top_k; i++)
+            total += c->weight[take_best(c)];
+        /* The ones taken are all that is left to choose from; the tail already holds them, the best one last. */
+    }
+    const float enough = sampling->top_p < 1.0f ? sampling->top_p * total : FLT_MAX;
+    uint32_t count = 0;
+    *kept = 0.0f;
+    while (count < top_k) {
+        const uint16_t next = top_k == vocab ? take_best(c) : c->order[vocab - 1 - count];
+        if (HAS_EVERY_FILTER && count && c->weight[next] < sampling->min_p) /* the likeliest has weight 1 */
+            break;
+        *kept += c->weight[next];
+        count++;
+        if (*kept >= enough)
+            break;
+    }
+    return count;
 }
 
 int shrew_session_sample(shrew_session *session, const shrew_sampling *sampling, uint32_t *id) {
@@ -109,63 +145,30 @@ int shrew_session_sample(shrew_session *session, const shrew_sampling *sampling,
     memcpy(c.weight, session->logits, vocab * sizeof *c.weight);
     if (penalizes)
         penalize(session, sampling->repetition_penalty, c.weight);
-    const uint32_t best = likeliest(c.weight, vocab);
-    if (!is_finite(c.weight[best])) /* the penalty can overflow */
+    *id = likeliest(c.weight, vocab); /* also should rounding leave the sum below short of the target */
+    const float most = c.weight[*id];
+    if (penalizes && !is_finite(most)) /* the penalty can overflow */
         return SHREW_E_NUMBER;
-    if (greedy) {
-        *id = best;
+    if (greedy)
         return SHREW_OK;
-    }
-    const float inverse = shrew_reciprocal(sampling->temperature), most = c.weight[best];
-    for (uint32_t i = 0; i < vocab; i++)
+    const float inverse = shrew_reciprocal(sampling->temperature);
+    for (uint32_t i = 0; i < vocab; i++) {
         c.weight[i] = shrew_exp((c.weight[i] - most) * inverse);
+        c.order[vocab - 1 - i] = (uint16_t)i;
+    }
     const float uniform = (float)(next_random(&session->random) >> 8) * (1.0f / 16777216.0f);
     const uint32_t top_k = HAS_EVERY_FILTER && sampling->top_k && sampling->top_k < vocab ? sampling->top_k : vocab;
-    if (top_k == vocab && sampling->top_p >= 1.0f && sampling->min_p <= 0.0f) {
-        float target = uniform * shrew_sum_f32(c.weight, vocab), sum = 0.0f;
-        *id = best; /* should rounding leave the sum short of the target */
-        for (uint32_t i = 0; i < vocab; i++) {
-            sum += c.weight[i];
-            if (sum > target) {
-                *id = i;
-                break;
-            }
-        }
-        return SHREW_OK;
-    }
-    for (uint32_t i = 0; i < vocab; i++)
-        c.order[i] = (uint16_t)i;
-    for (uint32_t i = vocab / 2; i-- > 0;)
-        sift_down(&c, i);
-    float total = 0.0f; /* of the candidates that top-k keeps */
-    if (top_k == vocab) {
-        total = shrew_sum_f32(c.weight, vocab);
-    } else {
-        for (uint32_t i = 0; i < top_k; i++)
-            total += c.weight[take_best(&c)];
-        /* The ones taken are all that is left to choose from; the tail already holds them, the best one last. */
-    }
-    const uint16_t *const sorted_end = c.order + vocab;
-    float kept = 0.0f;
-    uint32_t count = 0;
-    const float enough = sampling->top_p * total;
-    while (count < top_k) {
-        const uint16_t next = top_k == vocab ? take_best(&c) : *(sorted_end - 1 - count);
-        if (HAS_EVERY_FILTER && count && c.weight[next] < sampling->min_p) /* the likeliest has weight 1 */
-            break;
-        kept += c.weight[next];
-        count++;
-        if (sampling->top_p < 1.0f && kept >= enough)
-            break;
-    }
+    uint32_t count = vocab;
+    float kept, sum = 0.0f;
+    if (top_k == vocab && sampling->top_p >= 1.0f && (!HAS_EVERY_FILTER || sampling->min_p <= 0.0f))
+        kept = shrew_sum_f32(c.weight, vocab);
+    else
+        count = filter(&c, sampling, top_k, &kept);
     const float target = uniform * kept;
-    float sum = 0.0f;
-    *id = best;
-    for (uint32_t i = 0; i < count; i++) {
-        const uint16_t candidate = *(sorted_end - 1 - i);
-        sum += c.weight[candidate];
+    for (const uint16_t *next = c.order + vocab; count; count--) { /* from the end, where the heap leaves those taken */
+        sum += c.weight[*--next];
         if (sum > target) {
-            *id = candidate;
+            *id = *next;
             break;
         }
     }

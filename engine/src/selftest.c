@@ -9,8 +9,8 @@ enum { SELFTEST_HEADER_BYTES = 16 };
 int shrew_selftest_check(const shrew_config *config, const uint8_t *section, uint32_t bytes) {
     if (bytes < SELFTEST_HEADER_BYTES)
         return SHREW_E_SELFTEST_SECTION;
-    const uint32_t prompt = read_u32(section), generate = read_u32(section + 4);
-    if (read_u32(section + 12))
+    const uint32_t prompt = aligned_u32(section), generate = aligned_u32(section + 4);
+    if (aligned_u32(section + 12))
         return SHREW_E_RESERVED;
     if (prompt < 1 || prompt > config->context || generate < 1 || generate > config->context - prompt)
         return SHREW_E_SELFTEST_SECTION;
@@ -18,7 +18,7 @@ int shrew_selftest_check(const shrew_config *config, const uint8_t *section, uin
     if (bytes != ((end + 3) & ~3u))
         return SHREW_E_SELFTEST_SECTION;
     for (uint32_t i = 0; i < prompt; i++)
-        if (read_u16(section + SELFTEST_HEADER_BYTES + 2 * i) >= config->vocab)
+        if (aligned_u16(section + SELFTEST_HEADER_BYTES + 2 * i) >= config->vocab)
             return SHREW_E_SELFTEST_SECTION;
     return all_zero(section + end, bytes - end) ? SHREW_OK : SHREW_E_RESERVED;
 }
@@ -32,14 +32,14 @@ int shrew_session_selftest(shrew_session *session, int *present) {
         *present = section != NULL;
     if (!section)
         return SHREW_OK;
-    const uint32_t prompt = read_u32(section), generate = read_u32(section + 4);
+    const uint32_t prompt = aligned_u32(section), generate = aligned_u32(section + 4);
     if (prompt + generate > session->context)
         return SHREW_E_CONTEXT;
     const shrew_sampling greedy = {0.0f, 1.0f, 0.0f, 1.0f, 0};
     uint32_t digest = 0;
     int status = SHREW_OK;
     for (uint32_t i = 0; i < prompt && !status; i++) {
-        const uint16_t id = (uint16_t)read_u16(section + SELFTEST_HEADER_BYTES + 2 * i);
+        const uint16_t id = (uint16_t)aligned_u16(section + SELFTEST_HEADER_BYTES + 2 * i);
         status = shrew_session_feed(session, &id, 1, NULL);
     }
     for (uint32_t i = 0; i < generate && !status; i++) {
@@ -55,5 +55,5 @@ int shrew_session_selftest(shrew_session *session, int *present) {
     shrew_session_reset(session);
     if (status)
         return status;
-    return digest == read_u32(section + 8) ? SHREW_OK : SHREW_E_SELFTEST;
+    return digest == aligned_u32(section + 8) ? SHREW_OK : SHREW_E_SELFTEST;
 }

@@ -11,8 +11,9 @@ static uint32_t or_default(uint32_t value, uint32_t otherwise) {
 }
 
 static int resolve(const shrew_model *model, const shrew_session_options *options, shrew_session_options *resolved) {
-    static const shrew_session_options defaults;
-    shrew_session_options r = options ? *options : defaults;
+    shrew_session_options r = {0};
+    if (options)
+        r = *options;
     r.context = or_default(r.context, model->config.context);
     r.block = or_default(r.block, DEFAULT_BLOCK);
     r.cache = or_default(r.cache, shrew_model_is_float(model) ? SHREW_CACHE_F32 : SHREW_CACHE_INT8);
@@ -39,19 +40,25 @@ static uint32_t largest(uint32_t a, uint32_t b) {
 /* Hands out parts of the caller's memory, or, with base NULL, only counts. */
 typedef struct layout {
     uint8_t *base;
-    uint64_t used;
+    size_t used; /* TOO_MUCH from the first part on that leaves the address space */
 } layout;
 
-static void *take(layout *layout, uint64_t bytes) {
+#define TOO_MUCH (SIZE_MAX / SHREW_ALIGNMENT * SHREW_ALIGNMENT)
+
+/* count items of a size other than 0. The limits of a configuration keep both below 2^32. */
+static void *take(layout *layout, size_t count, size_t size) {
     void *start = layout->base ? layout->base + layout->used : NULL;
-    layout->used += (bytes + SHREW_ALIGNMENT - 1) / SHREW_ALIGNMENT * SHREW_ALIGNMENT;
+    if (count > (TOO_MUCH - layout->used) / size)
+        layout->used = TOO_MUCH;
+    else
+        layout->used += (count * size + SHREW_ALIGNMENT - 1) / SHREW_ALIGNMENT * SHREW_ALIGNMENT;
     return start;
 }
 
 /* For fuzzing: space that belongs to no buffer, which SHREW_GUARD(start, bytes) makes untouchable. */
 static void leave_gap(layout *layout) {
 #ifdef SHREW_GUARD
-    void *gap = take(layout, 64);
+    void *gap = take(layout, 64, 1);
     if (gap)
         SHREW_GUARD(gap, 64);
 #else
@@ -59,58 +66,59 @@ static void leave_gap(layout *layout) {
 #endif
 }
 
+/* A row of something for every token in the cache. */
+static void *take_cache(layout *layout, size_t context, size_t row) {
+    void *start = take(layout, context, row);
+    take(layout, CACHE_MARGIN, 1);
+    leave_gap(layout);
+    return start;
+}
+
 static void lay_out(layout *layout, shrew_session *session, const shrew_model *model,
                     const shrew_session_options *options) {
     const shrew_config *c = &model->config;
-    const uint64_t block = options->block, context = options->context;
+    const uint32_t block = options->block, context = options->context;
     const uint32_t query = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
     const uint32_t widest = (largest(largest(c->dim, query), c->ffn) + 15) & ~15u;
-    const int integers = options->cache == SHREW_CACHE_INT8;
-    const uint64_t rows = (uint64_t)c->layers * c->kv_heads * context;
+    const int integers = !HAS_F32 || options->cache == SHREW_CACHE_INT8;
+    const uint32_t heads = c->layers * c->kv_heads;
     cache *cache = &session->cache;
     scratch *s = &session->scratch;
 
     leave_gap(layout);
     cache->width = integers ? (c->head_dim + 7) & ~7u : c->head_dim;
-    cache->keys = take(layout, rows * cache->width * (integers ? 1 : 4) + CACHE_MARGIN);
+    cache->keys = take_cache(layout, context, heads * cache->width * (integers ? 1 : 4));
+    cache->values = take_cache(layout, context, heads * cache->width * (integers ? 1 : 4));
+    cache->key_scales = integers ? take_cache(layout, context, heads) : NULL;
+    cache->value_scales = integers ? take_cache(layout, context, heads) : NULL;
+    session->hidden = take(layout, options->draft ? 1 + options->draft : 0, 4 * c->dim);
     leave_gap(layout);
-    cache->values = take(layout, rows * cache->width * (integers ? 1 : 4) + CACHE_MARGIN);
+    session->logits = take(layout, c->vocab, 4);
     leave_gap(layout);
-    cache->key_scales = cache->value_scales = NULL;
-    if (integers) {
-        cache->key_scales = take(layout, rows + CACHE_MARGIN);
-        leave_gap(layout);
-        cache->value_scales = take(layout, rows + CACHE_MARGIN);
-        leave_gap(layout);
-    }
-    session->hidden = take(layout, options->draft ? 4 * (uint64_t)(1 + options->draft) * c->dim : 0);
-    leave_gap(layout);
-    session->logits = take(layout, 4 * (uint64_t)c->vocab);
-    leave_gap(layout);
-    session->history = take(layout, 2 * context);
+    session->history = take(layout, context, 2);
     leave_gap(layout);
 
-    const uint64_t before = layout->used;
-    session->overlay = take(layout, 0);
+    const size_t before = layout->used;
+    session->overlay = take(layout, 0, 1);
     s->h_stride = largest(c->dim, query);
     s->a_stride = largest(c->dim, largest(query + 2 * kv, 2 * c->ffn));
-    s->scores_stride = c->heads / c->kv_heads * (((uint32_t)context + 15) & ~15u);
-    s->x = take(layout, 4 * block * c->dim);
-    s->h = take(layout, 4 * block * s->h_stride);
-    s->a = take(layout, 4 * block * s->a_stride);
-    s->turns = take(layout, c->position == SHREW_POSITION_ROPE ? 4 * block * c->head_dim : 0);
-    s->queries = take(layout, integers ? block * c->heads * cache->width : 0);
-    s->factors = take(layout, integers ? 4 * block * c->heads : 0);
-    s->scores = take(layout, 4 * (uint64_t)options->workers * s->scores_stride);
-    s->q.values = take(layout, 2 * block * widest);
-    s->q.sums = take(layout, 2 * block * (widest / 16));
-    s->q.scales = take(layout, 4 * block);
-    const uint64_t sampler = 6 * (uint64_t)c->vocab;
-    const uint64_t prompt = sizeof(uint16_t) * (SHREW_PROMPT_BYTES_PER_TOKEN * context + SHREW_ALIGNMENT);
-    const uint64_t least = before + (sampler > prompt ? sampler : prompt);
-    if (layout->used < least)
-        take(layout, least - layout->used);
-    session->overlay_bytes = (size_t)(layout->used - before);
+    s->scores_stride = c->heads / c->kv_heads * ((context + 15) & ~15u);
+    s->x = take(layout, block, 4 * c->dim);
+    s->h = take(layout, block, 4 * s->h_stride);
+    s->a = take(layout, block, 4 * s->a_stride);
+    s->turns = take(layout, c->position == SHREW_POSITION_ROPE ? block : 0, 4 * c->head_dim);
+    s->queries = take(layout, integers ? block : 0, c->heads * cache->width);
+    s->factors = take(layout, integers ? block : 0, 4 * c->heads);
+    s->scores = take(layout, options->workers, 4 * s->scores_stride);
+    s->q.values = take(layout, block, 2 * widest);
+    s->q.sums = take(layout, block, 2 * (widest / 16));
+    s->q.scales = take(layout, block, 4);
+    const size_t sampler = 6 * c->vocab;
+    const size_t prompt = sizeof(uint16_t) * (SHREW_PROMPT_BYTES_PER_TOKEN * context + SHREW_ALIGNMENT);
+    const size_t least = largest(sampler, prompt), overlay = layout->used - before;
+    if (overlay < least)
+        take(layout, least - overlay, 1);
+    session->overlay_bytes = layout->used - before;
 }
 
 static int measure(const shrew_model *model, const shrew_session_options *options, shrew_session_options *resolved,
@@ -122,12 +130,10 @@ static int measure(const shrew_model *model, const shrew_session_options *option
     if (status)
         return status;
     layout layout = {NULL, 0};
-    take(&layout, sizeof(shrew_session));
+    take(&layout, sizeof(shrew_session), 1);
     lay_out(&layout, &unused, model, resolved);
-    if (layout.used > SIZE_MAX)
-        return SHREW_E_MEMORY;
-    *bytes = (size_t)layout.used;
-    return SHREW_OK;
+    *bytes = layout.used;
+    return layout.used < TOO_MUCH ? SHREW_OK : SHREW_E_MEMORY;
 }
 
 int shrew_session_bytes(const shrew_model *model, const shrew_session_options *options, size_t *bytes) {
@@ -152,7 +158,7 @@ int shrew_session_open(shrew_session **session, const shrew_model *model, const 
     if (!kernels)
         return SHREW_E_ARGUMENT;
     layout layout = {memory, 0};
-    shrew_session *opened = take(&layout, sizeof(shrew_session));
+    shrew_session *opened = take(&layout, sizeof(shrew_session), 1);
     memset(opened, 0, sizeof *opened);
     opened->model = model;
     opened->kernels = kernels;
@@ -204,8 +210,8 @@ static void do_share(void *argument, uint32_t index) {
 void shrew_split(const shrew_session *session, uint32_t items, uint32_t step, uint64_t multiply_adds, shrew_work work,
                  void *argument) {
     uint32_t tasks = session->parallel_for ? session->workers : 1;
-    if (tasks > 1 && multiply_adds / session->grain < tasks) /* 64 bits: chips divide them in software */
-        tasks = (uint32_t)(multiply_adds / session->grain);
+    while (tasks > 1 && multiply_adds < (uint64_t)tasks * session->grain)
+        tasks--;
     if (tasks < 2) {
         work(argument, 0, 0, items);
         return;

@@ -5,7 +5,7 @@ const char *shrew_status_text(int status) {
     case SHREW_OK: return "no error";
     case SHREW_E_ARGUMENT: return "an argument is missing or out of range";
     case SHREW_E_MEMORY: return "too little memory was given";
-    case SHREW_E_ALIGNMENT: return "an address is not aligned to 16 bytes";
+    case SHREW_E_ALIGNMENT: return "an address is not aligned to 16 bytes, or a tokenizer section not to 4";
     case SHREW_E_CONTEXT: return "the context has no room for these tokens";
     case SHREW_E_TEXT: return "the text has a character that this tokenizer cannot encode";
     case SHREW_E_BUFFER: return "an output buffer is too small";

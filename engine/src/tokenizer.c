@@ -11,7 +11,7 @@
 enum { HEADER_BYTES = 48, RESERVED_OFFSET = 32, ARRAY_ALIGNMENT = 4, PIECES_PER_START = 16 };
 
 byte_span shrew_piece(const shrew_tokenizer *tokenizer, uint32_t id) {
-    uint32_t start = read_u32(tokenizer->starts + id / PIECES_PER_START * 4);
+    uint32_t start = aligned_u32(tokenizer->starts + id / PIECES_PER_START * 4);
     for (uint32_t i = id - id % PIECES_PER_START; i < id; i++)
         start += tokenizer->lengths[i];
     return (byte_span){tokenizer->pieces + start, tokenizer->lengths[id]};
@@ -50,18 +50,18 @@ static const uint8_t *take(reader *section, size_t bytes) {
 }
 
 static int read_header(shrew_tokenizer *tokenizer, const uint8_t *header) {
-    tokenizer->kind = (uint16_t)read_u16(header);
-    tokenizer->flags = (uint16_t)read_u16(header + 2);
-    tokenizer->vocab = read_u32(header + 4);
-    tokenizer->pieces_bytes = read_u32(header + 8);
-    tokenizer->merge_count = read_u32(header + 12);
-    tokenizer->sorted_count = read_u32(header + 16);
-    tokenizer->bos = (uint16_t)read_u16(header + 20);
-    tokenizer->eos = (uint16_t)read_u16(header + 22);
-    tokenizer->pad = (uint16_t)read_u16(header + 24);
-    tokenizer->unk = (uint16_t)read_u16(header + 26);
-    tokenizer->prefix_count = (uint16_t)read_u16(header + 28);
-    tokenizer->suffix_count = (uint16_t)read_u16(header + 30);
+    tokenizer->kind = (uint16_t)aligned_u16(header);
+    tokenizer->flags = (uint16_t)aligned_u16(header + 2);
+    tokenizer->vocab = aligned_u32(header + 4);
+    tokenizer->pieces_bytes = aligned_u32(header + 8);
+    tokenizer->merge_count = aligned_u32(header + 12);
+    tokenizer->sorted_count = aligned_u32(header + 16);
+    tokenizer->bos = (uint16_t)aligned_u16(header + 20);
+    tokenizer->eos = (uint16_t)aligned_u16(header + 22);
+    tokenizer->pad = (uint16_t)aligned_u16(header + 24);
+    tokenizer->unk = (uint16_t)aligned_u16(header + 26);
+    tokenizer->prefix_count = (uint16_t)aligned_u16(header + 28);
+    tokenizer->suffix_count = (uint16_t)aligned_u16(header + 30);
     if (!all_zero(header + RESERVED_OFFSET, HEADER_BYTES - RESERVED_OFFSET) || tokenizer->flags & ~TOKENIZER_FLAGS)
         return SHREW_E_RESERVED;
     if (tokenizer->vocab < 1 || tokenizer->vocab > SHREW_MAX_VOCAB || tokenizer->merge_count > 0xFFFF ||
@@ -106,7 +106,7 @@ static int read_arrays(shrew_tokenizer *tokenizer, reader *section) {
 static int check_pieces(const shrew_tokenizer *tokenizer) {
     uint32_t start = 0;
     for (uint32_t id = 0; id < tokenizer->vocab; id++) {
-        if (id % PIECES_PER_START == 0 && read_u32(tokenizer->starts + id / PIECES_PER_START * 4) != start)
+        if (id % PIECES_PER_START == 0 && aligned_u32(tokenizer->starts + id / PIECES_PER_START * 4) != start)
             return 0;
         start += tokenizer->lengths[id];
     }
@@ -115,7 +115,7 @@ static int check_pieces(const shrew_tokenizer *tokenizer) {
 
 static int check_ids(const shrew_tokenizer *tokenizer, const uint8_t *ids, size_t count) {
     for (size_t i = 0; i < count; i++)
-        if (read_u16(ids + 2 * i) >= tokenizer->vocab)
+        if (aligned_u16(ids + 2 * i) >= tokenizer->vocab)
             return 0;
     return 1;
 }
@@ -142,18 +142,19 @@ static int is_concatenation(byte_span whole, byte_span left, byte_span right) {
 static int check_merges(const shrew_tokenizer *tokenizer) {
     for (uint32_t i = 0; i < tokenizer->merge_count; i++) {
         const uint8_t *merge = tokenizer->merges + MERGE_BYTES * i;
-        const uint32_t left = read_u16(merge), right = read_u16(merge + 2), result = read_u16(merge + 4);
+        const uint32_t left = aligned_u16(merge), right = aligned_u16(merge + 2), result = aligned_u16(merge + 4);
         if (!check_ids(tokenizer, merge, 3))
             return 0;
         if (i > 0) {
-            const uint32_t left_before = read_u16(merge - MERGE_BYTES), right_before = read_u16(merge - MERGE_BYTES + 2);
+            const uint8_t *before = merge - MERGE_BYTES;
+            const uint32_t left_before = aligned_u16(before), right_before = aligned_u16(before + 2);
             if (left_before > left || (left_before == left && right_before >= right))
                 return 0;
         }
         if (!is_concatenation(shrew_piece(tokenizer, result), shrew_piece(tokenizer, left),
                               shrew_piece(tokenizer, right)))
             return 0;
-        if (tokenizer->ranks && read_u16(tokenizer->ranks + 2 * i) >= tokenizer->merge_count)
+        if (tokenizer->ranks && aligned_u16(tokenizer->ranks + 2 * i) >= tokenizer->merge_count)
             return 0;
     }
     return 1;
@@ -165,7 +166,7 @@ static int check_byte_ids(const shrew_tokenizer *tokenizer) {
     if (!check_ids(tokenizer, tokenizer->byte_ids, 256))
         return 0;
     for (uint32_t byte = 0; byte < 256; byte++) {
-        const byte_span piece = shrew_piece(tokenizer, read_u16(tokenizer->byte_ids + 2 * byte));
+        const byte_span piece = shrew_piece(tokenizer, aligned_u16(tokenizer->byte_ids + 2 * byte));
         if (piece.count != 1 || piece.bytes[0] != byte)
             return 0;
     }
@@ -177,10 +178,10 @@ static int check_sorted(const shrew_tokenizer *tokenizer) {
         return 0;
     byte_span before = {tokenizer->pieces, 0};
     for (uint32_t i = 0; i < tokenizer->sorted_count; i++) {
-        const byte_span piece = shrew_piece(tokenizer, read_u16(tokenizer->sorted + 2 * i));
+        const byte_span piece = shrew_piece(tokenizer, aligned_u16(tokenizer->sorted + 2 * i));
         uint32_t code_point;
         if (shrew_compare_spans(before, piece) >= 0 ||
-            read_character(piece.bytes, piece.count, &code_point) != piece.count)
+            shrew_read_character(piece.bytes, piece.count, &code_point) != piece.count)
             return 0;
         before = piece;
     }
@@ -191,6 +192,8 @@ int shrew_tokenizer_open(shrew_tokenizer *tokenizer, const void *section, size_t
                          size_t unicode_bytes) {
     if (!tokenizer || !section || (!unicode && unicode_bytes))
         return SHREW_E_ARGUMENT;
+    if ((uintptr_t)section % ARRAY_ALIGNMENT)
+        return SHREW_E_ALIGNMENT;
     if (section_bytes < HEADER_BYTES)
         return SHREW_E_TOKENIZER;
     shrew_tokenizer view;

@@ -182,7 +182,7 @@ static void note_text(transcript *said, const uint8_t *text, size_t bytes) {
     note(said, text, bytes);
     while (bytes) {
         uint32_t code_point;
-        const size_t length = read_character(text, bytes, &code_point);
+        const size_t length = shrew_read_character(text, bytes, &code_point);
         MUST(code_point != NOT_UTF8);
         text += length;
         bytes -= length;

@@ -71,7 +71,7 @@ static size_t broken(const uint8_t *text, size_t count) {
             if (kept > count)
                 continue;
             memcpy(whole, text, kept);
-            if (read_character(whole, length, &code_point) == length)
+            if (shrew_read_character(whole, length, &code_point) == length)
                 return kept;
         }
     return 1;
@@ -81,7 +81,7 @@ static size_t to_characters(const uint8_t *text, size_t count, uint8_t *out) {
     size_t written = 0;
     for (size_t at = 0; at < count;) {
         uint32_t code_point;
-        const size_t length = read_character(text + at, count - at, &code_point);
+        const size_t length = shrew_read_character(text + at, count - at, &code_point);
         if (code_point != NOT_UTF8) {
             memcpy(out + written, text + at, length);
             written += length;
@@ -158,7 +158,7 @@ static void check_turn(shrew_session *session, const shrew_request *request, con
         MUST(progress.text_bytes <= SHREW_TEXT_BYTES);
         for (size_t at = 0; at < progress.text_bytes;) {
             uint32_t code_point;
-            at += read_character(out + at, progress.text_bytes - at, &code_point);
+            at += shrew_read_character(out + at, progress.text_bytes - at, &code_point);
             MUST(code_point != NOT_UTF8);
         }
         MUST(bytes + progress.text_bytes <= expected->bytes);

@@ -93,7 +93,7 @@ static size_t encode_naively(const shrew_tokenizer *t, const uint8_t *text, size
     }
     for (size_t length; bytes; text += length, bytes -= length) {
         uint32_t code_point;
-        length = read_character(text, bytes, &code_point);
+        length = shrew_read_character(text, bytes, &code_point);
         const uint32_t id = find_character(t, text, length);
         const int by_bytes = t->byte_ids && (id == t->unk || id == SHREW_NO_TOKEN);
         if (!by_bytes && id == SHREW_NO_TOKEN)

@@ -20,6 +20,7 @@ from shrew.errors import PortError, ToolsMissingError
 from shrew.image import WeightType
 from shrew.ports import EMULATED, Host, Job, Target, make_bundle, parse_lines
 from shrew.ports.emulator import place_literals
+from shrew.ports.target import SMALL
 from shrew.ports.vectors import differences, load
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +52,25 @@ def ready(target: Target) -> Target:
 
 def test_all_vectors_are_identical(target: Target) -> None:
     assert differences(target, load()) == []
+
+
+#: SHREW_E_ARGUMENT, SHREW_E_UNICODE, SHREW_E_TYPE.
+REFUSALS = (-1, -31, -33)
+
+
+def test_the_small_build_gives_the_same_bits_or_refuses(target: Target) -> None:
+    vectors = load()
+    outcomes = target.run([vector.job for vector in vectors], variant=SMALL)
+    run = [pair for pair in zip(vectors, outcomes, strict=True) if pair[1].result["status"] not in REFUSALS]
+    assert len(run) >= len(vectors) // 3
+    for vector, outcome in run:
+        assert {field: outcome.result[field] for field in vector.expected} == vector.expected, vector.name
+
+
+def test_the_engine_is_as_small_as_promised() -> None:
+    target = ready(EMULATED["rv32imc"])
+    assert target.size().code <= 40 * 1024
+    assert target.size(SMALL).code <= 20 * 1024
 
 
 @pytest.mark.parametrize("unit", units().values(), ids=units())

@@ -7,20 +7,21 @@
 #ifndef SHREW_KERNELS_H
 #define SHREW_KERNELS_H
 
+#include "options.h"
 #include "shrew.h"
 
 enum { ACTIVATION_LIMIT = 511 }; /* largest magnitude of a quantised activation: ten bits */
 
 /* Largest magnitude of a multiplier, for which a row of cols products stays below 2^31. */
 static inline uint32_t shrew_multiplier_limit(uint32_t type, uint32_t cols) {
-    const uint32_t largest = type == SHREW_Q8 ? 127 : type == SHREW_Q4 ? 8 : 1;
+    const uint32_t largest = HAS_Q4 && type == SHREW_Q4 ? 8 : HAS_TERNARY && type == SHREW_TERNARY ? 1 : 127;
     const uint32_t limit = 0x7FFFFFFFu / (((cols + 15) & ~15u) * largest * ACTIVATION_LIMIT);
     return limit < 127 ? limit : 127;
 }
 
 /* Rows that share a byte, one above the other: q4 has two in it, the even row low, ternary four, the first lowest. */
 static inline uint32_t shrew_rows_per_byte(uint32_t type) {
-    return type == SHREW_Q4 ? 2 : type == SHREW_TERNARY ? 4 : 1;
+    return HAS_Q4 && type == SHREW_Q4 ? 2 : HAS_TERNARY && type == SHREW_TERNARY ? 4 : 1;
 }
 
 /* Vectors of one block of tokens, each as integers with one scale. */

@@ -4,18 +4,22 @@
 
 /* ---- Floats ----------------------------------------------------------------------------------------------------- */
 
-static float add_lanes(const float *lane) {
-    return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
+/* ((0 + 4) + (2 + 6)) + ((1 + 5) + (3 + 7)) */
+static ONE_COPY float add_lanes(float lane[8]) {
+    for (uint32_t half = 4; half; half /= 2)
+        for (uint32_t j = 0; j < half; j++)
+            lane[j] += lane[j + half];
+    return lane[0];
 }
 
 float shrew_dot_f32(const float *a, const float *b, uint32_t count) {
     float lane[8] = {0};
     uint32_t i = 0;
-    for (; i + 8 <= count; i += 8)
+    for (; !FOR_SIZE && i + 8 <= count; i += 8) /* known lanes, for vector units */
         for (uint32_t j = 0; j < 8; j++)
             lane[j] += a[i + j] * b[i + j];
-    for (uint32_t j = 0; i + j < count; j++)
-        lane[j] += a[i + j] * b[i + j];
+    for (; i < count; i++)
+        lane[i & 7] += a[i] * b[i];
     return add_lanes(lane);
 }
 

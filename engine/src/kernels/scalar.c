@@ -33,10 +33,17 @@ float shrew_scalar_quantize(const float *x, uint32_t cols, int16_t *values, int1
 
 /* ---- Products --------------------------------------------------------------------------------------------------- */
 
-/* Rows that are multiplied at once, so that an activation is loaded once for all of them. */
-enum { ROWS = 8 };
+/* Rows that are multiplied at once, so that an activation is loaded once for all of them, and the columns of bytes
+ * between two looks at a loop's end. */
+enum { ROWS = 8, BYTE_ROWS = FOR_SIZE ? 4 : ROWS, COLUMNS = FOR_SIZE ? 4 : 16 };
 
-#define EACH_ROW(DO) DO(a, 0) DO(b, 1) DO(c, 2) DO(d, 3) DO(e, 4) DO(f, 5) DO(g, 6) DO(h, 7)
+#define FOUR_ROWS(DO) DO(a, 0) DO(b, 1) DO(c, 2) DO(d, 3)
+#define EACH_ROW(DO) FOUR_ROWS(DO) DO(e, 4) DO(f, 5) DO(g, 6) DO(h, 7)
+#ifdef __OPTIMIZE_SIZE__
+#define EACH_BYTE_ROW FOUR_ROWS
+#else
+#define EACH_BYTE_ROW EACH_ROW
+#endif
 
 #if defined(__GNUC__)
 #define INLINE static inline __attribute__((always_inline))
@@ -51,12 +58,12 @@ enum { ROWS = 8 };
 #define START(row, i) int32_t dot_##row = 0;
 #define ADD(row, i) sums[i] += dot_##row;
 #define ADD_MULTIPLIED(row, i) sums[i] += dot_##row * multipliers[i * groups];
-#define END_GROUP(is_whole)                  \
+#define END_GROUP(EACH, is_whole)            \
     if (multipliers) {                       \
-        EACH_ROW(ADD_MULTIPLIED)             \
+        EACH(ADD_MULTIPLIED)                 \
         multipliers += is_whole;             \
     } else {                                 \
-        EACH_ROW(ADD)                        \
+        EACH(ADD)                            \
     }
 
 /* Where a block of rows begins, and how its columns are grouped. */
@@ -68,24 +75,27 @@ typedef struct block {
 } block;
 
 INLINE void dot_bytes(const block *at, int32_t sums[ROWS]) {
-    const int8_t *a = (const int8_t *)at->data, *b = a + at->stride, *c = b + at->stride, *d = c + at->stride;
-    const int8_t *e = d + at->stride, *f = e + at->stride, *g = f + at->stride, *h = g + at->stride;
+#define POINT(row, i) const int8_t *row = (const int8_t *)at->data + i * at->stride;
+    EACH_BYTE_ROW(POINT)
     const int8_t *multipliers = at->multipliers;
     const int16_t *x = at->x, *const last = x + at->columns;
     const uint32_t groups = at->groups;
     while (x != last) {
         const int16_t *const end = x + smaller((uint32_t)(last - x), at->group);
-        EACH_ROW(START)
-        for (; x != end; x += 16) {
+        EACH_BYTE_ROW(START)
+        for (; x != end; x += COLUMNS) {
             int32_t column;
 #define ADD_PRODUCT(row, i) dot_##row += row[at_column] * column;
-#define COLUMN(i) { enum { at_column = i }; column = x[i]; EACH_ROW(ADD_PRODUCT) IN_ORDER }
-            COLUMN(0) COLUMN(1) COLUMN(2) COLUMN(3) COLUMN(4) COLUMN(5) COLUMN(6) COLUMN(7)
-            COLUMN(8) COLUMN(9) COLUMN(10) COLUMN(11) COLUMN(12) COLUMN(13) COLUMN(14) COLUMN(15)
-#define ADVANCE(row, i) row += 16;
-            EACH_ROW(ADVANCE)
+#define COLUMN(i) { enum { at_column = i }; column = x[i]; EACH_BYTE_ROW(ADD_PRODUCT) IN_ORDER }
+            COLUMN(0) COLUMN(1) COLUMN(2) COLUMN(3)
+            if (COLUMNS > 4) {
+                COLUMN(4) COLUMN(5) COLUMN(6) COLUMN(7) COLUMN(8) COLUMN(9)
+                COLUMN(10) COLUMN(11) COLUMN(12) COLUMN(13) COLUMN(14) COLUMN(15)
+            }
+#define ADVANCE(row, i) row += COLUMNS;
+            EACH_BYTE_ROW(ADVANCE)
         }
-        END_GROUP(1)
+        END_GROUP(EACH_BYTE_ROW, 1)
     }
 }
 
@@ -123,7 +133,7 @@ INLINE void dot_nibbles(const block *at, int32_t sums[ROWS]) {
             PAIR(ab, dot_a, dot_b) PAIR(cd, dot_c, dot_d) PAIR(ef, dot_e, dot_f) PAIR(gh, dot_g, dot_h)
 #undef ROW
         }
-        END_GROUP(1)
+        END_GROUP(EACH_ROW, 1)
     }
 }
 
@@ -155,15 +165,16 @@ INLINE void dot_ternaries(const block *at, int32_t sums[ROWS]) {
 #define END_LANES(row, i) const int32_t dot_##row = upper(lanes_##row + zeros);
         EACH_ROW(END_LANES)
         left -= columns;
-        END_GROUP(!left)
+        END_GROUP(EACH_ROW, !left)
     }
 }
 
 /* Rows too few for a block, or not alone in their bytes, digit by digit. */
 static void multiply_rest(const product *p, uint32_t first, uint32_t last) {
     const shrew_tensor *w = p->weight;
-    const uint32_t per_byte = shrew_rows_per_byte(w->type), bits = 8 / per_byte, top = 1u << (bits - 1);
-    const uint32_t zero = w->type == SHREW_TERNARY ? 1 : top, flip = w->type == SHREW_Q8 ? top : 0;
+    const uint32_t type = HAS_Q4 || HAS_TERNARY ? w->type : SHREW_Q8;
+    const uint32_t per_byte = shrew_rows_per_byte(type), bits = 8 / per_byte, top = 1u << (bits - 1);
+    const uint32_t zero = type == SHREW_TERNARY ? 1 : top, flip = type == SHREW_Q8 ? top : 0;
     const uint32_t group = w->group ? w->group : w->cols;
     for (uint32_t row = first; row < last; row++)
         for (uint32_t t = 0; t < p->tokens; t++) {
@@ -183,10 +194,11 @@ static void multiply_rest(const product *p, uint32_t first, uint32_t last) {
 INLINE void multiply(const product *p, uint32_t first, uint32_t last, shrew_type type) {
     const shrew_tensor *w = p->weight;
     const uint32_t per_byte = shrew_rows_per_byte(type), padded = (w->cols + 15) & ~15u;
-    const uint32_t end = last - first < ROWS ? first : last - last % per_byte;
-    for (uint32_t row = first; row < end; row += ROWS) {
-        if (end - row < ROWS) /* some rows again rather than single ones */
-            row = end - ROWS;
+    const uint32_t rows = type == SHREW_Q8 ? BYTE_ROWS : ROWS;
+    const uint32_t end = last - first < rows ? first : last - last % per_byte;
+    for (uint32_t row = first; row < end; row += rows) {
+        if (end - row < rows) /* some rows again rather than single ones */
+            row = end - rows;
         for (uint32_t t = 0; t < p->tokens; t++) {
             const block block = {
                 (const uint8_t *)w->data + (size_t)row / per_byte * w->stride,
@@ -204,10 +216,14 @@ INLINE void multiply(const product *p, uint32_t first, uint32_t last, shrew_type
             const float *row_scales = w->row_scales + row, scale = p->quantized->scales[t];
             float *y = p->y + (size_t)t * p->y_stride + row;
 #ifdef SHREW_SOFT_FLOAT
-            shrew_scale_sums(y, sums, row_scales, scale, ROWS);
+            shrew_scale_sums(y, sums, row_scales, scale, rows);
 #else
 #define STORE(row, i) y[i] = (float)sums[i] * (row_scales[i] * scale);
-            EACH_ROW(STORE)
+            if (type == SHREW_Q8) {
+                EACH_BYTE_ROW(STORE)
+            } else {
+                EACH_ROW(STORE)
+            }
 #endif
         }
     }
@@ -346,10 +362,10 @@ void shrew_scalar_attend(const span *s) {
     const uint32_t value_exponent = largest_exponent(s->value_scales, s->held);
     const uint32_t stride = (s->held + 15) & ~15u;
     const float unit = shrew_power_of_two((int32_t)key_exponent - SCALE_BIAS);
-    for (uint32_t head = 0; head < s->heads; head += 2) {
+    for (uint32_t head = 0, heads; head < s->heads; head += heads) {
         const int8_t *queries = s->queries + head * s->width;
         int32_t *scores = s->scores + (size_t)head * stride, most[2];
-        const uint32_t heads = smaller(s->heads - head, 2);
+        heads = FOR_SIZE ? 1 : smaller(s->heads - head, 2);
         for (uint32_t start = 0; start < s->width; start += 8) {
 #if defined(__XTENSA__)
             for (uint32_t h = 0; h < heads; h++)

@@ -35,7 +35,8 @@ class Variant:
 
 
 FULL: Final = Variant("full")
-#: q8 alone, greedy and top-p alone, for size.
+#: For size: without matrices and caches of floats, q4, ternary, drafts, Unicode's classes of characters, and filters of
+#: the sampler but top-p. Everything else of shrew.h is there; what a program does not call is not linked.
 SMALL: Final = Variant(
     "small",
     (
