@@ -41,7 +41,7 @@ def test_check_names_the_lines_and_says_what_to_do(tmp_path: Path, width: int) -
     file = tmp_path / "facts.txt"
     file.write_text(BAD)
     shown = run("corpus", "check", file, code=1, width=width).stdout
-    assert "1 questions with several answers" in shown
+    assert "questions with several answers: 1" in shown
     assert "facts.txt:1, 6" in shown
     assert "Keep one answer" in shown
     assert max(map(len, shown.splitlines())) <= width

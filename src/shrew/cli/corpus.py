@@ -163,16 +163,17 @@ def _print_report(report: Report, size: dict[str, int]) -> None:
     table = Table.grid(padding=(0, 2, 0, 0))
     for finding in errors + notes:
         table.add_row()
-        table.add_row(Text(finding.severity, styles[finding.severity]), f"{finding.count:,} {printable(finding.what)}")
+        table.add_row(Text(finding.severity, styles[finding.severity]), f"{printable(finding.what)}: {finding.count:,}")
         for example in finding.examples:
             line = Text(printable(example.text))
             if example.places:
                 line.append(f"  {printable(_places(example.places))}", "dim")
             table.add_row("", line)
         table.add_row("", Text(f"→ {finding.advice}", "italic"))
-    console.print(table)
+    if errors or notes:
+        console.print(table, "")
     clean = [finding.check for finding in report.findings if not finding.count]
-    console.print(f"\nerrors: {len(errors)}, notes: {len(notes)}; nothing found: {', '.join(clean)}")
+    console.print(f"errors: {len(errors)}, notes: {len(notes)}; nothing found: {', '.join(clean)}")
 
 
 def _places(places: tuple[str, ...]) -> str:
