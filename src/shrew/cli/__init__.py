@@ -24,6 +24,7 @@ from shrew.cli.eval import eval_
 from shrew.cli.importer import import_
 from shrew.cli.inspect import inspect
 from shrew.cli.options import print_error
+from shrew.cli.presets import presets
 from shrew.cli.quantize import quantize
 from shrew.cli.tokenizer import tokenizer
 from shrew.cli.train import train
@@ -40,7 +41,7 @@ def shrew() -> None:
     """
 
 
-for _command in (demo, train, quantize, eval_, chat, generate, inspect, bench, import_, tokenizer, corpus):
+for _command in (demo, train, quantize, eval_, chat, generate, inspect, bench, import_, tokenizer, corpus, presets):
     shrew.add_command(_command)
 
 

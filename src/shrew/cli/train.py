@@ -35,7 +35,7 @@ Config = TypeVar("Config")
     "preset_name",
     default="desk",
     show_default=True,
-    help="Model and training options to start from: microgpt, nano, desk, stories260k or tiny.",
+    help="Model and training options to start from; `shrew presets` lists them.",
 )
 @click.option(
     "--from",
@@ -127,7 +127,6 @@ def new_run(
     """Reads the corpus, makes or takes over tokenizer and model, and then, when nothing can go wrong any more, the run
     folder. ``options`` are fields of TrainConfig; ``source`` is a run whose weights to start from."""
     from shrew.model.presets import preset
-    from shrew.tokenizer import train_for_corpus
     from shrew.train.config import RunConfig
     from shrew.train.export import load_run
     from shrew.train.prepare import prepare
@@ -143,12 +142,10 @@ def new_run(
         loaded = load_run(source)
         tokenizer, model, initial = loaded.tokenizer, loaded.run.config.model, loaded.parameters
     else:
-        # A character tokenizer has no other way to write what only the held-out side has.
-        documents = corpus.train + corpus.held_out if chosen.tokenizer == "character" else corpus.train
         vocab = model_changes.pop("vocab", chosen.model.vocab)
         if type(vocab) is not int:
             raise ConfigError(f"--set model.vocab: {vocab!r} is not a number of tokens")
-        tokenizer = train_for_corpus(documents, kind=chosen.tokenizer, vocab=vocab)
+        tokenizer = chosen.learn_tokenizer(corpus, vocab)
         model = _model(chosen, tokenizer.vocab, model_changes)
     # Answers are learnt by heart, and go on getting better long after the loss on new phrasings has turned.
     keep = "last" if any(document.prompt for document in corpus.train) else "best"

@@ -11,6 +11,7 @@ response is learnt. They pass through here in one direction::
 ``docs/corpus.md`` describes the file formats.
 """
 
+from shrew.corpus.alternatives import RowFilling, compare_packing
 from shrew.corpus.builtin import BUILTIN_NAMES, HELD_OUT, BuiltinName, builtin_corpus, load_corpus
 from shrew.corpus.documents import COMMAND_PREFIX, Document, Kind, response_document, text_document
 from shrew.corpus.duplicates import DuplicateReport, drop_duplicates, find_duplicates
@@ -37,7 +38,9 @@ __all__ = [
     "Kind",
     "PackedRows",
     "PackingReport",
+    "RowFilling",
     "builtin_corpus",
+    "compare_packing",
     "drop_duplicates",
     "encode_document",
     "encode_documents",

@@ -48,11 +48,12 @@ def load_corpus(
     format: Format = "auto",
     separator: str = END_OF_TEXT,
     held_out: float = HELD_OUT,
+    refuse_leaks: bool = True,
 ) -> Corpus:
     """The corpus that ``--data`` names: built-in names, files and folders, one or several.
 
     A built-in name wins over a file of that name, which ``./desk`` still reaches. ``held_out`` is the fraction to hold
-    out where no document is marked so; :func:`split_corpus` says how.
+    out where no document is marked so; :func:`split_corpus` says how, and what ``refuse_leaks`` is.
     """
     specs = [spec] if isinstance(spec, str | Path) else list(spec)
     documents: list[Document] = []
@@ -64,7 +65,7 @@ def load_corpus(
             documents += read_corpus(entry, format=format, separator=separator)
         else:
             raise DataError(f"{entry}: neither a file or folder nor a built-in corpus ({', '.join(BUILTIN_NAMES)})")
-    return split_corpus(", ".join(map(str, specs)), documents, held_out)
+    return split_corpus(", ".join(map(str, specs)), documents, held_out, refuse_leaks=refuse_leaks)
 
 
 def _packaged(file: str, *, format: Format = "text", separator: str = END_OF_TEXT) -> list[Document]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from shrew.corpus.documents import Document
 
+_PUNCTUATION = ".,;:!?…\"'“”„‘’«»()[]¿¡"
+
 
 @dataclass(frozen=True)
 class DuplicateReport:
@@ -17,17 +19,24 @@ class DuplicateReport:
     groups: list[list[Document]]
     """All copies of each document that occurs more than once, the most frequent first."""
     conflicts: list[list[Document]]
-    """For each prompt that begins documents with several responses, the first document with each response."""
+    """For each prompt that begins documents with several responses, the first document with each response. Case, white
+    space and the punctuation around words make no difference."""
+
+
+def plain_words(text: str) -> tuple[str, ...]:
+    """The words of a text by which it is compared: without case and without the punctuation around them."""
+    words = text.casefold().split()
+    return tuple(bare for word in words if (bare := word.strip(_PUNCTUATION))) or tuple(words)
 
 
 def find_duplicates(documents: Iterable[Document]) -> DuplicateReport:
     """Reports exact repeats and contradictions; changes nothing."""
     copies: defaultdict[tuple[tuple[str, str], ...], list[Document]] = defaultdict(list)
-    responses: defaultdict[str, dict[str, Document]] = defaultdict(dict)
+    responses: defaultdict[tuple[str, ...], dict[tuple[str, ...], Document]] = defaultdict(dict)
     for document in documents:
         copies[document.turns].append(document)
         if document.prompt:
-            responses[document.prompt].setdefault(document.response, document)
+            responses[plain_words(document.prompt)].setdefault(plain_words(document.response), document)
     total = sum(map(len, copies.values()))
     return DuplicateReport(
         documents=total,

@@ -40,7 +40,7 @@ class PackingReport:
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
+class Piece:
     """The positions ``start`` to ``start + length`` of a document: all of them unless the document is cut."""
 
     document: int
@@ -56,10 +56,10 @@ def pack(encoded: Sequence[EncodedDocument], context: int) -> tuple[PackedRows, 
     """
     if not 1 <= context <= MAX_CONTEXT:
         raise ConfigError(f"packing: context is {context}, must be 1 to {MAX_CONTEXT}")
-    pieces: list[_Piece] = []
+    pieces: list[Piece] = []
     cut = dropped = 0
     for number, document in enumerate(encoded):
-        own = _pieces(number, document, context)
+        own = pieces_of(number, document, context)
         pieces += own
         dropped += not own
         cut += bool(own) and len(document.ids) - 1 > context
@@ -77,16 +77,17 @@ def pack(encoded: Sequence[EncodedDocument], context: int) -> tuple[PackedRows, 
     return packed, report
 
 
-def _pieces(number: int, document: EncodedDocument, context: int) -> list[_Piece]:
+def pieces_of(number: int, document: EncodedDocument, context: int) -> list[Piece]:
+    """What of a document goes into rows, none of it longer than ``context``: usually one piece, the whole."""
     positions = len(document.ids) - 1
     if not document.learn[1 : context + 1].any():
         return []
     if positions <= context:
-        return [_Piece(number, 0, positions)]
+        return [Piece(number, 0, positions)]
     is_text = bool(document.learn[1:].all())
     if not is_text:
-        return [_Piece(number, 0, context)]
-    return [_Piece(number, start, min(context, positions - start)) for start in range(0, positions, context)]
+        return [Piece(number, 0, context)]
+    return [Piece(number, start, min(context, positions - start)) for start in range(0, positions, context)]
 
 
 def _best_fit_decreasing(lengths: Sequence[int], context: int) -> list[list[int]]:
@@ -111,7 +112,7 @@ def _best_fit_decreasing(lengths: Sequence[int], context: int) -> list[list[int]
     return rows
 
 
-def _fill(encoded: Sequence[EncodedDocument], rows: list[list[_Piece]], context: int) -> PackedRows:
+def _fill(encoded: Sequence[EncodedDocument], rows: list[list[Piece]], context: int) -> PackedRows:
     shape = (len(rows), context)
     packed = PackedRows(
         inputs=np.zeros(shape, np.uint16),

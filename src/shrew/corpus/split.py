@@ -19,18 +19,20 @@ class Corpus:
     held_out: list[Document]
 
 
-def split_corpus(name: str, documents: Sequence[Document], fraction: float) -> Corpus:
+def split_corpus(name: str, documents: Sequence[Document], fraction: float, *, refuse_leaks: bool = True) -> Corpus:
     """Holds out the documents marked so or, where none is marked, ``fraction`` of them.
 
     The choice depends on nothing but the documents' own text, and whatever has the same prompt (or is the same text)
     falls on the same side. A corpus that is one single text is held out from its end.
 
-    Raises :class:`DataError` where a question or text is both marked as held out and trained on.
+    Raises :class:`DataError` where a question or text is both marked as held out and trained on, unless
+    ``refuse_leaks`` is False.
     """
     if not 0.0 <= fraction < 1.0:
         raise ConfigError(f"held-out: {fraction} must be at least 0 and below 1")
     if any(document.held_out for document in documents):
-        _refuse_leaks(documents)
+        if refuse_leaks:
+            _refuse_leaks(documents)
     elif len(documents) == 1 and documents[0].kind == "text":
         documents = _hold_out_tail(documents[0], fraction)
     else:

@@ -148,6 +148,13 @@ def _tensor_sections(
     return bytes(directory), bytes(data)
 
 
+def weight_bytes(config: ModelConfig, weight: WeightType) -> int:
+    """What all tensors take in an image if every matrix has this type; the tokenizer and some KB come on top."""
+    specs = tensor_specs(config)
+    zeros = {spec.name: np.zeros(spec.shape, np.float32) for spec in specs}
+    return len(_tensor_sections(config, zeros, {spec.name: weight for spec in specs})[1])
+
+
 def _stored_matrix(
     config: ModelConfig, spec: TensorSpec, parameters: Mapping[str, Matrix], types: Mapping[str, WeightType]
 ) -> Matrix:

@@ -8,17 +8,50 @@ preset          parameters  for
 `desk`             206,304  answering questions about one small subject, trained in minutes
 `stories260k`      260,032  short stories; the shape of the well-known 260K TinyStories model
 `tiny`           1,023,360  stories that hold together, on a chip with PSRAM
+`qa-18x128`      5,294,080  questions and answers in 8 MB of PSRAM
+`qa-18x192`      5,714,304  the same, deeper than wide
+`qa-22x128`      6,350,336  the same
+`qa-12x192`      6,149,760  the same, wider than deep
 ==============  ==========  ==============================================================================
+
+The last four are the shapes of HardwareOne's LLM tool as of 2026-03-30, there called narrow3, HW1HelpAgent192_deep,
+HW1HelpAgent and HW1HelpAgent192: GPT-2 with every bias, heads of 32 and a context of 128. So are their training
+options: AdamW, a batch of 16 and a peak rate of 3e-4. Stated there, in int8 with the cache of 64 tokens, are 6.9, 7.3,
+7.5 and 7.5 MB; as q8 images with a session of 128 tokens they take 6.3, 7.0, 7.5 and 7.1 MB here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from shrew.errors import ConfigError
 from shrew.model.config import ModelConfig
+from shrew.tokenizer import Tokenizer, train_for_corpus
+
+if TYPE_CHECKING:
+    from shrew.corpus import Corpus
+
+
+def _hardwareone(layers: int, dim: int, ffn: int) -> ModelConfig:
+    return ModelConfig(
+        dim=dim,
+        layers=layers,
+        heads=dim // 32,
+        vocab=4096,
+        context=128,
+        ffn=ffn,
+        norm="layer",
+        position="learned",
+        mlp="gelu",
+        bias_qkv=True,
+        bias_out=True,
+        bias_mlp=True,
+    )
+
+
+_HARDWAREONE: Final = {"steps": 5000, "batch": 16, "learning_rate": 3e-4, "warmup": 0.06, "weight_decay": 0.01}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +66,12 @@ class Preset:
     def model_for(self, vocab: int) -> ModelConfig:
         """The model for a tokenizer of ``vocab`` tokens."""
         return replace(self.model, vocab=vocab)
+
+    def learn_tokenizer(self, corpus: Corpus, vocab: int | None = None) -> Tokenizer:
+        """A tokenizer for ``corpus``, of about ``vocab`` tokens where that is not the preset's own number."""
+        # A character tokenizer has no other way to write what only the held-out side has.
+        documents = corpus.train + corpus.held_out if self.tokenizer == "character" else corpus.train
+        return train_for_corpus(documents, kind=self.tokenizer, vocab=vocab or self.model.vocab)
 
 
 PRESETS: Final[Mapping[str, Preset]] = {
@@ -74,6 +113,26 @@ PRESETS: Final[Mapping[str, Preset]] = {
         description="stories that hold together, on a chip with PSRAM",
         model=ModelConfig(dim=128, layers=5, heads=8, kv_heads=4, vocab=1024, context=512, ffn=336),
         train={"steps": 20000, "batch": 16, "learning_rate": 2e-3},
+    ),
+    "qa-18x128": Preset(
+        description="questions and answers in 8 MB of PSRAM",
+        model=_hardwareone(layers=18, dim=128, ffn=768),
+        train=_HARDWAREONE,
+    ),
+    "qa-18x192": Preset(
+        description="questions and answers in 8 MB of PSRAM, deep and wide",
+        model=_hardwareone(layers=18, dim=192, ffn=320),
+        train=_HARDWAREONE,
+    ),
+    "qa-22x128": Preset(
+        description="questions and answers in 8 MB of PSRAM, the deepest",
+        model=_hardwareone(layers=22, dim=128, ffn=768),
+        train=_HARDWAREONE,
+    ),
+    "qa-12x192": Preset(
+        description="questions and answers in 8 MB of PSRAM, with the widest layers",
+        model=_hardwareone(layers=12, dim=192, ffn=768),
+        train=_HARDWAREONE,
     ),
 }
 
