@@ -9,7 +9,6 @@ from pathlib import Path
 
 from shrew.errors import RunError
 
-
 _UNFINISHED = ".part"
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+from dataclasses import dataclass
 
 
-class Process(NamedTuple):
+@dataclass(frozen=True)
+class Process:
     """The place of one process among ``count``. The first alone writes the run folder and speaks to the user."""
 
     rank: int = 0
