@@ -65,15 +65,14 @@ def train(
     if progress is None or not run.writes:
         progress = SilentProgress()
     trainer = _Trainer(run, train_rows, validation_rows, progress, initial)
-    try:
-        run.remove_unfinished()
-        if resume:
-            trainer.resume()
-        else:
-            save_checkpoint(run, trainer.state)
-        return trainer.train()
-    finally:
-        trainer.backend.close()
+    run.remove_unfinished()
+    if resume:
+        trainer.resume()
+    else:
+        save_checkpoint(run, trainer.state)
+    result = trainer.train()
+    trainer.backend.close()  # not after a failure: processes that are gone would be waited for
+    return result
 
 
 class _Trainer:

@@ -49,6 +49,9 @@ class TorchBackend:
             (gradient,) = torch.autograd.grad(loss, self._flat)
         except torch.OutOfMemoryError:
             raise TrainingError(f"the GPU's memory is too small for train.batch = {self._config.batch}") from None
+        except torch._dynamo.exc.TorchDynamoException as error:
+            reason = str(error).split("\n", 1)[0]
+            raise ConfigError(f"train: PyTorch cannot compile here ({reason}); set train.compile=false") from None
         with torch.no_grad():
             total = self._all_reduce(torch.cat([gradient, loss.view(1)]))
             gradient, loss = total[:-1], total[-1]
