@@ -76,6 +76,9 @@ def test_two_processes_have_one_processs_numbers(tmp_path: Path, data: Path) -> 
     assert checks[1] == pytest.approx(checks[0], rel=1e-4)
     assert outputs["two"].count("documents") == outputs["one"].count("documents") == 1
     assert outputs["two"].count("next: shrew quantize") == 1
+    process = start(ONE, "--out", tmp_path / "two", "--resume", "--backend", "numpy")
+    assert "10 steps" in finish(process)
+    assert process.returncode == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")

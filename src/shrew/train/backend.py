@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.util import find_spec
+from importlib import import_module
 from typing import NamedTuple, Protocol
 
 from shrew.corpus.packed import PackedRows
@@ -61,8 +61,10 @@ def make_backend(model: ModelConfig, config: TrainConfig, initial: Parameters) -
         from shrew.train.numpy_backend import NumpyBackend
 
         return NumpyBackend(model, config, initial)
-    if find_spec("torch") is None:
-        raise ConfigError("train: backend torch needs PyTorch, which is not installed: pip install 'shrew[torch]'")
+    try:
+        import_module("torch")
+    except ImportError as error:
+        raise ConfigError(f"train: backend torch needs PyTorch ({error}): pip install 'shrew[torch]'") from None
     from shrew.train.torch_backend import TorchBackend
 
     return TorchBackend(model, config, initial)

@@ -92,11 +92,11 @@ class Run:
         return cls(path, read_run_config(path / "config.toml"))
 
     @property
-    def _made_by_training(self) -> tuple[Path, ...]:
+    def _all_but_config(self) -> tuple[Path, ...]:
         return self.tokenizer_path, self.weights_path, self.checkpoint_path, self.log_path, self.plot_path
 
     def _clear(self) -> None:
-        for old in self._made_by_training:
+        for old in self._all_but_config:
             try:
                 old.unlink(missing_ok=True)
             except OSError as error:
@@ -105,7 +105,7 @@ class Run:
     def remove_unfinished(self) -> None:
         """Removes what a training that was killed while it wrote has left. None may be at work in the folder."""
         if self.writes:
-            for path in self._made_by_training:
+            for path in self._all_but_config:
                 remove_unfinished(path)
 
     def replace(self, path: Path, content: bytes) -> None:

@@ -48,7 +48,7 @@ class TorchBackend:
             loss = self._nats(self._flat, self._own_rows(batch, math.ceil(len(batch) / self._process.count)))
             (gradient,) = torch.autograd.grad(loss, self._flat)
         except torch.OutOfMemoryError:
-            raise TrainingError(f"the GPU's memory is too small for train.batch = {self._config.batch}") from None
+            raise ConfigError(f"train: batch {self._config.batch} does not fit the GPU's memory; lower it") from None
         except torch._dynamo.exc.TorchDynamoException as error:
             reason = str(error).split("\n", 1)[0]
             raise ConfigError(f"train: PyTorch cannot compile here ({reason}); set train.compile=false") from None
