@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import tempfile
 from pathlib import Path
 
 from shrew.errors import RunError
+
+_UNFINISHED = ".part"
 
 
 def _sync_folder(path: Path) -> None:
@@ -19,6 +22,16 @@ def _sync_folder(path: Path) -> None:
             os.close(descriptor)
 
 
+def remove_unfinished(path: Path) -> None:
+    """Removes what :func:`write_atomically` leaves beside ``path`` when its process is killed. RunError."""
+    path = Path(os.path.realpath(path))
+    try:
+        for unfinished in path.parent.glob(f".{glob.escape(path.name)}.*{_UNFINISHED}"):
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise RunError(f"{error.filename}: cannot be removed: {error.strerror}") from None
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Replaces ``path`` with ``content``: a temporary file beside it, flushed to disk, then renamed.
 
@@ -29,7 +42,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise RunError(f"{path}: cannot be written: not a regular file")
     temporary = None
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_UNFINISHED)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,7 +11,7 @@ import click
 
 from shrew.cli.corpus import format_option, separator_option
 from shrew.cli.options import json_option, print_json, remarks, seed_option
-from shrew.errors import ConfigError, RunError
+from shrew.errors import ConfigError, RunError, TrainingError
 
 if TYPE_CHECKING:
     from shrew.corpus import Format, PackedRows
@@ -58,6 +58,11 @@ Config = TypeVar("Config")
     "--held-out", type=float, default=0.05, show_default=True, help="Share held out where the data marks none."
 )
 @click.option("--drop-duplicates", is_flag=True, help="Train once on documents that occur several times.")
+@click.option(
+    "--backend",
+    type=click.Choice(["numpy", "torch"]),
+    help="What computes: NumPy (the default) or PyTorch; with --resume, for this time.",
+)
 @click.option("--resume", is_flag=True, help="Go on with the run in --out, from its checkpoint.")
 @click.option("--overwrite", is_flag=True, help="Replace the run in --out.")
 @seed_option
@@ -74,6 +79,7 @@ def train(
     separator: str,
     held_out: float,
     drop_duplicates: bool,
+    backend: str | None,
     resume: bool,
     overwrite: bool,
     seed: int,
@@ -81,15 +87,17 @@ def train(
 ) -> None:
     """Train a model on DATA and keep everything in the run folder --out.
 
-    Ctrl-C leaves a checkpoint; --resume goes on from it (with --steps, to exactly the numbers that an
-    uninterrupted run has).
+    Ctrl-C leaves a checkpoint; --resume goes on from it (with --steps and NumPy, to exactly the numbers that
+    an uninterrupted run has).
+
+    With PyTorch, `torchrun --nproc-per-node 2 -m shrew train … --backend torch` trains in two processes.
     """
     from shrew.train.prepare import DataConfig, prepare
 
     if resume:
         if data or source or overwrite or overrides or steps or minutes:
-            raise click.UsageError("--resume takes everything from the run folder; give only --out with it")
-        run, tokenizer = _reopen(out)
+            raise click.UsageError("--resume takes all but --backend from the run folder; give only --out with it")
+        run, tokenizer = _reopen(out, backend)
         data_config = DataConfig.from_table(run.config.data)
         if data_config is None:
             raise RunError(f"{out}: an imported run has no data to go on with; train on it with --from {out}")
@@ -99,8 +107,9 @@ def train(
             raise click.UsageError("--data is missing: a built-in corpus (names, stories, desk), a file or a folder")
         data_config = DataConfig(data, format_, separator, held_out, drop_duplicates)
         limits = {name: value for name, value in (("steps", steps), ("minutes", minutes)) if value}
-        options = {**limits, "seed": seed}
+        options = {**limits, "seed": seed, **({"backend": backend} if backend else {})}
         run, prepared, initial = new_run(out, data_config, preset_name, options, overrides, source, overwrite=overwrite)
+    remarks.quiet = not run.writes
     report = prepared.report
     remarks.print(
         f"{report.documents:,} documents, {report.tokens:,} tokens in {report.rows:,} rows of "
@@ -110,8 +119,16 @@ def train(
         highlight=False,
         soft_wrap=True,
     )
-    result = run_training(run, prepared.train, prepared.validation, initial=initial, resume=resume)
-    _report(run, result, as_json)
+    try:
+        result = run_training(run, prepared.train, prepared.validation, initial=initial, resume=resume)
+    except TrainingError:
+        if run.writes:
+            raise
+        click.get_current_context().exit(1)  # as all processes do, and the first says why
+    if run.writes:
+        _report(run, result, as_json)
+    if result.interrupted:
+        click.get_current_context().exit(130)
 
 
 def new_run(
@@ -152,15 +169,21 @@ def new_run(
     training = _training(chosen, {"keep": keep, **options, **train_changes})
     prepared = prepare(corpus, tokenizer, model.context)
     run = Run.create(out, RunConfig(model=model, train=training, data=data_config.as_table()), overwrite=overwrite)
-    tokenizer.save(run.tokenizer_path)
+    if run.writes:
+        tokenizer.save(run.tokenizer_path)
     return run, prepared, initial
 
 
-def _reopen(out: Path) -> tuple[Run, Tokenizer]:
+def _reopen(out: Path, backend: str | None) -> tuple[Run, Tokenizer]:
     from shrew.tokenizer import Tokenizer
     from shrew.train.run import Run
 
     run = Run.open(out)
+    if backend and backend != run.config.train.backend:
+        changes: dict[str, Any] = {"backend": backend}
+        if backend == "numpy":  # which knows none of PyTorch's options
+            changes |= {"device": "auto", "precision": "float32", "compile": False}
+        run = Run(out, replace(run.config, train=replace(run.config.train, **changes)))
     return run, Tokenizer.load(run.tokenizer_path)
 
 
@@ -251,5 +274,3 @@ def _report(run: Run, result: TrainResult, as_json: bool) -> None:
             kept = f"{best}, which is kept" if run.config.train.keep == "best" else f"{best}; {kept}"
         click.echo(f"{run.path}: {result.step:,} steps, {result.seconds:.0f} s, loss {result.loss:.4f}, {kept}")
         click.echo(f"next: shrew quantize {run.path} -o model.bin")
-    if result.interrupted:
-        click.get_current_context().exit(130)

@@ -11,10 +11,9 @@ from safetensors.numpy import save
 
 from shrew.corpus.packed import PackedRows
 from shrew.errors import ConfigError, RunError
-from shrew.files import write_atomically
 from shrew.model.parameters import Array, Parameters
+from shrew.train.backend import Backend
 from shrew.train.batches import Batches
-from shrew.train.optimizer import Optimizer
 from shrew.train.run import Run, read_tensors
 
 
@@ -41,8 +40,7 @@ class Counters:
 class State:
     """Everything that the next step depends on."""
 
-    parameters: Parameters
-    optimizer: Optimizer
+    backend: Backend
     batches: Batches
     counters: Counters
 
@@ -61,9 +59,9 @@ class _Position(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def save_checkpoint(run: Run, state: State) -> None:
-    tensors: dict[str, Array] = {f"model.{name}": tensor for name, tensor in state.parameters.items()}
-    tensors |= {f"optimizer.{name}": array for name, array in state.optimizer.state().items()}
-    write_atomically(run.checkpoint_path, save(tensors, {"position": _encode(state)}))
+    tensors: dict[str, Array] = {f"model.{name}": tensor for name, tensor in state.backend.parameters().items()}
+    tensors |= {f"optimizer.{name}": array for name, array in state.backend.optimizer_state().items()}
+    run.replace(run.checkpoint_path, save(tensors, {"position": _encode(state)}))
 
 
 def load_checkpoint(run: Run, state: State) -> None:
@@ -75,8 +73,7 @@ def load_checkpoint(run: Run, state: State) -> None:
     try:
         position = msgspec.json.decode(metadata.get("position", ""), type=_Position)
         parameters = Parameters.of(run.config.model, _part(tensors, "model."))
-        state.optimizer.load_state(_part(tensors, "optimizer."))
-    except (msgspec.DecodeError, ConfigError, RunError) as error:
+    except (msgspec.DecodeError, ConfigError) as error:
         raise RunError(f"{path}: does not fit this run: {error}") from None
     batches = state.batches
     expected: dict[str, Any] = {"rows": len(batches.rows), "batch": batches.batch, "seed": batches.seed}
@@ -86,7 +83,10 @@ def load_checkpoint(run: Run, state: State) -> None:
             raise RunError(f"{path}: {name} was {was} and is {now} now; resume with the same data and options")
     if position.data != _digest(batches.rows):
         raise RunError(f"{path}: the data has changed since; resume with what the run began with, or start again")
-    state.parameters.flat[:] = parameters.flat
+    try:
+        state.backend.load(parameters, _part(tensors, "optimizer."))
+    except RunError as error:
+        raise RunError(f"{path}: does not fit this run: {error}") from None
     state.counters = position.counters
     state.batches = Batches(batches.rows, batches.batch, batches.seed, epoch=position.epoch, cursor=position.cursor)
 

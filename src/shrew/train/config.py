@@ -47,12 +47,20 @@ class TrainConfig:
     keep: Literal["best", "last"] = "best"
     """Which weights become ``model.safetensors``: those of the lowest validation loss, or the last ones. Where answers
     are learnt by heart, the loss on new phrasings rises long before their accuracy stops rising."""
+    backend: Literal["numpy", "torch"] = "numpy"
+    """What computes. Each goes on from a checkpoint of the other, with the same numbers up to rounding."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where PyTorch computes; auto: on CUDA where there is a device."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of PyTorch's matrix products and attention. Parameters, norms, loss and optimiser are float32 always."""
+    compile: bool = False
+    """Have PyTorch compile the network: a minute at the start, faster steps, best on a GPU."""
     seed: int = 0
     log_every: int = 10
     eval_every: int = 100
     checkpoint_every: int = 200
     threads: int = 2
-    """The same numbers come out for any; more than 8 are of no use."""
+    """Of a CPU. With NumPy the same numbers come out for any; more than 8 are of no use."""
 
     def __post_init__(self) -> None:
         if self.steps == 0 and self.minutes == 0:
@@ -66,6 +74,9 @@ class TrainConfig:
         for name in ("beta1", "beta2", "warmup"):
             self._check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
         self._check("learning_rate", self.learning_rate > 0, "above 0")
+        if self.backend == "numpy":
+            for name, only in (("device", ("auto", "cpu")), ("precision", ("float32",)), ("compile", (False,))):
+                self._check(name, getattr(self, name) in only, f"{only[-1]} with the backend numpy")
         for item in fields(self):
             value = getattr(self, item.name)
             self._check(item.name, not isinstance(value, float) or abs(value) < float("inf"), "finite")

@@ -7,20 +7,17 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from shrew.corpus.packed import PackedRows
-from shrew.errors import DataError, TrainingError
+from shrew.errors import DataError, RunError, TrainingError
 from shrew.model.parameters import Array, Parameters, init_parameters
-from shrew.model.transformer import evaluate, loss_and_gradients
-from shrew.train.allocator import keep_freed_memory
+from shrew.train.backend import make_backend
 from shrew.train.batches import Batches
 from shrew.train.checkpoint import Counters, State, load_checkpoint, save_checkpoint
-from shrew.train.optimizer import clip_gradients, make_optimizer
 from shrew.train.plot import plot_loss
 from shrew.train.progress import SilentProgress, TrainingProgress
 from shrew.train.run import LogRecord, Run
@@ -41,7 +38,7 @@ class TrainResult:
     seconds: float
     """Both over all parts of the run."""
     interrupted: bool
-    """Ctrl-C ended it early; the checkpoint goes on from here."""
+    """Ctrl-C or SIGTERM ended it early; the checkpoint goes on from here."""
 
 
 def train(
@@ -56,21 +53,26 @@ def train(
     """Trains the model of ``run.config`` and leaves everything in the run folder.
 
     ``resume`` goes on from the checkpoint, with the numbers that an uninterrupted run would have had. ``initial``
-    starts from given weights instead of random ones. Ctrl-C ends the step at hand, saves and returns; a second one
-    aborts. Raises DataError, RunError, or TrainingError where the loss is no longer a number.
+    starts from given weights instead of random ones. Ctrl-C or SIGTERM end the step at hand, save and return; a
+    second one aborts. Raises DataError, RunError, or TrainingError where the loss is no longer a number; the weights
+    and the checkpoint that were written last stay as they are.
+
+    Under ``torchrun``, with the backend torch, all processes call this alike; the first writes and shows progress.
     """
     for name, rows in (("training", train_rows), ("validation", validation_rows)):
         if rows is not None and not rows.weights.any():
             raise DataError(f"the {name} rows hold nothing to learn: no target has a weight")
-    keep_freed_memory()
-    trainer = _Trainer(run, train_rows, validation_rows, progress or SilentProgress(), initial)
+    if progress is None or not run.writes:
+        progress = SilentProgress()
+    trainer = _Trainer(run, train_rows, validation_rows, progress, initial)
+    run.remove_unfinished()
     if resume:
-        load_checkpoint(run, trainer.state)
-        run.cut_log(trainer.state.counters.step)
-        trainer.last_loss = next((record.loss for record in reversed(run.read_log())), math.nan)
+        trainer.resume()
     else:
         save_checkpoint(run, trainer.state)
-    return trainer.train()
+    result = trainer.train()
+    trainer.backend.close()  # not after a failure: processes that are gone would be waited for
+    return result
 
 
 class _Trainer:
@@ -86,29 +88,36 @@ class _Trainer:
         self.run, self.model, self.config = run, model, config
         self.validation_rows, self.progress = validation_rows, progress
         given = None if initial is None else Parameters.of(model, initial).flat.astype(np.float32)
-        self.state = State(
-            parameters=init_parameters(model, config.seed) if given is None else Parameters(model, given),
-            optimizer=make_optimizer(model, config),
-            batches=Batches(train_rows, config.batch, config.seed),
-            counters=Counters(),
-        )
+        parameters = init_parameters(model, config.seed) if given is None else Parameters(model, given)
+        self.backend = make_backend(model, config, parameters)
+        self.state = State(self.backend, Batches(train_rows, config.batch, config.seed), Counters())
+        self.saved_step = 0
         self.last_loss = math.nan
         self.learning_rate = 0.0
+
+    def resume(self) -> None:
+        load_checkpoint(self.run, self.state)
+        self.saved_step = self.state.counters.step
+        self.run.cut_log(self.saved_step)
+        self.last_loss = next((record.loss for record in reversed(self.run.read_log())), math.nan)
 
     def train(self) -> TrainResult:
         config, counters = self.config, self.state.counters
         self.progress.start(counters.step, config.steps, self._share())
-        pool = ThreadPoolExecutor(config.threads) if config.threads > 1 else nullcontext()
+        stopped = False
         try:
-            with _interruptible() as interrupted, pool as executor:
-                while self._share() < 1 and not interrupted.is_set():
-                    self._step(executor)
-                    self._look_after(executor)
-                save_checkpoint(self.run, self.state)
+            with _interruptible() as interrupted:
+                while self._share() < 1 and not stopped:
+                    self._step()
+                    self._look_after()
+                    stopped = self.backend.largest(interrupted.is_set()) > 0
+                self._save_checkpoint()
             if not self._keeps_best() or counters.best_loss is None:
                 self._save_weights(None)
             if hint := plot_loss(self.run):
                 self.progress.note(hint)
+        except RunError as error:
+            raise RunError(f"{error}; go on from the checkpoint of step {self.saved_step} with --resume") from error
         finally:
             self.progress.close()
         return TrainResult(
@@ -118,7 +127,7 @@ class _Trainer:
             best_step=counters.best_step,
             tokens=counters.tokens,
             seconds=counters.seconds,
-            interrupted=interrupted.is_set() and self._share() < 1,
+            interrupted=stopped and self._share() < 1,
         )
 
     def _keeps_best(self) -> bool:
@@ -127,20 +136,18 @@ class _Trainer:
     def _share(self) -> float:
         return self.config.share(self.state.counters.step, self.state.counters.seconds)
 
-    def _step(self, executor: Executor | None) -> None:
+    def _step(self) -> None:
         """One batch, one move of the parameters."""
         started = time.perf_counter()
-        state, counters = self.state, self.state.counters
-        batch = state.batches.next()
-        nats, learned, gradients = loss_and_gradients(self.model, state.parameters, batch, executor=executor)
-        norm = clip_gradients(gradients, 1 / max(learned, 1.0), self.config.clip)
-        self._require(math.isfinite(nats) and math.isfinite(norm))
+        counters = self.state.counters
+        batch = self.state.batches.next()
         self.learning_rate = self.config.learning_rate * rate_factor(self.config, self._share())
-        state.optimizer.step(state.parameters, gradients, self.learning_rate)
-        self._require(bool(np.isfinite(state.parameters.flat).all()))
-
+        try:
+            nats, learned, _ = self.backend.step(batch, self.learning_rate)
+        except FloatingPointError:
+            raise self._no_number() from None
         tokens = int(np.count_nonzero(batch.documents >= 0))
-        seconds = time.perf_counter() - started
+        seconds = self.backend.largest(time.perf_counter() - started)
         counters.step += 1
         counters.tokens += tokens
         counters.seconds += seconds
@@ -149,41 +156,41 @@ class _Trainer:
         counters.pending_tokens += tokens
         counters.pending_seconds += seconds
 
-    def _require(self, finite: bool) -> None:
+    def _no_number(self) -> TrainingError:
         """Ends the training before what is on disk, the last good state, is replaced by infinities."""
-        if not finite:
-            raise TrainingError(
-                f"the loss is no longer a number after step {self.state.counters.step}; lower learning_rate (now "
-                f"{self.config.learning_rate}) in {self.run.path / 'config.toml'} and go on with --resume"
-            )
+        return TrainingError(
+            f"the loss is no longer a number after step {self.state.counters.step}; lower learning_rate (now "
+            f"{self.config.learning_rate}) in {self.run.path / 'config.toml'} and go on with --resume"
+        )
 
-    def _look_after(self, executor: Executor | None) -> None:
+    def _look_after(self) -> None:
         """What is due after a step: evaluation, log, checkpoint."""
         config, step = self.config, self.state.counters.step
         last = self._share() >= 1
         self.progress.step(step, self._share())
         evaluated = self.validation_rows is not None and (last or step % config.eval_every == 0)
-        validation = self._validate(executor) if evaluated else None
+        validation = self._validate() if evaluated else None
         if last or evaluated or step % config.log_every == 0:
             self._log(validation)
         if step % config.checkpoint_every == 0:
-            save_checkpoint(self.run, self.state)
+            self._save_checkpoint()
             if self.validation_rows is None:
                 self._save_weights(None)
 
-    def _validate(self, executor: Executor | None) -> float:
+    def _validate(self) -> float:
         """Validation loss; where it is the lowest yet, the weights may be kept."""
         assert self.validation_rows is not None
         started = time.perf_counter()
         counters = self.state.counters
-        nats, learned = evaluate(self.model, self.state.parameters, self.validation_rows, executor=executor)
+        nats, learned = self.backend.evaluate(self.validation_rows)
         loss = nats / learned
-        self._require(math.isfinite(loss))
+        if not math.isfinite(loss):
+            raise self._no_number()
         if counters.best_loss is None or loss < counters.best_loss:
             counters.best_loss, counters.best_step = loss, counters.step
             if self._keeps_best():
                 self._save_weights(loss)
-        counters.seconds += time.perf_counter() - started
+        counters.seconds += self.backend.largest(time.perf_counter() - started)
         return loss
 
     def _log(self, validation: float | None) -> None:
@@ -207,17 +214,21 @@ class _Trainer:
         """The mean loss since the last line of the log."""
         return self.state.counters.pending_nats / max(self.state.counters.pending_learned, 1.0)
 
+    def _save_checkpoint(self) -> None:
+        save_checkpoint(self.run, self.state)
+        self.saved_step = self.state.counters.step
+
     def _save_weights(self, validation: float | None) -> None:
         metadata = {"step": str(self.state.counters.step), "format": "shrew"}
         metadata |= {name: str(value) for name, value in asdict(self.model).items()}
         if validation is not None:
             metadata["validation_loss"] = repr(validation)
-        self.run.save_weights(self.state.parameters, metadata)
+        self.run.save_weights(self.backend.parameters(), metadata)
 
 
 @contextmanager
 def _interruptible() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets, while a second one interrupts as usual.
+    """An event that the first Ctrl-C or SIGTERM sets, while a second one interrupts as usual.
 
     Signals reach only the main thread; elsewhere the event is never set.
     """
@@ -231,8 +242,9 @@ def _interruptible() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         interrupted.set()
 
-    previous = signal.signal(signal.SIGINT, on_interrupt)
+    previous = {number: signal.signal(number, on_interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield interrupted
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

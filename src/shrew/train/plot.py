@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
-from shrew.files import write_atomically
 from shrew.train.run import Run
 
 INSTALL_HINT = "loss.png was not drawn: matplotlib is missing; pip install 'shrew[plot]'"
@@ -44,7 +43,7 @@ def plot_loss(run: Run) -> str | None:
     axes.legend(frameon=False)
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
-    write_atomically(run.plot_path, picture.getvalue())
+    run.replace(run.plot_path, picture.getvalue())
     return None
 
 

@@ -10,7 +10,7 @@
 =======================  =====================================================================
 
 Files are replaced whole: written beside the old one, synced to disk, then renamed. A crash or a full disk leaves the
-old file as it was.
+old file as it was. Where several processes train together, only the first writes.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from shrew.errors import ConfigError, RunError
-from shrew.files import write_atomically
+from shrew.files import remove_unfinished, write_atomically
 from shrew.model.parameters import Array, Parameters
 from shrew.train.config import RunConfig, read_run_config
+from shrew.train.processes import this_process
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class Run:
     def __init__(self, path: Path, config: RunConfig) -> None:
         self.path = path
         self.config = config
+        self.writes = this_process().first
+        """Whether this process changes the folder."""
         self.tokenizer_path = path / "tokenizer.json"
         self.weights_path = path / "model.safetensors"
         self.checkpoint_path = path / "checkpoint.safetensors"
@@ -64,16 +67,18 @@ class Run:
     def create(cls, path: str | Path, config: RunConfig, *, overwrite: bool = False) -> Run:
         """Makes the folder, or takes an empty one. With ``overwrite`` a run that is there goes. RunError."""
         path = Path(path)
+        run = cls(path, config)
+        if not run.writes:
+            return run
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"{path}: cannot make the run folder: {error.strerror}") from None
-        run = cls(path, config)
         if (path / "config.toml").exists():
             if not overwrite:
                 raise RunError(f"{path}: holds a run already; go on with --resume or replace it with --overwrite")
             run._clear()
-        write_atomically(path / "config.toml", config.to_toml().encode())
+        run.replace(path / "config.toml", config.to_toml().encode())
         return run
 
     @classmethod
@@ -86,17 +91,32 @@ class Run:
             raise RunError(f"{path}: not a run folder: config.toml is missing")
         return cls(path, read_run_config(path / "config.toml"))
 
+    @property
+    def _all_but_config(self) -> tuple[Path, ...]:
+        return self.tokenizer_path, self.weights_path, self.checkpoint_path, self.log_path, self.plot_path
+
     def _clear(self) -> None:
-        for old in (self.tokenizer_path, self.weights_path, self.checkpoint_path, self.log_path, self.plot_path):
+        for old in self._all_but_config:
             try:
                 old.unlink(missing_ok=True)
             except OSError as error:
                 raise RunError(f"{old}: cannot remove: {error.strerror}") from None
 
+    def remove_unfinished(self) -> None:
+        """Removes what a training that was killed while it wrote has left. None may be at work in the folder."""
+        if self.writes:
+            for path in self._all_but_config:
+                remove_unfinished(path)
+
+    def replace(self, path: Path, content: bytes) -> None:
+        """Writes one of the folder's files, whole or not at all. RunError."""
+        if self.writes:
+            write_atomically(path, content)
+
     def save_weights(self, parameters: Parameters, metadata: Mapping[str, str]) -> None:
         # One entry, as safetensors writes several in no fixed order and equal runs are to give equal files.
         entry = {"shrew": json.dumps(dict(metadata), sort_keys=True)}
-        write_atomically(self.weights_path, save(dict(parameters.items()), entry))
+        self.replace(self.weights_path, save(dict(parameters.items()), entry))
 
     def load_weights(self) -> tuple[Parameters, dict[str, str]]:
         """The best weights and their metadata. RunError if the file is missing, malformed or of another model."""
@@ -107,6 +127,8 @@ class Run:
             raise RunError(f"{self.weights_path}: does not fit config.toml: {error}") from None
 
     def append_log(self, record: LogRecord) -> None:
+        if not self.writes:
+            return
         try:
             with self.log_path.open("a", encoding="utf-8") as log:
                 log.write(json.dumps(asdict(record)) + "\n")
@@ -129,7 +151,7 @@ class Run:
     def cut_log(self, step: int) -> None:
         """Drops lines after ``step``, so that a run resumed there writes them once."""
         kept = [json.dumps(asdict(record)) + "\n" for record in self.read_log() if record.step <= step]
-        write_atomically(self.log_path, "".join(kept).encode())
+        self.replace(self.log_path, "".join(kept).encode())
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Array], dict[str, str]]:

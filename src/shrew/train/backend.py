@@ -1,0 +1,70 @@
+"""What the training loop asks of the code that holds parameters and optimiser: NumPy's or PyTorch's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import NamedTuple, Protocol
+
+from shrew.corpus.packed import PackedRows
+from shrew.errors import ConfigError
+from shrew.model.config import ModelConfig
+from shrew.model.parameters import Array, Parameters
+from shrew.train.config import TrainConfig
+from shrew.train.processes import this_process
+
+
+class Step(NamedTuple):
+    nats: float
+    """The loss summed over the batch, each token by its weight."""
+    learned: float
+    """The sum of the weights."""
+    norm: float
+    """Of the gradient of ``nats / learned``, before clipping."""
+
+
+class Backend(Protocol):
+    """Parameters and their optimiser, wherever they lie.
+
+    All backends compute the same formulas on the same batches and name their state alike, so each can go on from the
+    checkpoint of another. Where several processes train together, all call the same methods in the same order with
+    the same rows, of which each takes its share, and all are given the same results.
+    """
+
+    def step(self, batch: PackedRows, learning_rate: float) -> Step:
+        """One move of the parameters. FloatingPointError where loss, gradient or parameters are no numbers any more."""
+
+    def evaluate(self, rows: PackedRows) -> tuple[float, float]:
+        """The loss over ``rows`` and the sum of the weights, as in :class:`Step`."""
+
+    def parameters(self) -> Parameters:
+        """float32 in main memory; good until the next step."""
+
+    def optimizer_state(self) -> dict[str, Array]:
+        """Everything besides the parameters that a resumed run needs; good until the next step."""
+
+    def load(self, parameters: Parameters, optimizer_state: Mapping[str, Array]) -> None:
+        """Takes over what the two methods above gave. RunError where it does not fit."""
+
+    def largest(self, value: float) -> float:
+        """The largest ``value`` of all processes. What they decide by clocks and signals, they decide by this."""
+
+    def close(self) -> None:
+        """Gives back threads and connections."""
+
+
+def make_backend(model: ModelConfig, config: TrainConfig, initial: Parameters) -> Backend:
+    """The backend that ``config`` names, starting from ``initial``, which it may keep and change."""
+    if config.backend == "numpy":
+        if this_process().count > 1:
+            raise ConfigError("train: several processes train together with PyTorch only; add --backend torch")
+        from shrew.train.numpy_backend import NumpyBackend
+
+        return NumpyBackend(model, config, initial)
+    try:
+        import_module("torch")
+    except ImportError as error:
+        raise ConfigError(f"train: backend torch needs PyTorch ({error}): pip install 'shrew[torch]'") from None
+    from shrew.train.torch_backend import TorchBackend
+
+    return TorchBackend(model, config, initial)

@@ -1,0 +1,122 @@
+"""Training with PyTorch: on a CPU, on CUDA, and in several processes that torchrun starts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from shrew.corpus.packed import PackedRows
+from shrew.errors import ConfigError, TrainingError
+from shrew.model.config import ModelConfig
+from shrew.model.parameters import Array, Parameters
+from shrew.train.backend import Step
+from shrew.train.config import TrainConfig
+from shrew.train.processes import Process, this_process
+from shrew.train.torch_network import Network, Rows
+from shrew.train.torch_optimizer import clip_gradient, make_optimizer
+
+
+class TorchBackend:
+    """Each process holds all parameters, takes its share of a batch's rows, and moves by the sum of all gradients.
+
+    Gradients are one vector, so one all-reduce a step is all that DistributedDataParallel would do here. A loss is
+    summed, not averaged, so shares with unequal numbers of learned tokens add up to what one process has.
+    """
+
+    def __init__(self, model: ModelConfig, config: TrainConfig, initial: Parameters) -> None:
+        self._model, self._config = model, config
+        self._process = this_process()
+        self._device = _device(config, self._process)
+        if self._device.type == "cpu":
+            torch.set_num_threads(config.threads)
+        if self._process.count > 1 and not dist.is_initialized():
+            dist.init_process_group("nccl" if self._device.type == "cuda" else "gloo")
+        self._flat = torch.from_numpy(initial.flat.copy()).to(self._device).requires_grad_()
+        self._optimizer = make_optimizer(model, config, self._device)
+        precision = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
+        nats = Network(model, self._device, precision).nats
+        self._nats = torch.compile(nats, fullgraph=True, dynamic=False) if config.compile else nats
+
+    def step(self, batch: PackedRows, learning_rate: float) -> Step:
+        learned = float(batch.weights.sum(dtype=np.float64))
+        try:
+            loss = self._nats(self._flat, self._own_rows(batch, math.ceil(len(batch) / self._process.count)))
+            (gradient,) = torch.autograd.grad(loss, self._flat)
+        except torch.OutOfMemoryError:
+            raise ConfigError(f"train: batch {self._config.batch} does not fit the GPU's memory; lower it") from None
+        except torch._dynamo.exc.TorchDynamoException as error:
+            reason = str(error).split("\n", 1)[0]
+            raise ConfigError(f"train: PyTorch cannot compile here ({reason}); set train.compile=false") from None
+        with torch.no_grad():
+            total = self._all_reduce(torch.cat([gradient, loss.view(1)]))
+            gradient, loss = total[:-1], total[-1]
+            norm = clip_gradient(gradient, 1 / max(learned, 1.0), self._config.clip)
+            self._optimizer.step(self._flat, gradient, learning_rate)
+            good = torch.isfinite(self._flat).all()
+            nats, norm, good = torch.stack([loss, norm, good]).tolist()  # the only wait for the device
+        if not (math.isfinite(nats) and math.isfinite(norm) and good):
+            raise FloatingPointError("loss, gradient or parameters")
+        return Step(nats, learned, norm)
+
+    def evaluate(self, rows: PackedRows) -> tuple[float, float]:
+        count = math.ceil(min(self._config.batch, len(rows)) / self._process.count)
+        together = count * self._process.count
+        total = torch.zeros((), dtype=torch.float64, device=self._device)
+        with torch.no_grad():
+            for start in range(0, len(rows), together):
+                part = rows.take(np.arange(start, min(start + together, len(rows))))
+                total += self._nats(self._flat, self._own_rows(part, count))
+        return self._all_reduce(total).item(), float(rows.weights.sum(dtype=np.float64))
+
+    def parameters(self) -> Parameters:
+        return Parameters(self._model, self._flat.detach().cpu().numpy())
+
+    def optimizer_state(self) -> dict[str, Array]:
+        return self._optimizer.state()
+
+    def load(self, parameters: Parameters, optimizer_state: Mapping[str, Array]) -> None:
+        self._optimizer.load_state(optimizer_state)
+        with torch.no_grad():
+            self._flat.copy_(torch.from_numpy(parameters.flat))
+
+    def largest(self, value: float) -> float:
+        if self._process.count == 1:
+            return value
+        tensor = torch.tensor(value, dtype=torch.float64, device=self._device)
+        return self._all_reduce(tensor, dist.ReduceOp.MAX).item()
+
+    def close(self) -> None:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+    def _own_rows(self, rows: PackedRows, count: int) -> Rows:
+        """This process's share of ``rows``, ``count`` with padding, on the device."""
+        own = rows.take(np.arange(self._process.rank, len(rows), self._process.count))
+        return Rows.of(own, count, self._device)
+
+    def _all_reduce(self, tensor: Tensor, operation: dist.ReduceOp.RedOpType = dist.ReduceOp.SUM) -> Tensor:
+        """``tensor`` itself, after it holds the sum over all processes or what else ``operation`` is."""
+        if self._process.count > 1:
+            try:
+                dist.all_reduce(tensor, operation)
+            except RuntimeError:
+                raise TrainingError("another process of this training has ended; go on with --resume") from None
+        return tensor
+
+
+def _device(config: TrainConfig, process: Process) -> torch.device:
+    """Where this process computes: a GPU of its own, or the CPU."""
+    if config.device == "cpu" or (config.device == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if process.local_rank >= torch.cuda.device_count():
+        raise ConfigError(
+            f"train: device cuda: process {process.local_rank} of this machine needs a GPU of its own, and PyTorch "
+            f"sees {torch.cuda.device_count()}; start fewer processes or set train.device=cpu"
+        )
+    torch.cuda.set_device(process.local_rank)
+    return torch.device("cuda", process.local_rank)
