@@ -19,6 +19,7 @@ from shrew import __version__
 from shrew.cli.bench import bench
 from shrew.cli.chat import chat, generate
 from shrew.cli.corpus import corpus
+from shrew.cli.correct import correct
 from shrew.cli.demo import demo
 from shrew.cli.eval import eval_
 from shrew.cli.importer import import_
@@ -41,7 +42,22 @@ def shrew() -> None:
     """
 
 
-for _command in (demo, train, quantize, eval_, chat, generate, inspect, bench, import_, tokenizer, corpus, presets):
+_COMMANDS = (
+    demo,
+    train,
+    correct,
+    quantize,
+    eval_,
+    chat,
+    generate,
+    inspect,
+    bench,
+    import_,
+    tokenizer,
+    corpus,
+    presets,
+)
+for _command in _COMMANDS:
     shrew.add_command(_command)
 
 

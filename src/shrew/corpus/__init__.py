@@ -13,6 +13,7 @@ response is learnt. They pass through here in one direction::
 
 from shrew.corpus.alternatives import RowFilling, compare_packing
 from shrew.corpus.builtin import BUILTIN_NAMES, HELD_OUT, BuiltinName, builtin_corpus, load_corpus
+from shrew.corpus.confusable import Questions
 from shrew.corpus.documents import COMMAND_PREFIX, Document, Kind, response_document, text_document
 from shrew.corpus.duplicates import DuplicateReport, drop_duplicates, find_duplicates
 from shrew.corpus.encode import EncodedDocument, Encoder, encode_document, encode_documents
@@ -38,6 +39,7 @@ __all__ = [
     "Kind",
     "PackedRows",
     "PackingReport",
+    "Questions",
     "RowFilling",
     "builtin_corpus",
     "compare_packing",

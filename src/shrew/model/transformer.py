@@ -42,6 +42,10 @@ from shrew.model.parameters import Array, Layer, Network, Parameters
 
 Result = TypeVar("Result")
 
+Loss = Callable[[Array, Block, Ids], tuple[float, Array]]
+"""From the logits [M, V] of the tokens ``kept`` [M] of a block the loss in nats, summed, and its gradient [M, V], which
+may take the place of the logits."""
+
 LANES = 8
 """Sums of gradients that are kept apart and added at the end, in order. Each block belongs to one lane and threads take
 whole lanes, so the number of threads changes no bit of a gradient; more threads than lanes are of no use."""
@@ -208,10 +212,21 @@ def forward(
     return logits.reshape(B, T, config.vocab)
 
 
+def weighted_cross_entropy(logits: Array, block: Block, kept: Ids) -> tuple[float, Array]:
+    """The ordinary :data:`Loss`: that of each target times its weight."""
+    weights = block.weights.reshape(-1)[kept].astype(logits.dtype)
+    return cross_entropy(logits, block.targets.reshape(-1)[kept], weights)
+
+
 def loss_and_gradients(
-    config: ModelConfig, params: Mapping[str, Array], batch: PackedRows, *, executor: Executor | None = None
+    config: ModelConfig,
+    params: Mapping[str, Array],
+    batch: PackedRows,
+    *,
+    loss: Loss = weighted_cross_entropy,
+    executor: Executor | None = None,
 ) -> tuple[float, float, Parameters]:
-    """Weighted sum of the loss in nats over ``batch``, the sum of the weights, and the gradients of the former.
+    """Sum of the loss in nats over ``batch``, the sum of its weights, and the gradients of the former.
 
     An ``executor`` shares the work among its threads (NumPy releases the interpreter's lock) and changes no bit of the
     result. BLAS should then run single-threaded: set ``OPENBLAS_NUM_THREADS=1`` before NumPy is first imported.
@@ -220,14 +235,14 @@ def loss_and_gradients(
     blocks = split_into_blocks(batch)
 
     def lane(own: list[Block]) -> tuple[float, Parameters]:
-        gradients, loss = Parameters.zeros(config, parameters.flat.dtype), 0.0
+        gradients, total = Parameters.zeros(config, parameters.flat.dtype), 0.0
         for block in own:
             kept = np.flatnonzero(block.weights)
             logits, saved = network_forward(config, parameters.network, block.inputs, block.positions, kept, save=True)
-            nats, dlogits = _loss(logits, block, kept)
+            nats, dlogits = loss(logits, block, kept)
             network_backward(config, parameters.network, gradients.network, dlogits, saved)
-            loss += nats
-        return loss, gradients
+            total += nats
+        return total, gradients
 
     lanes = _in_lanes(lane, blocks, executor)
     if not lanes:
@@ -235,29 +250,29 @@ def loss_and_gradients(
     gradients = lanes[0][1]
     for _, other in lanes[1:]:
         gradients.flat += other.flat
-    return sum(loss for loss, _ in lanes), float(batch.weights.sum(dtype=np.float64)), gradients
+    return sum(total for total, _ in lanes), float(batch.weights.sum(dtype=np.float64)), gradients
 
 
 def evaluate(
-    config: ModelConfig, params: Mapping[str, Array], rows: PackedRows, *, executor: Executor | None = None
+    config: ModelConfig,
+    params: Mapping[str, Array],
+    rows: PackedRows,
+    *,
+    loss: Loss = weighted_cross_entropy,
+    executor: Executor | None = None,
 ) -> tuple[float, float]:
-    """Weighted sum of the loss in nats over ``rows`` and the sum of the weights: tokens, where weights are 0 or 1."""
+    """Sum of the loss in nats over ``rows`` and the sum of their weights: tokens, where weights are 0 or 1."""
     parameters = Parameters.of(config, params)
 
     def lane(own: list[Block]) -> float:
-        loss = 0.0
+        total = 0.0
         for block in own:
             kept = np.flatnonzero(block.weights)
             logits, _ = network_forward(config, parameters.network, block.inputs, block.positions, kept, save=False)
-            loss += _loss(logits, block, kept)[0]
-        return loss
+            total += loss(logits, block, kept)[0]
+        return total
 
     return sum(_in_lanes(lane, split_into_blocks(rows), executor)), float(rows.weights.sum(dtype=np.float64))
-
-
-def _loss(logits: Array, block: Block, kept: Ids) -> tuple[float, Array]:
-    weights = block.weights.reshape(-1)[kept].astype(logits.dtype)
-    return cross_entropy(logits, block.targets.reshape(-1)[kept], weights)
 
 
 def _in_lanes(lane: Callable[[list[Block]], Result], blocks: list[Block], executor: Executor | None) -> list[Result]:

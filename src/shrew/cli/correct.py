@@ -1,0 +1,146 @@
+"""``shrew correct``: the second stage of training, against what a model confuses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from shrew.cli.options import json_option, print_json, remarks, seed_option
+
+if TYPE_CHECKING:
+    from shrew.corpus import Document
+    from shrew.model.parameters import Parameters
+    from shrew.train.second_stage import Outcome, SecondStage
+
+
+@click.command()
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The run folder for the corrected model.")
+@click.option(
+    "--data",
+    multiple=True,
+    help="Questions with their right answers, and Not: lines where you know what is confused; repeatable.  "
+    "[default: the questions that RUN learnt]",
+)
+@click.option(
+    "--alike", type=click.IntRange(0), default=4, show_default=True, help="Mine so many answers of questions like one."
+)
+@click.option(
+    "--tempting", type=click.IntRange(0), default=4, show_default=True, help="Mine so many that the model leans to."
+)
+@click.option("--steps", type=click.IntRange(1), default=200, show_default=True)
+@click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Corrections a step.")
+@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True)
+@click.option("--margin", type=float, default=3.0, show_default=True, help="Nats by which right answers shall lead.")
+@click.option(
+    "--strength", type=click.FloatRange(0), default=4.0, show_default=True, help="Of the push against wrong answers."
+)
+@click.option(
+    "--trust",
+    type=click.FloatRange(0),
+    default=16.0,
+    show_default=True,
+    help="Of the pull towards the model as it was.",
+)
+@click.option("--plain", is_flag=True, help="For comparison: ordinary training on the same questions and the corpus.")
+@click.option("--threads", type=click.IntRange(1, 16), default=2, show_default=True, help="Share the work.")
+@click.option("--overwrite", is_flag=True, help="Replace the run in --out.")
+@seed_option
+@json_option
+def correct(
+    run: Path,
+    out: Path,
+    data: tuple[str, ...],
+    alike: int,
+    tempting: int,
+    plain: bool,
+    threads: int,
+    overwrite: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Correct what the model of RUN confuses, and hold it to all else that it says.
+
+    For every question the right answer is raised and confusable ones are lowered, where the two part: those of its
+    Not: lines, answers of the corpus to questions like it, and answers that the model itself leans to. On the rest
+    of the corpus the model is held to what it said before.
+    """
+    from shrew.errors import RunError
+    from shrew.train.confusions import Mining
+    from shrew.train.correction import CorrectionConfig
+    from shrew.train.export import load_run
+    from shrew.train.prepare import DataConfig
+    from shrew.train.run import Run
+    from shrew.train.second_stage import SecondStage
+
+    how = CorrectionConfig(**options)
+    loaded = load_run(run)
+    learnt = DataConfig.from_table(loaded.run.config.data)
+    if learnt is None:
+        raise RunError(f"{run}: does not say what it learnt from, and a correction holds it to that")
+    if out.exists() and out.samefile(run):
+        raise RunError(f"{out}: is the run to correct; give another folder, so that both can be compared")
+    if (out / "config.toml").exists() and not overwrite:
+        raise RunError(f"{out}: holds a run already; replace it with --overwrite")
+    with ThreadPoolExecutor(threads) as executor:
+        mining = Mining(alike, tempting, how.margin)
+        with remarks.status("looking for confusions"):
+            stage = SecondStage(loaded, learnt.load(), _questions(data), mining, how, executor)
+        remarks.print(_found(stage), highlight=False, soft_wrap=True)
+        corrected = _correct(stage, how.steps, plain)
+        with remarks.status("asking before and after"):
+            outcomes = stage.outcomes(corrected)
+    target = Run.create(out, loaded.run.config, overwrite=overwrite)
+    loaded.tokenizer.save(target.tokenizer_path)
+    target.save_weights(corrected, {"corrected": run.resolve().name, "way": "plain" if plain else "corrections"})
+    if as_json:
+        result = {"run": str(out), "questions": len(stage.confusions), "pairs": stage.pairs}
+        print_json(result | {"outcomes": [asdict(outcome) for outcome in outcomes]})
+        return
+    _print(outcomes)
+    click.echo(f"next: shrew quantize {out} -o model.bin")
+
+
+def _questions(data: tuple[str, ...]) -> list[Document]:
+    from shrew.corpus import load_corpus
+    from shrew.errors import DataError
+
+    questions: list[Document] = []
+    for spec in data:
+        found = [document for document in load_corpus(spec, held_out=0.0).train if document.prompt]
+        if not found:
+            raise DataError(f"{spec}: holds no questions to correct")
+        questions += found
+    return questions
+
+
+def _found(stage: SecondStage) -> str:
+    return f"{len(stage.confusions):,} questions with {stage.pairs:,} confusable answers"
+
+
+def _correct(stage: SecondStage, steps: int, plain: bool) -> Parameters:
+    columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=remarks, transient=True, disable=not remarks.is_terminal) as bar:
+        task = bar.add_task("correcting", total=steps)
+        return stage.correct(
+            plain=plain,
+            progress=lambda step, loss: bar.update(task, completed=step, description=f"correcting, loss {loss:.3f}"),
+        )
+
+
+def _print(outcomes: Sequence[Outcome]) -> None:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for column in ("of", "before", "after"):
+        table.add_column(column, justify="right")
+    for o in outcomes:
+        table.add_row(o.what, f"{o.asked:,}", f"{o.before / o.asked:.1%}", f"{o.after / o.asked:.1%}")
+    Console(highlight=False).print(table)
