@@ -1,9 +1,9 @@
 """What each way to store weights costs: nats a token of a model on tinystories.txt against its floats, and bytes.
 
-Usage: python bench/quantization.py [--model stories260K|stories3M] [--limit DOCUMENTS] [--tokens N] [--steps N]
-[--only TYPE ...] [--json]. Reads the folder that SHREW_DATA names (default ../shared/data). Calibrated rows learn from
-text that the model writes itself, so no document that is measured on was seen. About three minutes a calibrated row of
-stories3M on two cores; everything is scored by the engine.
+Usage: python bench/quantization.py [--model stories260K|stories3M] [--skip DOCUMENTS] [--limit DOCUMENTS] [--tokens N]
+[--steps N] [--only TYPE ...] [--json]. Reads the folder that SHREW_DATA names (default ../shared/data). Calibrated rows
+learn from text that the model writes itself, so no document that is measured on was seen. Everything is scored by the
+engine.
 """
 
 from __future__ import annotations
@@ -27,14 +27,13 @@ from shrew.evaluation import score_tokens
 from shrew.image import WeightType, build_image, import_llama2c
 from shrew.image.writer import Matrix
 from shrew.quantize import choose_types, parse_override
-from shrew.quantize.distillation import calibrate
+from shrew.quantize.distillation import calibrate, calibration_tokens
 from shrew.quantize.text import write_documents
 from shrew.tokenizer import import_llama2c as import_tokenizer
 from shrew.train.allocator import keep_freed_memory
 
 DATA = Path(os.environ.get("SHREW_DATA", Path(__file__).parents[2] / "shared" / "data"))
 MODELS = {"stories260K": ("stories260K.bin", "tok512.bin"), "stories3M": ("stories3M-q80.bin", "tok4096.bin")}
-CALIBRATION_TOKENS = 200_000
 
 #: Floats but for the cache, attention and its exponential.
 INTEGER_ATTENTION = "f32, integer attention"
@@ -58,6 +57,7 @@ ROWS = [
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", choices=MODELS, default="stories260K")
+    parser.add_argument("--skip", type=int, default=0, help="documents at the beginning to leave out")
     parser.add_argument("--limit", type=int, help="documents to measure on")
     parser.add_argument("--tokens", type=int, default=0, help="cut each document there; 0: at the context")
     parser.add_argument("--steps", type=int, default=600)
@@ -70,7 +70,8 @@ def main() -> None:
     tokenizer = import_tokenizer(DATA / vocabulary, vocab=config.vocab)
     floats = Model.from_bytes(build_image(config, parameters, tokenizer))
     cut = options.tokens or config.context
-    texts = [document.response for document in read_corpus(DATA / "tinystories.txt", format="text")][: options.limit]
+    texts = [document.response for document in read_corpus(DATA / "tinystories.txt", format="text")]
+    texts = texts[options.skip :][: options.limit]
     documents = []
     for text in texts:
         ids = np.concatenate([np.array([tokenizer.bos], np.uint16), tokenizer.encode(text)])[:cut]
@@ -79,7 +80,7 @@ def main() -> None:
     exact = 0.0
     with ThreadPoolExecutor(2) as executor:
         writer = Model.from_bytes(build_image(config, parameters, tokenizer, types=WeightType("q8")))
-        learnt = pack(write_documents(writer, CALIBRATION_TOKENS, executor=executor), config.context)[0]
+        learnt = pack(write_documents(writer, calibration_tokens(options.steps), executor=executor), config.context)[0]
         for name, weight, override, calibrated in ROWS:
             if options.only and name != "f32" and not name.startswith(tuple(options.only)):
                 continue

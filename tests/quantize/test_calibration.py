@@ -16,7 +16,7 @@ from shrew.image import WeightType, build_image
 from shrew.model.documents import split_into_blocks
 from shrew.model.parameters import Parameters
 from shrew.model.transformer import forward
-from shrew.quantize import choose_types
+from shrew.quantize import choose_types, distillation
 from shrew.quantize.balance import balance, input_moments
 from shrew.quantize.distillation import calibrate, divergence
 from shrew.quantize.text import write_documents
@@ -90,6 +90,16 @@ def test_threads_change_nothing() -> None:
         ids = [[d.ids.tolist() for d in write_documents(model, 99, executor=e)] for e in (None, executor)]
     assert ids[0] == ids[1]
     images = [build_image(config, matrices, BYTES) for matrices in (alone, shared)]
+    assert images[0] == images[1]
+
+
+def test_a_teacher_without_room_to_remember_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    config, rows = tiny_config(), written_rows(tokens=500)
+    arguments = config, random_parameters(config), choose_types(config, WeightType("q4", 16)), rows
+    images = []
+    for room in (distillation.REMEMBERED_BYTES, 0):
+        monkeypatch.setattr(distillation, "REMEMBERED_BYTES", room)
+        images.append(build_image(config, calibrate(*arguments, steps=4), BYTES))
     assert images[0] == images[1]
 
 

@@ -31,11 +31,22 @@ STEP_TOKENS = BLOCK_TOKENS * STEP_BLOCKS
 #: Blocks that the importance of inputs is measured on.
 MOMENT_BLOCKS = 16
 
+#: Most tokens to learn from. What it reads twice, the student begins to learn by heart.
+CALIBRATION_TOKENS = 800_000
+
+#: Bytes of its features that a teacher keeps; those of more blocks it computes again.
+REMEMBERED_BYTES = 256 << 20
+
 #: Learning rates at the start, in steps of the grid, in shares of a scale, and of a tensor's root mean square.
 GRID_RATE, SCALE_RATE, FLOAT_RATE = 7e-3, 1e-3, 5e-4
 
 #: Types whose roundings are learnt; q8 is so fine that the nearest will do.
 LEARNT_TYPES = ("q4", "ternary")
+
+
+def calibration_tokens(steps: int) -> int:
+    """Tokens of text that so many steps can use."""
+    return min(CALIBRATION_TOKENS, STEP_TOKENS * max(steps, MOMENT_BLOCKS // 2))
 
 
 class Adam:
@@ -113,11 +124,12 @@ class Student:
 
 
 class Teacher:
-    """The float network, asked about the same blocks again and again: of each it remembers what its head read."""
+    """The float network, asked about the same blocks again and again: what its head read it remembers, up to a size."""
 
     def __init__(self, config: ModelConfig, parameters: Parameters, blocks: list[Block]) -> None:
         self.config, self.parameters, self.blocks = config, parameters, blocks
         self._features: dict[int, Array] = {}
+        self._room = REMEMBERED_BYTES
 
     def distance(self, student: Parameters, index: int, gradients: Parameters | None = None) -> tuple[float, int]:
         """Summed KL divergence of ``student`` from the teacher over the learnt tokens of a block, and their number.
@@ -127,9 +139,13 @@ class Teacher:
         c, block = self.config, self.blocks[index]
         kept = np.flatnonzero(block.weights)
         places = block.inputs, block.positions, kept
-        if index not in self._features:
-            self._features[index] = network_forward(c, self.parameters.network, *places, save=False)[1].features
-        expected = self._features[index] @ self.parameters.network.head.T
+        features = self._features.get(index)
+        if features is None:
+            features = network_forward(c, self.parameters.network, *places, save=False)[1].features
+            if features.nbytes <= self._room:
+                self._room -= features.nbytes
+                self._features[index] = features
+        expected = features @ self.parameters.network.head.T
         logits, saved = network_forward(c, student.network, *places, save=gradients is not None)
         distance, dlogits = divergence(expected, logits)
         if gradients is not None:

@@ -15,13 +15,13 @@ from shrew.errors import ConfigError
 from shrew.evaluation import Likelihood, score_tokens
 from shrew.image import WeightType, build_image
 from shrew.image.writer import Matrix, stored_tensors
-from shrew.quantize.distillation import MOMENT_BLOCKS, STEP_TOKENS, calibrate
+from shrew.quantize.distillation import calibrate, calibration_tokens
 from shrew.quantize.fit import ALIGNMENT, CANDIDATES, Choice, fit, measure_choices
 from shrew.quantize.source import Source
 from shrew.quantize.text import write_documents
 
-#: Tokens that the model writes, or reads at the most: to calibrate on, to weigh types for a size, to measure on.
-CALIBRATION_TOKENS, SENSITIVITY_TOKENS, MEASURE_TOKENS = 200_000, 3_000, 8_000
+#: Tokens that the model writes, or reads at the most: to weigh types for a size, to measure on.
+SENSITIVITY_TOKENS, MEASURE_TOKENS = 3_000, 8_000
 
 #: Shows work of so many steps (None: unknown) while it lasts; what it gives moves it by one step, with
 #: a new title if it gets one.
@@ -49,7 +49,7 @@ class Job:
         self._measure = None if measure is None else read_documents(measure, separator, self._floats)
 
     def calibrate(self, types: Mapping[str, WeightType], steps: int) -> dict[str, Matrix]:
-        rows = self._rows(min(CALIBRATION_TOKENS, STEP_TOKENS * max(steps, MOMENT_BLOCKS // 2)))
+        rows = self._rows(calibration_tokens(steps))
         config, parameters = self.source.config, self.source.parameters
         with self.progress("calibrating", steps) as advance:
             return calibrate(
