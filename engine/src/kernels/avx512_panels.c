@@ -74,65 +74,75 @@ INLINE void fill_segments(panel *panel, const shrew_tensor *w, uint32_t type, ui
     }
 }
 
-/* totals += columns * activations, times multipliers if there are any, for two strips and some tokens, known when
- * compiling. Both planes of both strips, and with few tokens columns in turns, make 16 independent sums: as many as
- * hide the latency. */
-INLINE void multiply_tile(const panel *p, const quantized_rows *q, uint32_t first, uint32_t tokens, uint32_t strip,
-                          int grouped, __m512i (*totals)[MOST_STRIPS]) {
+/* sums += columns * activations of a segment for two strips and some tokens, known when compiling. Both planes of both
+ * strips, and with few tokens columns in turns, make 16 independent sums: as many as hide the latency. */
+INLINE void multiply_segment(const panel *p, const segment *segment, const quantized_rows *q, uint32_t first,
+                             uint32_t tokens, uint32_t strip, int grouped, __m512i sums[2][TILE_TOKENS]) {
     const uint32_t chains = TILE_TOKENS / tokens;
     const size_t stride = 2 * (size_t)q->stride, to_low = q->stride;
-    for (uint32_t i = 0; i < (grouped ? p->count : 1); i++) {
-        const segment *segment = p->segments + i;
-        const int8_t *x = high_plane(q, first) + segment->start;
-        const int16_t *sums = q->sums + (size_t)first * (q->stride / 16) + segment->start / 16;
-        const __m512i *column = p->columns[strip] + (segment->start - p->start) / 4;
-        const __m512i *const end = column + (segment->end - segment->start) / 4;
-        __m512i high[2][TILE_TOKENS], low[2][TILE_TOKENS];
-        UNROLLED for (uint32_t t = 0; t < TILE_TOKENS; t++)
-            high[0][t] = high[1][t] = low[0][t] = low[1][t] = _mm512_setzero_si512();
-        for (; column < end; column += 4, x += 16) {
-            UNROLLED for (uint32_t k = 0; k < 4; k++) {
-                UNROLLED for (uint32_t t = 0; t < tokens; t++) {
-                    const uint32_t at = t * chains + k % chains;
-                    const __m512i x_high = broadcast_dword(x + t * stride + 4 * k);
-                    const __m512i x_low = broadcast_dword(x + t * stride + to_low + 4 * k);
-                    UNROLLED for (uint32_t s = 0; s < 2; s++) {
-                        high[s][at] = _mm512_dpbusd_epi32(high[s][at], column[s * (PANEL_COLS / 4) + k], x_high);
-                        low[s][at] = _mm512_dpbusd_epi32(low[s][at], column[s * (PANEL_COLS / 4) + k], x_low);
-                    }
+    const int8_t *x = high_plane(q, first) + segment->start;
+    const __m512i *column = p->columns[strip] + (segment->start - p->start) / 4;
+    const __m512i *const end = column + (segment->end - segment->start) / 4;
+    __m512i high[2][TILE_TOKENS], low[2][TILE_TOKENS];
+    UNROLLED for (uint32_t i = 0; i < TILE_TOKENS; i++)
+        high[0][i] = high[1][i] = low[0][i] = low[1][i] = _mm512_setzero_si512();
+    for (; column < end; column += 4, x += 16) {
+        UNROLLED for (uint32_t k = 0; k < 4; k++) {
+            UNROLLED for (uint32_t t = 0; t < tokens; t++) {
+                const uint32_t i = t * chains + k % chains;
+                const __m512i x_high = broadcast_dword(x + t * stride + 4 * k);
+                const __m512i x_low = broadcast_dword(x + t * stride + to_low + 4 * k);
+                UNROLLED for (uint32_t s = 0; s < 2; s++) {
+                    const __m512i weights = column[s * (PANEL_COLS / 4) + k];
+                    high[s][i] = _mm512_dpbusd_epi32(high[s][i], weights, x_high);
+                    low[s][i] = _mm512_dpbusd_epi32(low[s][i], weights, x_low);
                 }
-                UNROLLED for (uint32_t i = 0; i < TILE_TOKENS; i++) /* gcc would rather copy and spill them */
-                    __asm__("" : "+v"(high[0][i]), "+v"(high[1][i]), "+v"(low[0][i]), "+v"(low[1][i]));
             }
+            UNROLLED for (uint32_t i = 0; i < TILE_TOKENS; i++) /* gcc 12 would rather copy and spill them */
+                __asm__("" : "+v"(high[0][i]), "+v"(high[1][i]), "+v"(low[0][i]), "+v"(low[1][i]));
         }
-        UNROLLED for (uint32_t t = 0; t < tokens; t++) {
-            UNROLLED for (uint32_t s = 0; s < 2; s++) {
-                __m512i total = totals[t][strip + s], *h = high[s] + t * chains, *l = low[s] + t * chains;
-                UNROLLED for (uint32_t k = 1; k < chains; k++) {
-                    h[0] = _mm512_add_epi32(h[0], h[k]);
-                    l[0] = _mm512_add_epi32(l[0], l[k]);
-                }
-                if (!grouped) {
-                    total = _mm512_add_epi32(total, join_planes(h[0], l[0]));
-                } else {
-                    const uint32_t count = (segment->end - segment->start) / 16;
-                    const int16_t *from = sums + t * (q->stride / 16);
-                    for (uint32_t k = 0; k + 2 <= count; k += 2)
-                        total = _mm512_dpwssd_epi32(total, segment->zero[strip + s], broadcast_dword(from + k));
-                    if (count & 1)
-                        total = _mm512_dpwssd_epi32(total, segment->zero[strip + s],
-                                                    _mm512_set1_epi32((uint16_t)from[count - 1]));
-                    if (p->narrow)
-                        total = _mm512_dpwssd_epi32(
-                            total, segment->factor[strip + s],
-                            _mm512_mask_blend_epi16(0xAAAAAAAA, h[0], _mm512_slli_epi32(l[0], 16)));
-                    else
-                        total = _mm512_add_epi32(
-                            total, _mm512_mullo_epi32(join_planes(h[0], l[0]), segment->factor[strip + s]));
-                }
-                totals[t][strip + s] = total;
+    }
+    const uint32_t count = (segment->end - segment->start) / 16;
+    UNROLLED for (uint32_t t = 0; t < tokens; t++) {
+        const int16_t *x_sums = q->sums + (size_t)(first + t) * (q->stride / 16) + segment->start / 16;
+        UNROLLED for (uint32_t s = 0; s < 2; s++) {
+            __m512i h = high[s][t * chains], l = low[s][t * chains], sum = sums[s][t];
+            UNROLLED for (uint32_t k = 1; k < chains; k++) {
+                h = _mm512_add_epi32(h, high[s][t * chains + k]);
+                l = _mm512_add_epi32(l, low[s][t * chains + k]);
             }
+            if (!grouped) {
+                sums[s][t] = _mm512_add_epi32(sum, join_planes(h, l));
+                continue;
+            }
+            const __m512i zero = segment->zero[strip + s], factor = segment->factor[strip + s];
+            for (uint32_t i = 0; i + 2 <= count; i += 2)
+                sum = _mm512_dpwssd_epi32(sum, zero, broadcast_dword(x_sums + i));
+            if (count & 1)
+                sum = _mm512_dpwssd_epi32(sum, zero, _mm512_set1_epi32((uint16_t)x_sums[count - 1]));
+            if (p->narrow)
+                sum = _mm512_dpwssd_epi32(sum, factor,
+                                          _mm512_mask_blend_epi16(0xAAAAAAAA, h, _mm512_slli_epi32(l, 16)));
+            else
+                sum = _mm512_add_epi32(sum, _mm512_mullo_epi32(join_planes(h, l), factor));
+            sums[s][t] = sum;
         }
+    }
+}
+
+/* The same for all segments of a panel. */
+INLINE void multiply_tile(const panel *p, const quantized_rows *q, uint32_t first, uint32_t tokens, uint32_t strip,
+                          int grouped, __m512i (*totals)[MOST_STRIPS]) {
+    __m512i sums[2][TILE_TOKENS];
+    UNROLLED for (uint32_t t = 0; t < tokens; t++) {
+        sums[0][t] = totals[t][strip];
+        sums[1][t] = totals[t][strip + 1];
+    }
+    for (uint32_t i = 0; i < (grouped ? p->count : 1); i++)
+        multiply_segment(p, p->segments + i, q, first, tokens, strip, grouped, sums);
+    UNROLLED for (uint32_t t = 0; t < tokens; t++) {
+        totals[t][strip] = sums[0][t];
+        totals[t][strip + 1] = sums[1][t];
     }
 }
 
