@@ -127,30 +127,50 @@ static void attend_float(const pass *p, uint32_t b, uint32_t kv_head, float *sco
 
 /* ---- Integers --------------------------------------------------------------------------------------------------- */
 
-static void attend_integer(const pass *p, uint32_t b, uint32_t kv_head, int32_t *scores) {
+static span first_span(const pass *p, uint32_t kv_head, int32_t *scores) {
     const shrew_config *c = p->config;
     const cache *cache = &p->session->cache;
-    const uint32_t shared = c->heads / c->kv_heads;
+    const uint32_t shared = c->heads / c->kv_heads, query = kv_head * shared;
     const size_t at = ((size_t)p->layer * c->kv_heads + kv_head) * p->session->context;
-    const size_t query = (size_t)b * c->heads + (size_t)kv_head * shared;
     const span span = {
         (const int8_t *)cache->keys + at * cache->width, (const int8_t *)cache->values + at * cache->width,
         cache->key_scales + at, cache->value_scales + at,
-        p->s->queries + query * cache->width, p->s->factors + query,
-        p->s->h + (size_t)b * p->s->h_stride + (size_t)kv_head * shared * c->head_dim,
-        scores, p->session->position + b + 1, shared, c->head_dim, cache->width,
+        p->s->queries + (size_t)query * cache->width, p->s->factors + query,
+        p->s->h + (size_t)query * c->head_dim,
+        scores, p->session->position + 1, shared, c->head_dim, cache->width,
     };
-    p->session->kernels->attend(&span);
+    return span;
+}
+
+static void attend_integer(const pass *p, uint32_t kv_head, uint32_t worker, int32_t *scores) {
+    const shrew_config *c = p->config;
+    const shrew_kernels *kernels = p->session->kernels;
+    span span = first_span(p, kv_head, scores);
+    if (kernels->attend_block && p->tokens > 1) {
+        /* What scratch.a held is in the cache and in the queries. */
+        const uint32_t room = (uint32_t)((size_t)p->tokens * p->s->a_stride / p->session->workers) & ~15u;
+        const span_block block = {span, p->tokens, c->heads, p->s->h_stride, room,
+                                  (int32_t *)(void *)p->s->a + (size_t)worker * room};
+        kernels->attend_block(&block);
+        return;
+    }
+    for (uint32_t b = 0; b < p->tokens; b++) {
+        kernels->attend(&span);
+        span.held++;
+        span.queries += (size_t)c->heads * span.width;
+        span.factors += c->heads;
+        span.out += p->s->h_stride;
+    }
 }
 
 static void attend_heads(void *argument, uint32_t worker, uint32_t first, uint32_t last) {
     const pass *p = argument;
     int32_t *scores = p->s->scores + (size_t)worker * p->s->scores_stride;
     for (uint32_t kv_head = first; kv_head < last; kv_head++)
-        for (uint32_t b = 0; b < p->tokens; b++)
-            if (!HAS_F32 || p->session->cache.key_scales)
-                attend_integer(p, b, kv_head, scores);
-            else
+        if (!HAS_F32 || p->session->cache.key_scales)
+            attend_integer(p, kv_head, worker, scores);
+        else
+            for (uint32_t b = 0; b < p->tokens; b++)
                 attend_float(p, b, kv_head, (float *)scores);
 }
 

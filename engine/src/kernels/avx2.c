@@ -436,6 +436,7 @@ const shrew_kernels shrew_kernels_avx2 = {
     {shrew_avx2_multiply_f32, multiply_q8, multiply_q4, multiply_ternary},
     attend,
     activate,
+    NULL,
 };
 
 #endif

@@ -14,30 +14,6 @@ INLINE const int8_t *high_plane(const quantized_rows *q, uint32_t token) {
 
 /* ---- Weights ---------------------------------------------------------------------------------------------------- */
 
-/* Turns 16 x 16 dwords. */
-INLINE void transpose(__m512i v[16]) {
-    __m512i a[16];
-    for (uint32_t i = 0; i < 16; i += 4) {
-        const __m512i low01 = _mm512_unpacklo_epi32(v[i], v[i + 1]), high01 = _mm512_unpackhi_epi32(v[i], v[i + 1]);
-        const __m512i low23 = _mm512_unpacklo_epi32(v[i + 2], v[i + 3]);
-        const __m512i high23 = _mm512_unpackhi_epi32(v[i + 2], v[i + 3]);
-        a[i] = _mm512_unpacklo_epi64(low01, low23);
-        a[i + 1] = _mm512_unpackhi_epi64(low01, low23);
-        a[i + 2] = _mm512_unpacklo_epi64(high01, high23);
-        a[i + 3] = _mm512_unpackhi_epi64(high01, high23);
-    }
-    for (uint32_t i = 0; i < 4; i++) {
-        const __m512i even01 = _mm512_shuffle_i32x4(a[i], a[i + 4], 0x88);
-        const __m512i odd01 = _mm512_shuffle_i32x4(a[i], a[i + 4], 0xDD);
-        const __m512i even23 = _mm512_shuffle_i32x4(a[i + 8], a[i + 12], 0x88);
-        const __m512i odd23 = _mm512_shuffle_i32x4(a[i + 8], a[i + 12], 0xDD);
-        v[i] = _mm512_shuffle_i32x4(even01, even23, 0x88);
-        v[i + 4] = _mm512_shuffle_i32x4(odd01, odd23, 0x88);
-        v[i + 8] = _mm512_shuffle_i32x4(even01, even23, 0xDD);
-        v[i + 12] = _mm512_shuffle_i32x4(odd01, odd23, 0xDD);
-    }
-}
-
 /* Bytes of sixteen rows, or of as many times 16 as share bytes, from row on; behind the last it comes again. */
 INLINE void load_columns(__m512i v[16], const shrew_tensor *w, uint32_t row, uint32_t c) {
     row = at_most(row, w->rows - 1);

@@ -52,6 +52,16 @@ typedef struct span {
     uint32_t held, heads, head_dim, width;     /* width: head_dim rounded up to 8 */
 } span;
 
+/* The same heads of successive tokens, each of which sees one key more than the token before. */
+typedef struct span_block {
+    span first;
+    uint32_t tokens;
+    uint32_t query_step; /* heads from a token's queries and factors to those of the next */
+    uint32_t out_step;   /* floats, likewise */
+    uint32_t room;       /* in spare */
+    int32_t *spare;      /* scratch that may be too small for several tokens, unlike that of the first one alone */
+} span_block;
+
 typedef struct shrew_kernels {
     const char *name;
     /* [cols] floats to integers, padded to a multiple of 16, with their sums; returns the scale. */
@@ -62,6 +72,8 @@ typedef struct shrew_kernels {
     void (*attend)(const span *s);
     /* out[i] = act(gate[i]) * up[i] with the integer sigmoid; SwiGLU and GELU (where up is NULL). out may be either. */
     void (*activate)(uint32_t mlp, const float *gate, const float *up, float *out, uint32_t count);
+    /* Attention of a block of tokens; NULL: one after the other. */
+    void (*attend_block)(const span_block *b);
 } shrew_kernels;
 
 extern const shrew_kernels shrew_kernels_reference, shrew_kernels_scalar;

@@ -398,4 +398,5 @@ const shrew_kernels shrew_kernels_scalar = {
      HAS_TERNARY ? shrew_scalar_multiply_ternary : NULL},
     shrew_scalar_attend,
     shrew_scalar_activate,
+    NULL,
 };
