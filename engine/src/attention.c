@@ -24,18 +24,17 @@ static void rotate(float *restrict head, const float *restrict turn, uint32_t he
     }
 }
 
-/* A query head to int8 with its factor: log2(e) times the scale times share, 1 / sqrt(head_dim). */
+/* A query head to int8 with its factor; share is 1 / sqrt(head_dim). */
 static void store_query(pass *p, const float *x, int8_t *values, float *factor, float share, uint32_t width) {
     const uint32_t head_dim = p->config->head_dim, largest = shrew_largest_magnitude(x, head_dim);
     if (largest >= TWO_POW_100)
         p->session->overflow = 1;
-    const int within = largest >= TWO_POW_MINUS_100 && largest < TWO_POW_100;
-    const float inverse = within ? 127.0f * shrew_reciprocal(bits_float(largest)) : 0.0f;
+    const query_scale scale = shrew_query_scale(largest, share);
     for (uint32_t i = 0; i < head_dim; i++)
-        values[i] = (int8_t)shrew_round_product(x[i], inverse); /* the reciprocal is within 2 ulp: none leaves +-127 */
+        values[i] = (int8_t)shrew_round_product(x[i], scale.inverse); /* right within 2 ulp: none leaves +-127 */
     for (uint32_t i = head_dim; i < width; i++)
         values[i] = 0;
-    *factor = within ? bits_float(largest) * (1.44269504f / 127.0f) * share : 0.0f;
+    *factor = scale.factor;
 }
 
 /* A head of keys or values into the cache. A magnitude beyond the largest scale saturates. */
@@ -57,6 +56,23 @@ static void store_head(pass *p, const float *x, int8_t *values, uint8_t *code, u
         values[i] = 0;
 }
 
+/* The same by the kernels. */
+static void store_token(pass *p, uint32_t b, float share) {
+    const shrew_config *c = p->config;
+    const cache *cache = &p->session->cache;
+    const size_t query = (size_t)b * c->heads;
+    const size_t at = (size_t)p->layer * c->kv_heads * p->session->context + p->session->position + b;
+    const token_heads heads = {
+        p->s->a + (size_t)b * p->s->a_stride,
+        c->position == SHREW_POSITION_ROPE ? p->s->turns + (size_t)b * c->head_dim : NULL,
+        p->s->queries + query * cache->width, (int8_t *)cache->keys + at * cache->width,
+        (int8_t *)cache->values + at * cache->width, cache->key_scales + at, cache->value_scales + at,
+        p->s->factors + query, p->session->context, share, c->heads, c->kv_heads, c->head_dim, cache->width,
+    };
+    if (p->session->kernels->store_heads(&heads) >= TWO_POW_100)
+        p->session->overflow = 1;
+}
+
 /* Turns queries and keys, and moves keys and values of the block into the cache. */
 static void store_heads(pass *p) {
     const shrew_config *c = p->config;
@@ -65,6 +81,10 @@ static void store_heads(pass *p) {
     const uint32_t D = c->head_dim, query = c->heads * D, kv = c->kv_heads * D;
     const float share = shrew_rsqrt((float)D);
     for (uint32_t b = 0; b < p->tokens; b++) {
+        if (session->kernels->store_heads && cache->key_scales) {
+            store_token(p, b, share);
+            continue;
+        }
         float *row = p->s->a + (size_t)b * p->s->a_stride;
         if (c->position == SHREW_POSITION_ROPE)
             for (uint32_t head = 0; head < c->heads + c->kv_heads; head++) /* keys follow the queries */

@@ -437,6 +437,7 @@ const shrew_kernels shrew_kernels_avx2 = {
     attend,
     activate,
     NULL,
+    NULL,
 };
 
 #endif

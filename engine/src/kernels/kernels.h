@@ -62,6 +62,18 @@ typedef struct span_block {
     int32_t *spare;      /* scratch that may be too small for several tokens, unlike that of the first one alone */
 } span_block;
 
+/* The heads of one token on their way to int8. Those of keys and values go to slabs of the cache. */
+typedef struct token_heads {
+    float *x;                          /* [heads + 2 * kv_heads][head_dim]: queries, keys, values */
+    const float *turn;                 /* [head_dim] cosine and sine of each rotary pair, or NULL */
+    int8_t *queries, *keys, *values;   /* [heads][width]; in the first slabs, likewise the scale codes */
+    uint8_t *key_scales, *value_scales;
+    float *factors;                    /* [heads] as in a span */
+    size_t slab;                       /* rows from a key head to the next */
+    float share;                       /* 1 / sqrt(head_dim) */
+    uint32_t heads, kv_heads, head_dim, width;
+} token_heads;
+
 typedef struct shrew_kernels {
     const char *name;
     /* [cols] floats to integers, padded to a multiple of 16, with their sums; returns the scale. */
@@ -74,6 +86,8 @@ typedef struct shrew_kernels {
     void (*activate)(uint32_t mlp, const float *gate, const float *up, float *out, uint32_t count);
     /* Attention of a block of tokens; NULL: one after the other. */
     void (*attend_block)(const span_block *b);
+    /* Turns and stores a token's heads; returns the largest magnitude, as bits. NULL: attention does it head by head. */
+    uint32_t (*store_heads)(const token_heads *t);
 } shrew_kernels;
 
 extern const shrew_kernels shrew_kernels_reference, shrew_kernels_scalar;

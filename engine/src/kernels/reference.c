@@ -149,4 +149,5 @@ const shrew_kernels shrew_kernels_reference = {
     shrew_reference_attend,
     shrew_reference_activate,
     NULL,
+    NULL,
 };

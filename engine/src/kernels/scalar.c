@@ -399,4 +399,5 @@ const shrew_kernels shrew_kernels_scalar = {
     shrew_scalar_attend,
     shrew_scalar_activate,
     NULL,
+    NULL,
 };

@@ -410,6 +410,7 @@ const shrew_kernels shrew_kernels_simd128 = {
     attend,
     activate,
     NULL,
+    NULL,
 };
 
 #endif

@@ -139,6 +139,7 @@ const shrew_kernels shrew_kernels_xtensa = {
     shrew_scalar_attend,
     shrew_scalar_activate,
     NULL,
+    NULL,
 };
 
 #endif
