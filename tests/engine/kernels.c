@@ -179,6 +179,16 @@ static void check_products(void) {
         }
 }
 
+static void check_dots(void) {
+    for (uint32_t count = 1; count <= 300; count++) {
+        float *a = guarded(2, count * sizeof *a, 4), *b = guarded(3, count * sizeof *b, 4);
+        fill(a, count, ORDINARY);
+        fill(b, count, count % 2 ? ORDINARY : HUGE_VALUES);
+        if (float_bits(oracle->dot(a, b, count)) != float_bits(tested->dot(a, b, count)))
+            fail("dot product of %u", count);
+    }
+}
+
 static void check_scales(void) {
     int16_t values[320], sums[20];
     for (uint32_t i = 0; i < 20000; i++) {
@@ -320,6 +330,7 @@ int main(int count, char **arguments) {
     tested = count == 2 ? shrew_choose_kernels((uint32_t)atoi(arguments[1])) : NULL;
     if (!tested)
         return 77;
+    check_dots();
     check_scales();
     check_products();
     check_attentions();

@@ -161,6 +161,7 @@ const shrew_kernels shrew_kernels_avx512 = {
     {shrew_avx2_multiply_f32, shrew_avx512_multiply_q8, shrew_avx512_multiply_q4, shrew_avx512_multiply_ternary},
     shrew_avx512_attend,
     activate,
+    shrew_avx2_dot,
     shrew_avx512_attend_block,
     store_heads,
 };

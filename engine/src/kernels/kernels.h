@@ -84,6 +84,7 @@ typedef struct shrew_kernels {
     void (*attend)(const span *s);
     /* out[i] = act(gate[i]) * up[i] with the integer sigmoid; SwiGLU and GELU (where up is NULL). out may be either. */
     void (*activate)(uint32_t mlp, const float *gate, const float *up, float *out, uint32_t count);
+    float (*dot)(const float *a, const float *b, uint32_t count); /* in lanes */
     /* Attention of a block of tokens; NULL: one after the other. */
     void (*attend_block)(const span_block *b);
     /* Turns and stores a token's heads; returns the largest magnitude, as bits. NULL: attention does it head by head. */
@@ -105,6 +106,7 @@ void shrew_scalar_attend(const span *s);
 void shrew_scalar_activate(uint32_t mlp, const float *gate, const float *up, float *out, uint32_t count);
 void shrew_xtensa_score(const span *s, const int8_t *query, uint32_t start, int32_t *scores);
 void shrew_avx2_multiply_f32(const product *p, uint32_t first, uint32_t last);
+float shrew_avx2_dot(const float *a, const float *b, uint32_t count);
 
 /* Scores to weights of the values, aligned to their largest exponent; returns the sum of the softmax numerators. */
 uint32_t shrew_scalar_weigh(const uint8_t *codes, uint32_t exponent, int32_t *scores, uint32_t held, int32_t most,
