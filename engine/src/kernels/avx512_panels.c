@@ -146,12 +146,16 @@ INLINE void multiply_tile(const panel *p, const quantized_rows *q, uint32_t firs
     }
 }
 
+/* next: the bytes that are needed after this panel, fetched a few at a time so that no sum waits for them. */
 INLINE void multiply_panel(const panel *panel, const quantized_rows *q, uint32_t tokens, uint32_t type, int grouped,
-                           __m512i (*totals)[MOST_STRIPS]) {
+                           __m512i (*totals)[MOST_STRIPS], const uint8_t *next, uint32_t next_bytes) {
     for (uint32_t strip = 0; strip < strips_of(type); strip += 2) {
-        uint32_t t = 0;
-        for (; tokens - t >= 4; t += 4)
+        uint32_t t = 0, fetched = 0;
+        for (; tokens - t >= 4; t += 4) {
+            for (const uint32_t until = next_bytes * (t + 4) / tokens; fetched < until; fetched += 64)
+                _mm_prefetch(next + fetched, _MM_HINT_T0);
             multiply_tile(panel, q, t, 4, strip, grouped, totals + t);
+        }
         if (tokens - t >= 2) {
             multiply_tile(panel, q, t, 2, strip, grouped, totals + t);
             t += 2;
@@ -180,7 +184,9 @@ INLINE void multiply_panels(const product *p, uint32_t first, uint32_t last, uin
                 fill_segments(&panel, w, type, row, end);
             else
                 one_segment(&panel, end);
-            multiply_panel(&panel, q, p->tokens, type, grouped, totals);
+            const uint32_t bytes = 16 * w->stride * (type == SHREW_Q8 ? 2 : 1);
+            const uint8_t *next = (const uint8_t *)w->data + (size_t)(row / shrew_rows_per_byte(type)) * w->stride + bytes;
+            multiply_panel(&panel, q, p->tokens, type, grouped, totals, next, panel.start ? 0 : bytes);
         }
         store_strips(p, type, row, last, strips_of(type), totals);
     }
