@@ -24,18 +24,17 @@ static void rotate(float *restrict head, const float *restrict turn, uint32_t he
     }
 }
 
-/* A query head to int8 with its factor: log2(e) times the scale times share, 1 / sqrt(head_dim). */
+/* A query head to int8 with its factor; share is 1 / sqrt(head_dim). */
 static void store_query(pass *p, const float *x, int8_t *values, float *factor, float share, uint32_t width) {
     const uint32_t head_dim = p->config->head_dim, largest = shrew_largest_magnitude(x, head_dim);
     if (largest >= TWO_POW_100)
         p->session->overflow = 1;
-    const int within = largest >= TWO_POW_MINUS_100 && largest < TWO_POW_100;
-    const float inverse = within ? 127.0f * shrew_reciprocal(bits_float(largest)) : 0.0f;
+    const query_scale scale = shrew_query_scale(largest, share);
     for (uint32_t i = 0; i < head_dim; i++)
-        values[i] = (int8_t)shrew_round_product(x[i], inverse); /* the reciprocal is within 2 ulp: none leaves +-127 */
+        values[i] = (int8_t)shrew_round_product(x[i], scale.inverse); /* right within 2 ulp: none leaves +-127 */
     for (uint32_t i = head_dim; i < width; i++)
         values[i] = 0;
-    *factor = within ? bits_float(largest) * (1.44269504f / 127.0f) * share : 0.0f;
+    *factor = scale.factor;
 }
 
 /* A head of keys or values into the cache. A magnitude beyond the largest scale saturates. */
@@ -57,6 +56,23 @@ static void store_head(pass *p, const float *x, int8_t *values, uint8_t *code, u
         values[i] = 0;
 }
 
+/* The same by the kernels. */
+static void store_token(pass *p, uint32_t b, float share) {
+    const shrew_config *c = p->config;
+    const cache *cache = &p->session->cache;
+    const size_t query = (size_t)b * c->heads;
+    const size_t at = (size_t)p->layer * c->kv_heads * p->session->context + p->session->position + b;
+    const token_heads heads = {
+        p->s->a + (size_t)b * p->s->a_stride,
+        c->position == SHREW_POSITION_ROPE ? p->s->turns + (size_t)b * c->head_dim : NULL,
+        p->s->queries + query * cache->width, (int8_t *)cache->keys + at * cache->width,
+        (int8_t *)cache->values + at * cache->width, cache->key_scales + at, cache->value_scales + at,
+        p->s->factors + query, p->session->context, share, c->heads, c->kv_heads, c->head_dim, cache->width,
+    };
+    if (p->session->kernels->store_heads(&heads) >= TWO_POW_100)
+        p->session->overflow = 1;
+}
+
 /* Turns queries and keys, and moves keys and values of the block into the cache. */
 static void store_heads(pass *p) {
     const shrew_config *c = p->config;
@@ -65,6 +81,10 @@ static void store_heads(pass *p) {
     const uint32_t D = c->head_dim, query = c->heads * D, kv = c->kv_heads * D;
     const float share = shrew_rsqrt((float)D);
     for (uint32_t b = 0; b < p->tokens; b++) {
+        if (session->kernels->store_heads && cache->key_scales) {
+            store_token(p, b, share);
+            continue;
+        }
         float *row = p->s->a + (size_t)b * p->s->a_stride;
         if (c->position == SHREW_POSITION_ROPE)
             for (uint32_t head = 0; head < c->heads + c->kv_heads; head++) /* keys follow the queries */
@@ -127,30 +147,50 @@ static void attend_float(const pass *p, uint32_t b, uint32_t kv_head, float *sco
 
 /* ---- Integers --------------------------------------------------------------------------------------------------- */
 
-static void attend_integer(const pass *p, uint32_t b, uint32_t kv_head, int32_t *scores) {
+static span first_span(const pass *p, uint32_t kv_head, int32_t *scores) {
     const shrew_config *c = p->config;
     const cache *cache = &p->session->cache;
-    const uint32_t shared = c->heads / c->kv_heads;
+    const uint32_t shared = c->heads / c->kv_heads, query = kv_head * shared;
     const size_t at = ((size_t)p->layer * c->kv_heads + kv_head) * p->session->context;
-    const size_t query = (size_t)b * c->heads + (size_t)kv_head * shared;
     const span span = {
         (const int8_t *)cache->keys + at * cache->width, (const int8_t *)cache->values + at * cache->width,
         cache->key_scales + at, cache->value_scales + at,
-        p->s->queries + query * cache->width, p->s->factors + query,
-        p->s->h + (size_t)b * p->s->h_stride + (size_t)kv_head * shared * c->head_dim,
-        scores, p->session->position + b + 1, shared, c->head_dim, cache->width,
+        p->s->queries + (size_t)query * cache->width, p->s->factors + query,
+        p->s->h + (size_t)query * c->head_dim,
+        scores, p->session->position + 1, shared, c->head_dim, cache->width,
     };
-    p->session->kernels->attend(&span);
+    return span;
+}
+
+static void attend_integer(const pass *p, uint32_t kv_head, uint32_t worker, int32_t *scores) {
+    const shrew_config *c = p->config;
+    const shrew_kernels *kernels = p->session->kernels;
+    span span = first_span(p, kv_head, scores);
+    if (kernels->attend_block && p->tokens > 1) {
+        /* What scratch.a held is in the cache and in the queries. */
+        const uint32_t room = (uint32_t)((size_t)p->tokens * p->s->a_stride / p->session->workers) & ~15u;
+        const span_block block = {span, p->tokens, c->heads, p->s->h_stride, room,
+                                  (int32_t *)(void *)p->s->a + (size_t)worker * room};
+        kernels->attend_block(&block);
+        return;
+    }
+    for (uint32_t b = 0; b < p->tokens; b++) {
+        kernels->attend(&span);
+        span.held++;
+        span.queries += (size_t)c->heads * span.width;
+        span.factors += c->heads;
+        span.out += p->s->h_stride;
+    }
 }
 
 static void attend_heads(void *argument, uint32_t worker, uint32_t first, uint32_t last) {
     const pass *p = argument;
     int32_t *scores = p->s->scores + (size_t)worker * p->s->scores_stride;
     for (uint32_t kv_head = first; kv_head < last; kv_head++)
-        for (uint32_t b = 0; b < p->tokens; b++)
-            if (!HAS_F32 || p->session->cache.key_scales)
-                attend_integer(p, b, kv_head, scores);
-            else
+        if (!HAS_F32 || p->session->cache.key_scales)
+            attend_integer(p, kv_head, worker, scores);
+        else
+            for (uint32_t b = 0; b < p->tokens; b++)
                 attend_float(p, b, kv_head, (float *)scores);
 }
 

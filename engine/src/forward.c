@@ -48,17 +48,22 @@ static void embed(pass *p, const uint16_t *ids) {
 
 /* ---- Norms ------------------------------------------------------------------------------------------------------ */
 
-/* out may be x. weight and bias may be NULL. per is 1 / dim, centred [dim] scratch. */
-static void norm_row(const shrew_config *config, float per, const float *x, const float *weight, const float *bias,
-                     float *out, float *centred) {
-    const uint32_t dim = config->dim;
-    if (config->norm == SHREW_NORM_LAYER) {
-        const float mean = shrew_sum_f32(x, dim) * per;
+/* out may be x. weight and bias may be NULL; centred [dim] is scratch. */
+static void norm_row(const pass *p, const float *x, const float *weight, const float *bias, float *out,
+                     float *centred) {
+    const uint32_t dim = p->config->dim;
+    if (p->config->norm == SHREW_NORM_LAYER) {
+        const float mean = shrew_sum_f32(x, dim) * p->per_dim;
         for (uint32_t i = 0; i < dim; i++)
             centred[i] = x[i] - mean;
         x = centred;
     }
-    const float scale = shrew_rsqrt(shrew_dot_f32(x, x, dim) * per + config->norm_eps);
+    const float scale = shrew_rsqrt(p->session->kernels->dot(x, x, dim) * p->per_dim + p->config->norm_eps);
+    if (weight && !bias) { /* in most models, and without a question for every element */
+        for (uint32_t i = 0; i < dim; i++)
+            out[i] = x[i] * scale * weight[i];
+        return;
+    }
     for (uint32_t i = 0; i < dim; i++) {
         float value = x[i] * scale;
         if (weight)
@@ -73,8 +78,7 @@ static void norm_row(const shrew_config *config, float per, const float *x, cons
 static void norm(pass *p, shrew_role weight, const float *x, float *out, uint32_t out_stride, uint32_t tokens) {
     const float *gain = vector(p, weight), *shift = vector(p, (shrew_role)(weight + 1));
     for (uint32_t b = 0; b < tokens; b++)
-        norm_row(p->config, p->per_dim, x + (size_t)b * p->config->dim, gain, shift, out + (size_t)b * out_stride,
-                 p->s->a);
+        norm_row(p, x + (size_t)b * p->config->dim, gain, shift, out + (size_t)b * out_stride, p->s->a);
 }
 
 /* ---- Matrices --------------------------------------------------------------------------------------------------- */
