@@ -1,4 +1,4 @@
-"""The models of bench/train.py as a good user of PyTorch writes them: fused projections, its own attention, fused AdamW.
+"""The models of bench/train.py as a good user of PyTorch writes them: fused projections, fused attention, fused AdamW.
 
 Written independently of shrew.model; parameters go by the names of ``tensor_specs``.
 """

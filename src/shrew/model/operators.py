@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shrew.model.config import Mlp, Norm
-from shrew.model.parameters import Array, Gain, Linear
+from shrew.model.parameters import Array, Gain
 
 Ids = NDArray[np.intp]
 
@@ -38,28 +38,16 @@ def embedding_backward(dy: Array, ids: Ids, dtable: Array) -> None:
     dtable[ordered[starts]] += np.add.reduceat(dy[order], starts, axis=0)
 
 
-# ---- Linear ----------------------------------------------------------------------------------------------------
+# ---- Biases ----------------------------------------------------------------------------------------------------
 
 
-def linear(x: Array, w: Linear) -> Array:
-    """``x @ weight.T + bias``: [N, inputs] to [N, outputs]."""
-    y = x @ w.weight.T
-    if w.bias is not None:
-        y += w.bias
-    return y
+def add_bias(x: Array, bias: Array) -> None:
+    x += bias
 
 
-def linear_backward(dy: Array, x: Array, w: Linear, d: Linear) -> Array:
-    dweight, dbias = d
-    dweight += dy.T @ x  # [outputs, inputs]
-    if dbias is not None:
-        dbias += column_sums(dy)
-    return dy @ w.weight  # [N, inputs]
-
-
-def column_sums(x: Array) -> Array:
-    """``x.sum(axis=0)`` by BLAS, which is several times as fast where rows are short."""
-    return np.ones(len(x), x.dtype) @ x
+def column_sums(x: Array, sums: Array) -> None:
+    """By BLAS, which is several times as fast as ``sum`` where rows are short."""
+    sums += np.ones(len(x), x.dtype) @ x
 
 
 # ---- Norms -----------------------------------------------------------------------------------------------------
@@ -85,21 +73,21 @@ def norm(x: Array, gain: Gain, kind: Norm, eps: float) -> tuple[Array, SavedNorm
     return y, SavedNorm(unit, inverse)
 
 
-def norm_backward(dy: Array, saved: SavedNorm, gain: Gain, d: Gain, kind: Norm) -> Array:
-    """With u = x / rms(x): dx = (du - u * mean(du * u)) / rms(x); layer norm also takes the mean of du away."""
+def norm_backward(dy: Array, saved: SavedNorm, gain: Gain, d: Gain, kind: Norm, dx: Array) -> None:
+    """With u = x / rms(x): dx += (du - u * mean(du * u)) / rms(x); layer norm also takes the mean of du away."""
     unit, inverse = saved
     dweight, dbias = d
     if dbias is not None:
-        dbias += column_sums(dy)
+        column_sums(dy, dbias)
     if dweight is not None:
-        dweight += column_sums(dy * unit)
-    dx: Array = dy.copy() if gain.weight is None else dy * gain.weight  # du
-    along = np.einsum("nc,nc->n", dx, unit)[:, None] / unit.shape[1]
+        column_sums(dy * unit, dweight)
+    du: Array = dy.copy() if gain.weight is None else dy * gain.weight
+    along = np.einsum("nc,nc->n", du, unit)[:, None] / unit.shape[1]
     if kind == "layer":
-        dx -= dx.mean(axis=1, keepdims=True)
-    dx -= unit * along
-    dx *= inverse
-    return dx
+        du -= du.mean(axis=1, keepdims=True)
+    du -= unit * along
+    du *= inverse
+    dx += du
 
 
 # ---- MLP non-linearities -----------------------------------------------------------------------------------------

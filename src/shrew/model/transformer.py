@@ -15,30 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shrew.corpus.packed import PackedRows
-from shrew.model.attention import (
-    Phases,
-    SavedAttention,
-    attention,
-    attention_backward,
-    rope,
-    rope_phases,
-)
-from shrew.model.config import ModelConfig
+from shrew.model.arithmetic import Operators, operators_for
+from shrew.model.attention import Phases, rope_phases
+from shrew.model.config import ModelConfig, Norm
 from shrew.model.documents import Block, document_indices, split_into_blocks
-from shrew.model.operators import (
-    Ids,
-    SavedNorm,
-    activation,
-    activation_backward,
-    cross_entropy,
-    embedding,
-    embedding_backward,
-    linear,
-    linear_backward,
-    norm,
-    norm_backward,
-)
-from shrew.model.parameters import Array, Layer, Network, Parameters
+from shrew.model.operators import Ids
+from shrew.model.parameters import Array, Gain, Layer, Linear, Network, Parameters
 
 Result = TypeVar("Result")
 
@@ -53,14 +35,14 @@ whole lanes, so the number of threads changes no bit of a gradient; more threads
 class SavedLayer(NamedTuple):
     """What the backward of one layer wants to see again."""
 
-    attention_norm: SavedNorm
+    attention_norm: Any
     normed: Array  # [N, C]
-    attention: SavedAttention
+    attention: Any
     mixed: Array  # [M, H*D] what the heads read
-    mlp_norm: SavedNorm
+    mlp_norm: Any
     mlp_in: Array  # [M, C]
     up: Array  # [M, F] or [M, 2F]
-    activation: Array | None
+    activation: Any
     hidden: Array  # [M, F]
     kept: Ids | None  # [M] rows that go on; None: all
 
@@ -68,20 +50,21 @@ class SavedLayer(NamedTuple):
 def layer_forward(
     c: ModelConfig, w: Layer, x: Array, batch: int, phases: Phases | None, kept: Ids | None = None
 ) -> tuple[Array, SavedLayer]:
-    """x [N, C] to [M, C]: ``x += out(attention(norm(x)))``, then ``x += down(activation(up(norm(x))))``."""
-    normed, attention_norm = norm(x, w.attention_norm, c.norm, c.norm_eps)
-    qkv = linear(normed, w.qkv)  # [N, (H + 2K) * D]
+    """x [N, C] to [M, C]: ``x + out(attention(norm(x)))``, then ``x + down(activation(up(norm(x))))``."""
+    ops = operators_for(x.dtype)
+    normed, attention_norm = ops.norm(x, w.attention_norm, c.norm, c.norm_eps)
+    qkv = linear(ops, normed, w.qkv)  # [N, (H + 2K) * D]
     if phases is not None:
-        rope(qkv[:, : (c.heads + c.kv_heads) * c.head_dim], phases)
-    mixed, saved_attention = attention(*_heads(c, qkv, batch))  # [N, H*D]
+        ops.rope(qkv, c.heads + c.kv_heads, phases)
+    mixed, saved_attention = ops.attention(qkv, batch, c.heads, c.kv_heads, c.head_dim)  # [N, H*D]
     if kept is not None:
         x, mixed = x[kept], mixed[kept]  # [M, C], [M, H*D]
-    x = x + linear(mixed, w.out)
+    x = x + linear(ops, mixed, w.out)
 
-    mlp_in, mlp_norm = norm(x, w.mlp_norm, c.norm, c.norm_eps)
-    up = linear(mlp_in, w.up)  # [M, F], SwiGLU [M, 2F]
-    hidden, saved_activation = activation(up, c.mlp)  # [M, F]
-    x += linear(hidden, w.down)
+    mlp_in, mlp_norm = ops.norm(x, w.mlp_norm, c.norm, c.norm_eps)
+    up = linear(ops, mlp_in, w.up)  # [M, F], SwiGLU [M, 2F]
+    hidden, saved_activation = ops.activation(up, c.mlp)  # [M, F]
+    x = x + linear(ops, hidden, w.down)
     return x, SavedLayer(
         attention_norm, normed, saved_attention, mixed, mlp_norm, mlp_in, up, saved_activation, hidden, kept
     )
@@ -91,28 +74,38 @@ def layer_backward(
     c: ModelConfig, w: Layer, d: Layer, dx: Array, saved: SavedLayer, batch: int, phases: Phases | None
 ) -> Array:
     """dx [M, C] of the layer's output to [N, C] of its input; gradients of ``w`` are added to ``d``."""
-    s = saved
-    dhidden = linear_backward(dx, s.hidden, w.down, d.down)  # [M, F]
-    dup = activation_backward(dhidden, s.up, s.activation, c.mlp)  # [M, F] or [M, 2F]
-    dmlp_in = linear_backward(dup, s.mlp_in, w.up, d.up)  # [M, C]
-    dx = dx + norm_backward(dmlp_in, s.mlp_norm, w.mlp_norm, d.mlp_norm, c.norm)
+    ops, s = operators_for(dx.dtype), saved
+    dhidden = linear_backward(ops, dx, s.hidden, w.down, d.down)  # [M, F]
+    dup = ops.activation_backward(dhidden, s.up, s.activation, c.mlp)  # [M, F] or [M, 2F]
+    dmlp_in = linear_backward(ops, dup, s.mlp_in, w.up, d.up)  # [M, C]
+    ops.norm_backward(dmlp_in, s.mlp_norm, w.mlp_norm, d.mlp_norm, c.norm, dx)
 
-    dmixed = linear_backward(dx, s.mixed, w.out, d.out)  # [M, H*D]
+    dmixed = linear_backward(ops, dx, s.mixed, w.out, d.out)  # [M, H*D]
     if s.kept is not None:
         dx, dmixed = (_scatter(rows, s.kept, len(s.normed)) for rows in (dx, dmixed))  # [N, C], [N, H*D]
-    dqkv = np.empty((len(s.normed), len(w.qkv.weight)), dx.dtype)  # [N, (H + 2K) * D]
-    attention_backward(dmixed, s.attention, *_heads(c, dqkv, batch))
+    dqkv = ops.attention_backward(dmixed, s.attention)  # [N, (H + 2K) * D]
     if phases is not None:
-        rope(dqkv[:, : (c.heads + c.kv_heads) * c.head_dim], phases.conj())
-    dnormed = linear_backward(dqkv, s.normed, w.qkv, d.qkv)  # [N, C]
-    dx += norm_backward(dnormed, s.attention_norm, w.attention_norm, d.attention_norm, c.norm)
+        ops.rope(dqkv, c.heads + c.kv_heads, phases, backward=True)
+    dnormed = linear_backward(ops, dqkv, s.normed, w.qkv, d.qkv)  # [N, C]
+    ops.norm_backward(dnormed, s.attention_norm, w.attention_norm, d.attention_norm, c.norm, dx)
     return dx
 
 
-def _heads(c: ModelConfig, qkv: Array, batch: int) -> tuple[Array, Array, Array]:
-    """Views of ``qkv`` [N, (H + 2K) * D]: queries [B, T, H, D], keys and values [B, T, K, D]."""
-    heads = qkv.reshape(batch, -1, c.heads + 2 * c.kv_heads, c.head_dim)
-    return heads[:, :, : c.heads], heads[:, :, c.heads : -c.kv_heads], heads[:, :, -c.kv_heads :]
+def linear(ops: Operators, x: Array, w: Linear) -> Array:
+    """``x @ weight.T + bias``: [N, inputs] to [N, outputs]."""
+    y: Array = x @ w.weight.T
+    if w.bias is not None:
+        ops.add_bias(y, w.bias)
+    return y
+
+
+def linear_backward(ops: Operators, dy: Array, x: Array, w: Linear, d: Linear) -> Array:
+    dweight, dbias = d
+    dweight += dy.T @ x  # [outputs, inputs]
+    if dbias is not None:
+        ops.column_sums(dy, dbias)
+    dx: Array = dy @ w.weight  # [N, inputs]
+    return dx
 
 
 def _scatter(rows: Array, kept: Ids, n: int) -> Array:
@@ -130,9 +123,9 @@ class Saved(NamedTuple):
     inputs: Ids  # [B, T]
     positions: Ids  # [B, T]
     phases: Phases | None
-    embed_norm: SavedNorm | None
+    embed_norm: Any
     layers: list[SavedLayer]
-    final_norm: SavedNorm | None
+    final_norm: Any
     features: Array  # [M, C] what the head reads
 
 
@@ -143,38 +136,46 @@ def network_forward(
 
     Without ``save`` the layers' memory is freed on the way.
     """
-    batch = len(inputs)
-    x: Array = embedding(inputs.reshape(-1), w.token_embedding)  # [N, C]
+    batch, ops = len(inputs), operators_for(w.head.dtype)
+    x = ops.embedding(inputs.reshape(-1), w.token_embedding)  # [N, C]
     if w.position_embedding is not None:
-        x += w.position_embedding[positions.reshape(-1)]
+        x += ops.embedding(positions.reshape(-1), w.position_embedding)
     phases = rope_phases(c, positions, x.dtype) if c.position == "rope" else None
     embed_norm = final_norm = None
     if c.embed_norm:
-        x, embed_norm = norm(x, w.embed_norm, c.norm, c.norm_eps)
+        x, embed_norm = ops.norm(x, w.embed_norm, c.norm, c.norm_eps)
     layers = []
     for layer in w.layers:
         x, saved = layer_forward(c, layer, x, batch, phases, kept if layer is w.layers[-1] else None)
         if save:
             layers.append(saved)
     if c.final_norm:
-        x, final_norm = norm(x, w.final_norm, c.norm, c.norm_eps)
+        x, final_norm = ops.norm(x, w.final_norm, c.norm, c.norm_eps)
     return x @ w.head.T, Saved(inputs, positions, phases, embed_norm, layers, final_norm, x)
 
 
 def network_backward(c: ModelConfig, w: Network, d: Network, dlogits: Array, saved: Saved) -> None:
     """Adds to ``d`` the gradients of every tensor, given those of the logits [M, V]."""
+    ops = operators_for(dlogits.dtype)
     dhead = d.head
     dhead += dlogits.T @ saved.features
     dx: Array = dlogits @ w.head  # [M, C]
     if saved.final_norm is not None:
-        dx = norm_backward(dx, saved.final_norm, w.final_norm, d.final_norm, c.norm)
+        dx = _norm_backward(ops, dx, saved.final_norm, w.final_norm, d.final_norm, c.norm)
     for layer, dlayer, saved_layer in zip(w.layers[::-1], d.layers[::-1], saved.layers[::-1], strict=True):
         dx = layer_backward(c, layer, dlayer, dx, saved_layer, len(saved.inputs), saved.phases)
     if saved.embed_norm is not None:
-        dx = norm_backward(dx, saved.embed_norm, w.embed_norm, d.embed_norm, c.norm)
+        dx = _norm_backward(ops, dx, saved.embed_norm, w.embed_norm, d.embed_norm, c.norm)
     if d.position_embedding is not None:
-        embedding_backward(dx, saved.positions.reshape(-1), d.position_embedding)
-    embedding_backward(dx, saved.inputs.reshape(-1), d.token_embedding)
+        ops.embedding_backward(dx, saved.positions.reshape(-1), d.position_embedding)
+    ops.embedding_backward(dx, saved.inputs.reshape(-1), d.token_embedding)
+
+
+def _norm_backward(ops: Operators, dy: Array, saved: Any, gain: Gain, d: Gain, kind: Norm) -> Array:
+    """Of a norm that stands in the stream itself, not in a branch of it."""
+    dx = np.zeros_like(dy)
+    ops.norm_backward(dy, saved, gain, d, kind, dx)
+    return dx
 
 
 # ---- What callers use --------------------------------------------------------------------------------------------
@@ -257,7 +258,7 @@ def evaluate(
 
 def _loss(logits: Array, block: Block, kept: Ids) -> tuple[float, Array]:
     weights = block.weights.reshape(-1)[kept].astype(logits.dtype)
-    return cross_entropy(logits, block.targets.reshape(-1)[kept], weights)
+    return operators_for(logits.dtype).cross_entropy(logits, block.targets.reshape(-1)[kept], weights)
 
 
 def _in_lanes(lane: Callable[[list[Block]], Result], blocks: list[Block], executor: Executor | None) -> list[Result]:

@@ -1,0 +1,40 @@
+/* The operators of learning as one set of instructions runs them. Arguments have been checked (learn/operators.c); what
+ * they mean is said in shrew_learn.h. */
+#ifndef SHREW_LEARN_OPERATORS_H
+#define SHREW_LEARN_OPERATORS_H
+
+#include "shrew_learn.h"
+
+typedef struct shrew_operators {
+    void (*add_bias)(uint32_t rows, uint32_t width, const float *bias, float *x);
+    void (*column_sums)(uint32_t rows, uint32_t width, const float *x, float *sums);
+    void (*embedding)(uint32_t rows, uint32_t width, const uint32_t *ids, const float *table, float *y);
+    void (*embedding_backward)(uint32_t rows, uint32_t width, const float *dy, const uint32_t *ids, float *dtable);
+    void (*rope)(uint32_t rows, uint32_t heads, uint32_t head_dim, size_t stride, const float *phases, float direction,
+                 float *x);
+    void (*norm)(uint32_t kind, uint32_t rows, uint32_t width, float epsilon, const float *x, const float *gain,
+                 const float *bias, float *y, float *moments);
+    void (*norm_backward)(uint32_t kind, uint32_t rows, uint32_t width, const float *dy, const float *x,
+                          const float *moments, const float *gain, float *dgain, float *dbias, float *dx);
+    size_t (*attention_floats)(const shrew_learn_heads *shape); /* of memory, for both directions */
+    void (*attention)(const shrew_learn_heads *shape, const float *qkv, float *out, float *lse, float *memory);
+    void (*attention_backward)(const shrew_learn_heads *shape, const float *qkv, const float *out, const float *lse,
+                               const float *dout, float *dqkv, float *memory);
+    void (*activation)(uint32_t kind, uint32_t rows, uint32_t width, const float *x, float *y);
+    void (*activation_backward)(uint32_t kind, uint32_t rows, uint32_t width, const float *dy, const float *x,
+                                float *dx);
+    double (*cross_entropy)(uint32_t rows, uint32_t vocab, float *logits, const uint32_t *targets,
+                            const float *weights);
+    double (*square_sum)(size_t count, const float *x);
+    void (*scale)(size_t count, float factor, float *x);
+    void (*add)(size_t count, const float *x, float *y);
+    void (*adamw)(const shrew_learn_adamw_options *options, size_t count, const float *gradient, float *first,
+                  float *second, float *parameters);
+} shrew_operators;
+
+extern const shrew_operators shrew_operators_portable;
+#if defined(__x86_64__) && defined(__GNUC__)
+extern const shrew_operators shrew_operators_avx2, shrew_operators_avx512;
+#endif
+
+#endif

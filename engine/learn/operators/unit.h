@@ -1,0 +1,35 @@
+/* All operators for one set of instructions, which the including file has named: UNIT, and LANES floats a vector. */
+#include <string.h>
+
+#include "operators/operators.h"
+#include "operators/vector.h"
+
+#define JOIN(operator, unit) operator##_##unit
+#define NAME_OF(operator, unit) JOIN(operator, unit)
+#define NAME(operator) NAME_OF(operator, UNIT)
+
+#include "operators/activation.h"
+#include "operators/attention.h"
+#include "operators/loss.h"
+#include "operators/optimizer.h"
+#include "operators/rows.h"
+
+const shrew_operators NAME(shrew_operators) = {
+    .add_bias = NAME(add_bias),
+    .column_sums = NAME(column_sums),
+    .embedding = NAME(embedding),
+    .embedding_backward = NAME(embedding_backward),
+    .rope = NAME(rope),
+    .norm = NAME(norm),
+    .norm_backward = NAME(norm_backward),
+    .attention_floats = NAME(attention_floats),
+    .attention = NAME(attention),
+    .attention_backward = NAME(attention_backward),
+    .activation = NAME(activation),
+    .activation_backward = NAME(activation_backward),
+    .cross_entropy = NAME(cross_entropy),
+    .square_sum = NAME(square_sum),
+    .scale = NAME(scale),
+    .add = NAME(add),
+    .adamw = NAME(adamw),
+};
