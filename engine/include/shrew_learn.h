@@ -70,6 +70,26 @@ int shrew_learn_add_bias(uint32_t unit, uint32_t rows, uint32_t width, const flo
 /* sums [width] += the sum of the rows of x [rows, width] */
 int shrew_learn_column_sums(uint32_t unit, uint32_t rows, uint32_t width, const float *x, float *sums);
 
+/* A product of matrices [rows, depth] and [depth, columns]. The steps are from one element to the next along a
+ * dimension, in floats: of a's a_row and a_step (along the depth) one is 1, of b's b_row (along the depth) and b_step
+ * too; so either may be stored transposed. c's rows start c_row floats apart. */
+typedef struct shrew_learn_product_shape {
+    uint32_t rows;
+    uint32_t columns;
+    uint32_t depth;
+    size_t a_row;
+    size_t a_step;
+    size_t b_row;
+    size_t b_step;
+    size_t c_row;
+} shrew_learn_product_shape;
+
+/* c = a b, or with `add` c += a b. memory: shrew_learn_product_bytes, aligned to 4, of no meaning afterwards; 0 bytes:
+ * the shape is not possible. */
+size_t shrew_learn_product_bytes(uint32_t unit, const shrew_learn_product_shape *shape);
+int shrew_learn_product(uint32_t unit, const shrew_learn_product_shape *shape, const float *a, const float *b, float *c,
+                        int add, void *memory, size_t memory_bytes);
+
 /* Row ids[n] of table [vocab, width] for each n: y [rows, width]. The backward adds dy's rows to dtable's. */
 int shrew_learn_embedding(uint32_t unit, uint32_t rows, uint32_t width, uint32_t vocab, const uint32_t *ids,
                           const float *table, float *y);

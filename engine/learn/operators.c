@@ -60,6 +60,25 @@ int shrew_learn_column_sums(uint32_t unit, uint32_t rows, uint32_t width, const 
     return SHREW_OK;
 }
 
+size_t shrew_learn_product_bytes(uint32_t unit, const shrew_learn_product_shape *s) {
+    const shrew_operators *const operators = operators_of(unit);
+    if (!operators || !s || !s->rows || !s->columns || !s->depth || (s->a_row != 1 && s->a_step != 1) ||
+        (s->b_row != 1 && s->b_step != 1) || s->c_row < s->columns)
+        return 0;
+    return operators->product_floats(s) * sizeof(float);
+}
+
+int shrew_learn_product(uint32_t unit, const shrew_learn_product_shape *shape, const float *a, const float *b, float *c,
+                        int add, void *memory, size_t memory_bytes) {
+    const size_t bytes = shrew_learn_product_bytes(unit, shape);
+    if (!bytes || !a || !b || !c || !memory)
+        return SHREW_E_ARGUMENT;
+    if (memory_bytes < bytes)
+        return SHREW_E_MEMORY;
+    operators_of(unit)->product(shape, a, b, c, add, memory);
+    return SHREW_OK;
+}
+
 int shrew_learn_embedding(uint32_t unit, uint32_t rows, uint32_t width, uint32_t vocab, const uint32_t *ids,
                           const float *table, float *y) {
     const shrew_operators *const operators = operators_of(unit);

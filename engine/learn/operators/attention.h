@@ -2,59 +2,9 @@
  * cache, and again in the backward. R = T * G rows are the queries of the G heads that share a key head, row t * G + g
  * of token t; scores are counted in powers of two. A tile has the width of TILE lanes: of rows in the forward, of keys
  * in the backward. */
-#include <string.h>
-
-/* Of one tile of products: HIGH rows of WIDE vectors are as many sums as the registers hold. */
-#if LANES == 16
-enum { HIGH = 8, WIDE = 2 };
-#else
-enum { HIGH = 4, WIDE = 2 };
-#endif
-
-enum {
-    TILE = WIDE * LANES,
-    DEEP = 64, /* keys, or rows, that meet a tile at a time */
-    LINE = 16  /* floats of a cache line: a vector across two takes twice the time */
-};
+enum { DEEP = 64 }; /* keys, or rows, that meet a tile at a time */
 
 #define UNSEEN (-1e30f) /* the score of a key to come */
-
-/* ---- Small products ------------------------------------------------------------------------------------------------ */
-
-/* c[i][0 .. wide) (+)= the sum over k of a[i * a_row + k * a_step] * b[k][0 .. wide), for `high` rows. */
-INLINE void product_rows(uint32_t high, uint32_t wide, uint32_t depth, const float *a, size_t a_row, size_t a_step,
-                         const float *b, size_t b_row, float *c, size_t c_row, int add) {
-    vec sums[2 * HIGH][WIDE];
-    UNROLLED for (uint32_t i = 0; i < high; i++)
-        UNROLLED for (uint32_t j = 0; j < wide; j++)
-            sums[i][j] = add ? load(c + i * c_row + j * LANES) : splat(0.0f);
-    for (uint32_t k = 0; k < depth; k++) {
-        vec row[WIDE];
-        UNROLLED for (uint32_t j = 0; j < wide; j++)
-            row[j] = load(b + k * b_row + j * LANES);
-        UNROLLED for (uint32_t i = 0; i < high; i++) {
-            const vec factor = splat(a[i * a_row + k * a_step]);
-            UNROLLED for (uint32_t j = 0; j < wide; j++)
-                sums[i][j] = mul_add(factor, row[j], sums[i][j]);
-        }
-    }
-    UNROLLED for (uint32_t i = 0; i < high; i++)
-        UNROLLED for (uint32_t j = 0; j < wide; j++)
-            store(c + i * c_row + j * LANES, sums[i][j]);
-}
-
-/* The same for any number of rows. */
-INLINE void product(uint32_t rows, uint32_t wide, uint32_t depth, const float *a, size_t a_row, size_t a_step,
-                    const float *b, size_t b_row, float *c, size_t c_row, int add) {
-    const uint32_t high = wide == 1 ? 2 * HIGH : HIGH;
-    uint32_t i = 0;
-    for (; i + high <= rows; i += high)
-        product_rows(high, wide, depth, a + i * a_row, a_row, a_step, b, b_row, c + i * c_row, c_row, add);
-    for (; i + 2 <= rows; i += 2)
-        product_rows(2, wide, depth, a + i * a_row, a_row, a_step, b, b_row, c + i * c_row, c_row, add);
-    if (i < rows)
-        product_rows(1, wide, depth, a + i * a_row, a_row, a_step, b, b_row, c + i * c_row, c_row, add);
-}
 
 /* ---- Between tokens and tiles -------------------------------------------------------------------------------------- */
 
@@ -81,28 +31,6 @@ static head_group group_of(const shrew_learn_heads *s, uint32_t document, uint32
     };
 }
 
-/* Transposes from [rows, columns] to [columns, width], times scale; columns of `to` without a row get zeros. */
-static void transpose(uint32_t rows, uint32_t columns, float scale, const float *from, size_t from_row, uint32_t width,
-                      float *to, size_t to_row) {
-    for (uint32_t r = 0; r < width; r += LANES)
-        for (uint32_t c = 0; c < columns; c += LANES) {
-            vec block[LANES], mixed[LANES];
-            UNROLLED for (uint32_t i = 0; i < LANES; i++)
-                block[i] = r + i < rows ? load_first(from + (r + i) * from_row + c, columns - c) * splat(scale)
-                                        : splat(0.0f);
-            /* once for each power of two in LANES: the first half's vectors woven into the second's */
-            UNROLLED for (uint32_t n = 1; n < LANES; n *= 2) {
-                UNROLLED for (uint32_t i = 0; i < LANES / 2; i++)
-                    interleave(block[i], block[i + LANES / 2], &mixed[2 * i], &mixed[2 * i + 1]);
-                UNROLLED for (uint32_t i = 0; i < LANES; i++)
-                    block[i] = mixed[i];
-            }
-            UNROLLED for (uint32_t i = 0; i < LANES; i++)
-                if (c + i < columns)
-                    store_first(to + (c + i) * to_row + r, width - r, block[i]);
-        }
-}
-
 /* Copies one head of `tokens` tokens to rows of `row` floats, padded with zeros. */
 static void gather_head(const float *from, size_t stride, uint32_t tokens, uint32_t D, uint32_t row, float *to) {
     for (uint32_t t = 0; t < tokens; t++, from += stride, to += row)
@@ -120,17 +48,6 @@ static void scatter_head(const float *from, uint32_t tokens, uint32_t D, uint32_
 /* Rows of a head padded to whole vectors. */
 INLINE uint32_t padded(uint32_t D) {
     return (D + LANES - 1) / LANES * LANES;
-}
-
-/* Takes an array from the front of `memory`, which stays on whole cache lines. */
-static float *take(float **memory, size_t floats) {
-    float *const taken = *memory;
-    *memory += (floats + LINE - 1) / LINE * LINE;
-    return taken;
-}
-
-static float *at_line(float *memory) {
-    return memory + (LINE - (uintptr_t)memory / sizeof(float) % LINE) % LINE;
 }
 
 /* ---- Forward ------------------------------------------------------------------------------------------------------- */
@@ -178,7 +95,7 @@ static void NAME(attention)(const shrew_learn_heads *s, const float *qkv, float 
                 }
                 for (uint32_t key = 0; key < seen; key += DEEP) {
                     const uint32_t depth = seen - key < DEEP ? seen - key : DEEP;
-                    product(depth, WIDE, D, keys + (size_t)key * D, D, 1, q, TILE, scores, TILE, 0);
+                    product(depth, WIDE, TILE, D, keys + (size_t)key * D, D, 1, q, TILE, scores, TILE, 0);
                     for (uint32_t k = 0; k < depth; k++) /* those that the first row does not see */
                         if ((size_t)(key + k) * G > first)
                             UNROLLED for (uint32_t j = 0; j < WIDE; j++) {
@@ -202,7 +119,7 @@ static void NAME(attention)(const shrew_learn_heads *s, const float *qkv, float 
                             for (uint32_t d = 0; d < D; d++)
                                 store(y + d * TILE + j * LANES, load(y + d * TILE + j * LANES) * fade);
                     }
-                    product(D, WIDE, depth, values + (size_t)key * D, 1, D, scores, TILE, y, TILE, 1);
+                    product(D, WIDE, TILE, depth, values + (size_t)key * D, 1, D, scores, TILE, y, TILE, 1);
                 }
                 UNROLLED for (uint32_t j = 0; j < WIDE; j++) {
                     const vec share = splat(1.0f) / total[j];
@@ -261,8 +178,8 @@ static void NAME(attention_backward)(const shrew_learn_heads *s, const float *qk
                 for (uint32_t start = first * G; start < R; start += DEEP) {
                     const uint32_t depth = R - start < DEEP ? R - start : DEEP;
                     const float *const q_rows = queries + (size_t)start * D, *const dy_rows = dy + (size_t)start * D;
-                    product(depth, WIDE, D, q_rows, D, 1, k_tile, TILE, p, TILE, 0);
-                    product(depth, WIDE, D, dy_rows, D, 1, v_tile, TILE, ds, TILE, 0);
+                    product(depth, WIDE, TILE, D, q_rows, D, 1, k_tile, TILE, p, TILE, 0);
+                    product(depth, WIDE, TILE, D, dy_rows, D, 1, v_tile, TILE, ds, TILE, 0);
                     for (uint32_t i = 0; i < depth; i++) {
                         const vec shift = splat(lse[start + i]), mean = splat(along[start + i]);
                         const uint32_t token = (start + i) / G - first; /* sees the lanes up to its own */
@@ -277,15 +194,15 @@ static void NAME(attention_backward)(const shrew_learn_heads *s, const float *qk
                             store(ds_at, share * (load(ds_at) - mean));
                         }
                     }
-                    product(D, WIDE, depth, dy_rows, 1, D, p, TILE, dv, TILE, 1);
-                    product(D, WIDE, depth, q_rows, 1, D, ds, TILE, dk, TILE, 1);
+                    product(D, WIDE, TILE, depth, dy_rows, 1, D, p, TILE, dv, TILE, 1);
+                    product(D, WIDE, TILE, depth, q_rows, 1, D, ds, TILE, dk, TILE, 1);
                     for (uint32_t d = 0; d < P; d += TILE) {
                         const float *const k_rows = keys + (size_t)first * P + d;
                         float *const dq_rows = dq + (size_t)start * P + d;
                         if (P - d >= TILE)
-                            product(depth, WIDE, TILE, ds, TILE, 1, k_rows, P, dq_rows, P, 1);
+                            product(depth, WIDE, TILE, TILE, ds, TILE, 1, k_rows, P, dq_rows, P, 1);
                         else
-                            product(depth, 1, TILE, ds, TILE, 1, k_rows, P, dq_rows, P, 1);
+                            product(depth, 1, LANES, TILE, ds, TILE, 1, k_rows, P, dq_rows, P, 1);
                     }
                 }
                 float *const dkey_rows = dtokens + first * g.qkv_row;

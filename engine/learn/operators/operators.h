@@ -16,6 +16,9 @@ typedef struct shrew_operators {
                  const float *bias, float *y, float *moments);
     void (*norm_backward)(uint32_t kind, uint32_t rows, uint32_t width, const float *dy, const float *x,
                           const float *moments, const float *gain, float *dgain, float *dbias, float *dx);
+    size_t (*product_floats)(const shrew_learn_product_shape *shape);
+    void (*product)(const shrew_learn_product_shape *shape, const float *a, const float *b, float *c, int add,
+                    float *memory);
     size_t (*attention_floats)(const shrew_learn_heads *shape); /* of memory, for both directions */
     void (*attention)(const shrew_learn_heads *shape, const float *qkv, float *out, float *lse, float *memory);
     void (*attention_backward)(const shrew_learn_heads *shape, const float *qkv, const float *out, const float *lse,

@@ -8,6 +8,8 @@
 #define NAME_OF(operator, unit) JOIN(operator, unit)
 #define NAME(operator) NAME_OF(operator, UNIT)
 
+#include "operators/products.h"
+
 #include "operators/activation.h"
 #include "operators/attention.h"
 #include "operators/loss.h"
@@ -22,6 +24,8 @@ const shrew_operators NAME(shrew_operators) = {
     .rope = NAME(rope),
     .norm = NAME(norm),
     .norm_backward = NAME(norm_backward),
+    .product_floats = NAME(product_floats),
+    .product = NAME(product),
     .attention_floats = NAME(attention_floats),
     .attention = NAME(attention),
     .attention_backward = NAME(attention_backward),

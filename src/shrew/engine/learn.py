@@ -17,7 +17,7 @@ from shrew.engine.session import units
 Floats = NDArray[np.floating[Any]]
 Ids = NDArray[np.integer[Any]]
 Pair = tuple[Floats | None, Floats | None]
-"""Weight and bias of a norm, or their gradients."""
+"""Weight and bias, or their gradients."""
 
 NORMS = {"rms": 0, "rms-plain": 1, "layer": 2}
 MLPS = {"swiglu": 0, "gelu": 1, "relu": 2}
@@ -48,13 +48,39 @@ class CompiledOperators:
         self._unit: int = lib.shrew_learn_unit({"auto": 0, **units()}[unit])
         check(self._unit, f"operators of training for {unit}")
 
+    # ---- Linear --------------------------------------------------------------------------------------------------
+
+    def linear(self, x: Floats, w: Pair) -> Floats:
+        weight, bias = w
+        assert weight is not None
+        y = np.empty((len(x), len(weight)), np.float32)
+        self.product(x, weight.T, y)
+        if bias is not None:
+            self._call(lib.shrew_learn_add_bias, *y.shape, _floats(bias), _floats(y))
+        return y
+
+    def linear_backward(self, dy: Floats, x: Floats, w: Pair, d: Pair) -> Floats:
+        (weight, _), (dweight, dbias) = w, d
+        assert weight is not None
+        assert dweight is not None
+        dx = np.empty((len(dy), weight.shape[1]), np.float32)
+        self.product(dy, weight, dx)
+        self.product(dy.T, x, dweight, add=True)
+        if dbias is not None:
+            self._call(lib.shrew_learn_column_sums, *dy.shape, _floats(dy), _floats(dbias))
+        return dx
+
+    def product(self, a: Floats, b: Floats, c: Floats, add: bool = False) -> None:
+        """``c = a @ b``, or ``c += a @ b``; ``a`` and ``b`` may be transposed views."""
+        (rows, depth), columns = a.shape, b.shape[1]
+        steps = (step // 4 for step in (*a.strides, *b.strides))
+        shape = ffi.new("shrew_learn_product_shape *", (rows, columns, depth, *steps, columns))
+        size = lib.shrew_learn_product_bytes(self._unit, shape)
+        memory = ffi.from_buffer(np.empty(size, np.uint8))
+        stored = (x if x.flags.c_contiguous else x.T for x in (a, b))
+        self._call(lib.shrew_learn_product, shape, *map(_floats, stored), _floats(c), add, memory, size)
+
     # ---- Rows ----------------------------------------------------------------------------------------------------
-
-    def add_bias(self, x: Floats, bias: Floats) -> None:
-        self._call(lib.shrew_learn_add_bias, *x.shape, _floats(bias), _floats(x))
-
-    def column_sums(self, x: Floats, sums: Floats) -> None:
-        self._call(lib.shrew_learn_column_sums, *x.shape, _floats(x), _floats(sums))
 
     def embedding(self, ids: Ids, table: Floats) -> Floats:
         y = np.empty((len(ids), table.shape[1]), np.float32)

@@ -16,22 +16,20 @@ from shrew.model import operators
 from shrew.model.attention import Phases, attention_of_rows, attention_of_rows_backward, rope
 from shrew.model.config import Mlp, Norm
 from shrew.model.operators import Ids
-from shrew.model.parameters import Array, Gain
+from shrew.model.parameters import Array, Gain, Linear
 
 
 class Operators(Protocol):
     """Rows are tokens. A forward returns its output and what its backward wants to see again. A backward *adds* the
     gradients of parameters to the arrays it is given."""
 
-    def add_bias(self, x: Array, bias: Array) -> None:
-        """``x += bias``"""
-
-    def column_sums(self, x: Array, sums: Array) -> None:
-        """``sums += x.sum(axis=0)``"""
-
     def embedding(self, ids: Ids, table: Array) -> Array: ...
 
     def embedding_backward(self, dy: Array, ids: Ids, dtable: Array) -> None: ...
+
+    def linear(self, x: Array, w: Linear) -> Array: ...
+
+    def linear_backward(self, dy: Array, x: Array, w: Linear, d: Linear) -> Array: ...
 
     def norm(self, x: Array, gain: Gain, kind: Norm, eps: float) -> tuple[Array, Any]: ...
 
@@ -55,10 +53,10 @@ class Operators(Protocol):
 
 
 class NumpyOperators:
-    add_bias = staticmethod(operators.add_bias)
-    column_sums = staticmethod(operators.column_sums)
     embedding = staticmethod(operators.embedding)
     embedding_backward = staticmethod(operators.embedding_backward)
+    linear = staticmethod(operators.linear)
+    linear_backward = staticmethod(operators.linear_backward)
     norm = staticmethod(operators.norm)
     norm_backward = staticmethod(operators.norm_backward)
     rope = staticmethod(rope)

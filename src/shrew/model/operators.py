@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shrew.model.config import Mlp, Norm
-from shrew.model.parameters import Array, Gain
+from shrew.model.parameters import Array, Gain, Linear
 
 Ids = NDArray[np.intp]
 
@@ -38,16 +38,28 @@ def embedding_backward(dy: Array, ids: Ids, dtable: Array) -> None:
     dtable[ordered[starts]] += np.add.reduceat(dy[order], starts, axis=0)
 
 
-# ---- Biases ----------------------------------------------------------------------------------------------------
+# ---- Linear ----------------------------------------------------------------------------------------------------
 
 
-def add_bias(x: Array, bias: Array) -> None:
-    x += bias
+def linear(x: Array, w: Linear) -> Array:
+    """``x @ weight.T + bias``: [N, inputs] to [N, outputs]."""
+    y = x @ w.weight.T
+    if w.bias is not None:
+        y += w.bias
+    return y
 
 
-def column_sums(x: Array, sums: Array) -> None:
-    """By BLAS, which is several times as fast as ``sum`` where rows are short."""
-    sums += np.ones(len(x), x.dtype) @ x
+def linear_backward(dy: Array, x: Array, w: Linear, d: Linear) -> Array:
+    dweight, dbias = d
+    dweight += dy.T @ x  # [outputs, inputs]
+    if dbias is not None:
+        dbias += column_sums(dy)
+    return dy @ w.weight  # [N, inputs]
+
+
+def column_sums(x: Array) -> Array:
+    """``x.sum(axis=0)`` by BLAS, which is several times as fast where rows are short."""
+    return np.ones(len(x), x.dtype) @ x
 
 
 # ---- Norms -----------------------------------------------------------------------------------------------------
@@ -78,9 +90,9 @@ def norm_backward(dy: Array, saved: SavedNorm, gain: Gain, d: Gain, kind: Norm, 
     unit, inverse = saved
     dweight, dbias = d
     if dbias is not None:
-        column_sums(dy, dbias)
+        dbias += column_sums(dy)
     if dweight is not None:
-        column_sums(dy * unit, dweight)
+        dweight += column_sums(dy * unit)
     du: Array = dy.copy() if gain.weight is None else dy * gain.weight
     along = np.einsum("nc,nc->n", du, unit)[:, None] / unit.shape[1]
     if kind == "layer":

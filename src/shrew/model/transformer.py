@@ -53,18 +53,18 @@ def layer_forward(
     """x [N, C] to [M, C]: ``x + out(attention(norm(x)))``, then ``x + down(activation(up(norm(x))))``."""
     ops = operators_for(x.dtype)
     normed, attention_norm = ops.norm(x, w.attention_norm, c.norm, c.norm_eps)
-    qkv = linear(ops, normed, w.qkv)  # [N, (H + 2K) * D]
+    qkv = ops.linear(normed, w.qkv)  # [N, (H + 2K) * D]
     if phases is not None:
         ops.rope(qkv, c.heads + c.kv_heads, phases)
     mixed, saved_attention = ops.attention(qkv, batch, c.heads, c.kv_heads, c.head_dim)  # [N, H*D]
     if kept is not None:
         x, mixed = x[kept], mixed[kept]  # [M, C], [M, H*D]
-    x = x + linear(ops, mixed, w.out)
+    x = x + ops.linear(mixed, w.out)
 
     mlp_in, mlp_norm = ops.norm(x, w.mlp_norm, c.norm, c.norm_eps)
-    up = linear(ops, mlp_in, w.up)  # [M, F], SwiGLU [M, 2F]
+    up = ops.linear(mlp_in, w.up)  # [M, F], SwiGLU [M, 2F]
     hidden, saved_activation = ops.activation(up, c.mlp)  # [M, F]
-    x = x + linear(ops, hidden, w.down)
+    x = x + ops.linear(hidden, w.down)
     return x, SavedLayer(
         attention_norm, normed, saved_attention, mixed, mlp_norm, mlp_in, up, saved_activation, hidden, kept
     )
@@ -75,36 +75,19 @@ def layer_backward(
 ) -> Array:
     """dx [M, C] of the layer's output to [N, C] of its input; gradients of ``w`` are added to ``d``."""
     ops, s = operators_for(dx.dtype), saved
-    dhidden = linear_backward(ops, dx, s.hidden, w.down, d.down)  # [M, F]
+    dhidden = ops.linear_backward(dx, s.hidden, w.down, d.down)  # [M, F]
     dup = ops.activation_backward(dhidden, s.up, s.activation, c.mlp)  # [M, F] or [M, 2F]
-    dmlp_in = linear_backward(ops, dup, s.mlp_in, w.up, d.up)  # [M, C]
+    dmlp_in = ops.linear_backward(dup, s.mlp_in, w.up, d.up)  # [M, C]
     ops.norm_backward(dmlp_in, s.mlp_norm, w.mlp_norm, d.mlp_norm, c.norm, dx)
 
-    dmixed = linear_backward(ops, dx, s.mixed, w.out, d.out)  # [M, H*D]
+    dmixed = ops.linear_backward(dx, s.mixed, w.out, d.out)  # [M, H*D]
     if s.kept is not None:
         dx, dmixed = (_scatter(rows, s.kept, len(s.normed)) for rows in (dx, dmixed))  # [N, C], [N, H*D]
     dqkv = ops.attention_backward(dmixed, s.attention)  # [N, (H + 2K) * D]
     if phases is not None:
         ops.rope(dqkv, c.heads + c.kv_heads, phases, backward=True)
-    dnormed = linear_backward(ops, dqkv, s.normed, w.qkv, d.qkv)  # [N, C]
+    dnormed = ops.linear_backward(dqkv, s.normed, w.qkv, d.qkv)  # [N, C]
     ops.norm_backward(dnormed, s.attention_norm, w.attention_norm, d.attention_norm, c.norm, dx)
-    return dx
-
-
-def linear(ops: Operators, x: Array, w: Linear) -> Array:
-    """``x @ weight.T + bias``: [N, inputs] to [N, outputs]."""
-    y: Array = x @ w.weight.T
-    if w.bias is not None:
-        ops.add_bias(y, w.bias)
-    return y
-
-
-def linear_backward(ops: Operators, dy: Array, x: Array, w: Linear, d: Linear) -> Array:
-    dweight, dbias = d
-    dweight += dy.T @ x  # [outputs, inputs]
-    if dbias is not None:
-        ops.column_sums(dy, dbias)
-    dx: Array = dy @ w.weight  # [N, inputs]
     return dx
 
 
@@ -151,15 +134,13 @@ def network_forward(
             layers.append(saved)
     if c.final_norm:
         x, final_norm = ops.norm(x, w.final_norm, c.norm, c.norm_eps)
-    return x @ w.head.T, Saved(inputs, positions, phases, embed_norm, layers, final_norm, x)
+    return ops.linear(x, Linear(w.head, None)), Saved(inputs, positions, phases, embed_norm, layers, final_norm, x)
 
 
 def network_backward(c: ModelConfig, w: Network, d: Network, dlogits: Array, saved: Saved) -> None:
     """Adds to ``d`` the gradients of every tensor, given those of the logits [M, V]."""
     ops = operators_for(dlogits.dtype)
-    dhead = d.head
-    dhead += dlogits.T @ saved.features
-    dx: Array = dlogits @ w.head  # [M, C]
+    dx = ops.linear_backward(dlogits, saved.features, Linear(w.head, None), Linear(d.head, None))  # [M, C]
     if saved.final_norm is not None:
         dx = _norm_backward(ops, dx, saved.final_norm, w.final_norm, d.final_norm, c.norm)
     for layer, dlayer, saved_layer in zip(w.layers[::-1], d.layers[::-1], saved.layers[::-1], strict=True):

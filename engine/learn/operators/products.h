@@ -1,0 +1,131 @@
+/* Products of matrices: tiles of sums that stay in registers, over panels that stay in the nearest cache. A tile is HIGH
+ * rows of WIDE vectors, as many sums as there are registers for. */
+#if LANES == 16
+enum { HIGH = 8, WIDE = 2 };
+#else
+enum { HIGH = 4, WIDE = 2 };
+#endif
+
+enum {
+    TILE = WIDE * LANES,
+    STRETCH = 256, /* of the sum that is made at a time: a panel of it is half of the nearest cache */
+    PACKED = HIGH > LANES ? HIGH : LANES, /* rows of a transposed factor that are gathered together */
+    LINE = 16 /* floats of a cache line: a vector across two takes twice the time */
+};
+
+/* Takes an array from the front of `memory`, which stays on whole cache lines. */
+static float *take(float **memory, size_t floats) {
+    float *const taken = *memory;
+    *memory += (floats + LINE - 1) / LINE * LINE;
+    return taken;
+}
+
+static float *at_line(float *memory) {
+    return memory + (LINE - (uintptr_t)memory / sizeof(float) % LINE) % LINE;
+}
+
+/* Transposes from [rows, columns] to [columns, width], times scale; columns of `to` without a row get zeros. */
+static void transpose(uint32_t rows, uint32_t columns, float scale, const float *from, size_t from_row, uint32_t width,
+                      float *to, size_t to_row) {
+    for (uint32_t r = 0; r < width; r += LANES)
+        for (uint32_t c = 0; c < columns; c += LANES) {
+            vec block[LANES], mixed[LANES];
+            UNROLLED for (uint32_t i = 0; i < LANES; i++)
+                block[i] = r + i < rows ? load_first(from + (r + i) * from_row + c, columns - c) * splat(scale)
+                                        : splat(0.0f);
+            /* once for each power of two in LANES: the first half's vectors woven into the second's */
+            UNROLLED for (uint32_t n = 1; n < LANES; n *= 2) {
+                UNROLLED for (uint32_t i = 0; i < LANES / 2; i++)
+                    interleave(block[i], block[i + LANES / 2], &mixed[2 * i], &mixed[2 * i + 1]);
+                UNROLLED for (uint32_t i = 0; i < LANES; i++)
+                    block[i] = mixed[i];
+            }
+            UNROLLED for (uint32_t i = 0; i < LANES; i++)
+                if (c + i < columns)
+                    store_first(to + (c + i) * to_row + r, width - r, block[i]);
+        }
+}
+
+/* Copies [rows, columns] to rows of `width` floats, padded with zeros. */
+static void copy_rows(uint32_t rows, uint32_t columns, const float *from, size_t from_row, uint32_t width, float *to) {
+    for (uint32_t r = 0; r < rows; r++, from += from_row, to += width)
+        for (uint32_t c = 0; c < width; c += LANES)
+            store_first(to + c, width - c, c < columns ? load_first(from + c, columns - c) : splat(0.0f));
+}
+
+/* c[i][0 .. columns) (+)= the sum over k of a[i * a_row + k * a_step] * b[k][0 .. wide), for `high` rows. */
+INLINE void product_rows(uint32_t high, uint32_t wide, uint32_t columns, uint32_t depth, const float *a, size_t a_row,
+                         size_t a_step, const float *b, size_t b_row, float *c, size_t c_row, int add) {
+    vec sums[2 * HIGH][WIDE];
+    UNROLLED for (uint32_t i = 0; i < high; i++)
+        UNROLLED for (uint32_t j = 0; j < wide; j++)
+            sums[i][j] = add ? load_first(c + i * c_row + j * LANES, columns - j * LANES) : splat(0.0f);
+    for (uint32_t k = 0; k < depth; k++) {
+        vec row[WIDE];
+        UNROLLED for (uint32_t j = 0; j < wide; j++)
+            row[j] = load(b + k * b_row + j * LANES);
+        UNROLLED for (uint32_t i = 0; i < high; i++) {
+            const vec factor = splat(a[i * a_row + k * a_step]);
+            UNROLLED for (uint32_t j = 0; j < wide; j++)
+                sums[i][j] = mul_add(factor, row[j], sums[i][j]);
+        }
+    }
+    UNROLLED for (uint32_t i = 0; i < high; i++)
+        UNROLLED for (uint32_t j = 0; j < wide; j++)
+            store_first(c + i * c_row + j * LANES, columns - j * LANES, sums[i][j]);
+}
+
+/* The same for any number of rows. */
+INLINE void product(uint32_t rows, uint32_t wide, uint32_t columns, uint32_t depth, const float *a, size_t a_row,
+                    size_t a_step, const float *b, size_t b_row, float *c, size_t c_row, int add) {
+    const uint32_t high = wide == 1 ? 2 * HIGH : HIGH;
+    uint32_t i = 0;
+    for (; i + high <= rows; i += high)
+        product_rows(high, wide, columns, depth, a + i * a_row, a_row, a_step, b, b_row, c + i * c_row, c_row, add);
+    for (; i + 2 <= rows; i += 2)
+        product_rows(2, wide, columns, depth, a + i * a_row, a_row, a_step, b, b_row, c + i * c_row, c_row, add);
+    if (i < rows)
+        product_rows(1, wide, columns, depth, a + i * a_row, a_row, a_step, b, b_row, c + i * c_row, c_row, add);
+}
+
+
+/* ---- Matrices of any size ------------------------------------------------------------------------------------------- */
+
+static size_t NAME(product_floats)(const shrew_learn_product_shape *s) {
+    const size_t stretch = s->depth < STRETCH ? s->depth : STRETCH;
+    return (TILE + (s->a_step == 1 ? 0 : ((size_t)s->rows + PACKED - 1) / PACKED * PACKED)) * stretch + 3 * LINE;
+}
+
+static void NAME(product)(const shrew_learn_product_shape *s, const float *a, const float *b, float *c, int add,
+                          float *memory) {
+    const int gathered = s->a_step != 1; /* a's rows are columns of what it is stored as */
+    memory = at_line(memory);
+    float *const panel = take(&memory, (size_t)TILE * (s->depth < STRETCH ? s->depth : STRETCH)), *const a_rows = memory;
+    for (uint32_t start = 0; start < s->depth; start += STRETCH, add = 1) {
+        const uint32_t depth = s->depth - start < STRETCH ? s->depth - start : STRETCH;
+        const float *const a_start = a + start * s->a_step;
+        if (gathered)
+            for (uint32_t i = 0; i < s->rows; i += PACKED)
+                copy_rows(depth, s->rows - i < PACKED ? s->rows - i : PACKED, a_start + i, s->a_step, PACKED,
+                          a_rows + (size_t)i * depth);
+        for (uint32_t j = 0; j < s->columns; j += TILE) {
+            const uint32_t columns = s->columns - j < TILE ? s->columns - j : TILE;
+            const float *const b_start = b + start * s->b_row + j * s->b_step;
+            if (s->b_step == 1)
+                copy_rows(depth, columns, b_start, s->b_row, TILE, panel);
+            else
+                transpose(columns, depth, 1.0f, b_start, s->b_step, TILE, panel, TILE);
+            for (uint32_t i = 0; i < s->rows; i += HIGH) {
+                const uint32_t rows = s->rows - i < HIGH ? s->rows - i : HIGH;
+                const float *const from =
+                    gathered ? a_rows + (size_t)(i - i % PACKED) * depth + i % PACKED : a_start + i * s->a_row;
+                const size_t a_row = gathered ? 1 : s->a_row, a_step = gathered ? PACKED : 1;
+                float *const to = c + i * s->c_row + j;
+                if (columns > LANES)
+                    product(rows, WIDE, columns, depth, from, a_row, a_step, panel, TILE, to, s->c_row, add);
+                else
+                    product(rows, 1, columns, depth, from, a_row, a_step, panel, TILE, to, s->c_row, add);
+            }
+        }
+    }
+}
