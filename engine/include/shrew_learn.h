@@ -135,13 +135,13 @@ int shrew_learn_activation(uint32_t unit, uint32_t kind, uint32_t rows, uint32_t
 int shrew_learn_activation_backward(uint32_t unit, uint32_t kind, uint32_t rows, uint32_t width, const float *dy,
                                     const float *x, float *dx);
 
-/* *loss: the sum of -weight * log softmax(logits)[target] over the rows of logits [rows, vocab], in nats. Its gradient
- * (softmax - one_hot(target)) * weight takes the place of the logits. Weights may be 0 or negative. */
+/* losses [rows] = -log softmax(logits)[target] of each row of logits [rows, vocab], in nats. The gradient of their
+ * weighted sum, (softmax - one_hot(target)) * weight, takes the place of the logits. Weights may be 0 or negative. */
 int shrew_learn_cross_entropy(uint32_t unit, uint32_t rows, uint32_t vocab, float *logits, const uint32_t *targets,
-                              const float *weights, double *loss);
+                              const float *weights, float *losses);
 
 /* Of all gradients or parameters as one vector: *sum of squares, x *= factor, y += x. */
-int shrew_learn_square_sum(uint32_t unit, size_t count, const float *x, double *sum);
+int shrew_learn_square_sum(uint32_t unit, size_t count, const float *x, float *sum);
 int shrew_learn_scale(uint32_t unit, size_t count, float factor, float *x);
 int shrew_learn_add(uint32_t unit, size_t count, const float *x, float *y);
 

@@ -180,15 +180,15 @@ int shrew_learn_activation_backward(uint32_t unit, uint32_t kind, uint32_t rows,
 }
 
 int shrew_learn_cross_entropy(uint32_t unit, uint32_t rows, uint32_t vocab, float *logits, const uint32_t *targets,
-                              const float *weights, double *loss) {
+                              const float *weights, float *losses) {
     const shrew_operators *const operators = operators_of(unit);
-    if (!operators || !rows || !vocab || !logits || !targets || !weights || !loss || !below(targets, rows, vocab))
+    if (!operators || !rows || !vocab || !logits || !targets || !weights || !losses || !below(targets, rows, vocab))
         return SHREW_E_ARGUMENT;
-    *loss = operators->cross_entropy(rows, vocab, logits, targets, weights);
+    operators->cross_entropy(rows, vocab, logits, targets, weights, losses);
     return SHREW_OK;
 }
 
-int shrew_learn_square_sum(uint32_t unit, size_t count, const float *x, double *sum) {
+int shrew_learn_square_sum(uint32_t unit, size_t count, const float *x, float *sum) {
     const shrew_operators *const operators = operators_of(unit);
     if (!operators || !x || !sum)
         return SHREW_E_ARGUMENT;

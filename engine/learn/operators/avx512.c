@@ -1,5 +1,5 @@
 /* x86-64 with AVX-512. */
-#include "operators/operators.h"
+#include "operators.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 
@@ -13,7 +13,7 @@
 
 #define UNIT avx512
 #define LANES 16
-#include "operators/unit.h"
+#include "unit.h"
 
 #if defined(__clang__)
 #pragma clang attribute pop

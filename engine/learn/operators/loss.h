@@ -1,8 +1,7 @@
 /* Softmax and cross entropy in one: each row of logits is read while it is near, and its gradient takes its place. */
 
-static double NAME(cross_entropy)(uint32_t rows, uint32_t vocab, float *logits, const uint32_t *targets,
-                                  const float *weights) {
-    double loss = 0.0;
+static void NAME(cross_entropy)(uint32_t rows, uint32_t vocab, float *logits, const uint32_t *targets,
+                                const float *weights, float *losses) {
     for (uint32_t n = 0; n < rows; n++, logits += vocab) {
         float most = logits[0];
         vec largest = splat(most);
@@ -27,13 +26,11 @@ static double NAME(cross_entropy)(uint32_t rows, uint32_t vocab, float *logits, 
             for (; i < vocab; i++)
                 total += logits[i];
         }
-        const float log_total = 0.693147181f * lane(log2_of(splat(total)), 0);
-        loss += (double)weights[n] * ((double)log_total - (double)chosen);
+        losses[n] = 0.693147181f * lane(log2_of(splat(total)), 0) - chosen;
 
         const vec scale = splat(weights[n] / total);
         for (i = 0; i < vocab; i += LANES)
             store_first(logits + i, vocab - i, load_first(logits + i, vocab - i) * scale);
         logits[targets[n]] -= weights[n];
     }
-    return loss;
 }

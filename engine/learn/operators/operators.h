@@ -26,9 +26,9 @@ typedef struct shrew_operators {
     void (*activation)(uint32_t kind, uint32_t rows, uint32_t width, const float *x, float *y);
     void (*activation_backward)(uint32_t kind, uint32_t rows, uint32_t width, const float *dy, const float *x,
                                 float *dx);
-    double (*cross_entropy)(uint32_t rows, uint32_t vocab, float *logits, const uint32_t *targets,
-                            const float *weights);
-    double (*square_sum)(size_t count, const float *x);
+    void (*cross_entropy)(uint32_t rows, uint32_t vocab, float *logits, const uint32_t *targets, const float *weights,
+                          float *losses);
+    float (*square_sum)(size_t count, const float *x);
     void (*scale)(size_t count, float factor, float *x);
     void (*add)(size_t count, const float *x, float *y);
     void (*adamw)(const shrew_learn_adamw_options *options, size_t count, const float *gradient, float *first,

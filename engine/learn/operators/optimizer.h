@@ -1,19 +1,25 @@
 /* What an optimiser does with all parameters, or all gradients, as one vector. */
 
-enum { ADDENDS = 4096 }; /* are summed as floats, their sums as doubles */
+enum { ADDENDS = 4096 }; /* are summed at a time, so that no small one meets a large sum */
 
-static double NAME(square_sum)(size_t count, const float *x) {
-    double total = 0.0;
+static float NAME(square_sum)(size_t count, const float *x) {
+    float total = 0.0f, lost = 0.0f; /* what rounding took from total */
     for (size_t start = 0; start < count; start += ADDENDS) {
         const size_t end = count - start < ADDENDS ? count : start + ADDENDS;
         vec sums[4] = {splat(0.0f), splat(0.0f), splat(0.0f), splat(0.0f)};
-        for (size_t i = start; i < end; i += 4 * LANES)
-            UNROLLED for (uint32_t j = 0; j < 4; j++)
-                if (i + j * LANES < end) {
-                    const vec value = load_first(x + i + j * LANES, end - i - j * LANES);
-                    sums[j] = mul_add(value, value, sums[j]);
-                }
-        total += (double)sum_of((sums[0] + sums[1]) + (sums[2] + sums[3]));
+        size_t i = start;
+        for (; i + 4 * LANES <= end; i += 4 * LANES)
+            UNROLLED for (uint32_t j = 0; j < 4; j++) {
+                const vec value = load(x + i + j * LANES);
+                sums[j] = mul_add(value, value, sums[j]);
+            }
+        for (; i < end; i += LANES) {
+            const vec value = load_first(x + i, end - i);
+            sums[0] = mul_add(value, value, sums[0]);
+        }
+        const float part = sum_of((sums[0] + sums[1]) + (sums[2] + sums[3])) - lost, before = total;
+        total = before + part;
+        lost = (total - before) - part;
     }
     return total;
 }

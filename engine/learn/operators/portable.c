@@ -5,4 +5,4 @@
 #else
 #define LANES 1
 #endif
-#include "operators/unit.h"
+#include "unit.h"

@@ -1,20 +1,20 @@
 /* All operators for one set of instructions, which the including file has named: UNIT, and LANES floats a vector. */
 #include <string.h>
 
-#include "operators/operators.h"
-#include "operators/vector.h"
+#include "operators.h"
+#include "vector.h"
 
 #define JOIN(operator, unit) operator##_##unit
 #define NAME_OF(operator, unit) JOIN(operator, unit)
 #define NAME(operator) NAME_OF(operator, UNIT)
 
-#include "operators/products.h"
+#include "products.h"
 
-#include "operators/activation.h"
-#include "operators/attention.h"
-#include "operators/loss.h"
-#include "operators/optimizer.h"
-#include "operators/rows.h"
+#include "activation.h"
+#include "attention.h"
+#include "loss.h"
+#include "optimizer.h"
+#include "rows.h"
 
 const shrew_operators NAME(shrew_operators) = {
     .add_bias = NAME(add_bias),

@@ -43,6 +43,17 @@ class SavedAttention(NamedTuple):
     """[B, H * T] logarithm of each softmax's sum."""
 
 
+class AdamwOptions(NamedTuple):
+    rate: float
+    beta1: float
+    beta2: float
+    epsilon: float
+    decay: float
+    correction1: float
+    """1 - beta1^steps"""
+    correction2: float
+
+
 class CompiledOperators:
     def __init__(self, unit: str = "auto") -> None:
         self._unit: int = lib.shrew_learn_unit({"auto": 0, **units()}[unit])
@@ -148,15 +159,15 @@ class CompiledOperators:
         return dx
 
     def cross_entropy(self, logits: Floats, targets: Ids, weights: Floats) -> tuple[float, Floats]:
-        loss = ffi.new("double *")
+        losses = np.empty(len(logits), np.float32)
         operator = lib.shrew_learn_cross_entropy
-        self._call(operator, *logits.shape, _floats(logits), _ids(targets), _floats(weights), loss)
-        return loss[0], logits
+        self._call(operator, *logits.shape, _floats(logits), _ids(targets), _floats(weights), _floats(losses))
+        return float(np.dot(losses.astype(np.float64), weights)), logits
 
     # ---- All parameters as one vector ----------------------------------------------------------------------------
 
     def square_sum(self, x: Floats) -> float:
-        total = ffi.new("double *")
+        total = ffi.new("float *")
         self._call(lib.shrew_learn_square_sum, x.size, _floats(x), total)
         return float(total[0])
 
@@ -166,23 +177,13 @@ class CompiledOperators:
     def add(self, x: Floats, y: Floats) -> None:
         self._call(lib.shrew_learn_add, x.size, _floats(x), _floats(y))
 
-    def adamw(self, gradient: Floats, first: Floats, second: Floats, parameters: Floats, options: AdamwOptions) -> None:
+    def adamw(self, options: AdamwOptions, gradient: Floats, first: Floats, second: Floats, parameters: Floats) -> None:
+        """One step; ``first`` and ``second`` are the moments, zeros at the start."""
         arrays = map(_floats, (gradient, first, second, parameters))
         self._call(lib.shrew_learn_adamw, ffi.new("shrew_learn_adamw_options *", options), gradient.size, *arrays)
 
     def _call(self, operator: Any, *arguments: Any) -> None:
         check(operator(self._unit, *arguments), "operator of training")
-
-
-class AdamwOptions(NamedTuple):
-    rate: float
-    beta1: float
-    beta2: float
-    epsilon: float
-    decay: float
-    correction1: float
-    """1 - beta1^steps"""
-    correction2: float
 
 
 def _floats(array: Floats | None) -> Any:
