@@ -64,31 +64,15 @@ int shrew_bpe_train(const shrew_bpe_options *options, const void *text, size_t t
  * takes long. An operator that is given a unit which was not answered here may die of it. */
 int shrew_learn_unit(uint32_t unit);
 
-/* x [rows, width] += bias [width] */
-int shrew_learn_add_bias(uint32_t unit, uint32_t rows, uint32_t width, const float *bias, float *x);
-
-/* sums [width] += the sum of the rows of x [rows, width] */
-int shrew_learn_column_sums(uint32_t unit, uint32_t rows, uint32_t width, const float *x, float *sums);
-
-/* A product of matrices [rows, depth] and [depth, columns]. The steps are from one element to the next along a
- * dimension, in floats: of a's a_row and a_step (along the depth) one is 1, of b's b_row (along the depth) and b_step
- * too; so either may be stored transposed. c's rows start c_row floats apart. */
-typedef struct shrew_learn_product_shape {
-    uint32_t rows;
-    uint32_t columns;
-    uint32_t depth;
-    size_t a_row;
-    size_t a_step;
-    size_t b_row;
-    size_t b_step;
-    size_t c_row;
-} shrew_learn_product_shape;
-
-/* c = a b, or with `add` c += a b. memory: shrew_learn_product_bytes, aligned to 4, of no meaning afterwards; 0 bytes:
- * the shape is not possible. */
-size_t shrew_learn_product_bytes(uint32_t unit, const shrew_learn_product_shape *shape);
-int shrew_learn_product(uint32_t unit, const shrew_learn_product_shape *shape, const float *a, const float *b, float *c,
-                        int add, void *memory, size_t memory_bytes);
+/* y = x weight' + bias: x [rows, inputs], weight [outputs, inputs], bias [outputs] or NULL, y [rows, outputs]; the
+ * backward adds to dweight and, unless NULL, dbias, and overwrites dx. memory: shrew_learn_linear_bytes, aligned to 4, of
+ * no meaning afterwards; 0 bytes: the shape is not possible. */
+size_t shrew_learn_linear_bytes(uint32_t unit, uint32_t rows, uint32_t inputs, uint32_t outputs);
+int shrew_learn_linear(uint32_t unit, uint32_t rows, uint32_t inputs, uint32_t outputs, const float *x,
+                       const float *weight, const float *bias, float *y, void *memory, size_t memory_bytes);
+int shrew_learn_linear_backward(uint32_t unit, uint32_t rows, uint32_t inputs, uint32_t outputs, const float *dy,
+                                const float *x, const float *weight, float *dweight, float *dbias, float *dx,
+                                void *memory, size_t memory_bytes);
 
 /* Row ids[n] of table [vocab, width] for each n: y [rows, width]. The backward adds dy's rows to dtable's. */
 int shrew_learn_embedding(uint32_t unit, uint32_t rows, uint32_t width, uint32_t vocab, const uint32_t *ids,
@@ -130,10 +114,10 @@ int shrew_learn_attention_backward(uint32_t unit, const shrew_learn_heads *shape
                                    size_t memory_bytes);
 
 /* What stands between an MLP's matrices (kind: shrew_mlp): x [rows, width], for SwiGLU gate and up side by side [rows,
- * 2 * width], to y [rows, width]. dx may be x. */
+ * 2 * width], to y [rows, width]. dx may be x; the backward makes y once more, unless it is NULL. */
 int shrew_learn_activation(uint32_t unit, uint32_t kind, uint32_t rows, uint32_t width, const float *x, float *y);
 int shrew_learn_activation_backward(uint32_t unit, uint32_t kind, uint32_t rows, uint32_t width, const float *dy,
-                                    const float *x, float *dx);
+                                    const float *x, float *dx, float *y);
 
 /* losses [rows] = -log softmax(logits)[target] of each row of logits [rows, vocab], in nats. The gradient of their
  * weighted sum, (softmax - one_hot(target)) * weight, takes the place of the logits. Weights may be 0 or negative. */
@@ -158,6 +142,49 @@ typedef struct shrew_learn_adamw_options {
 /* One step of AdamW; first and second [count] are its moments, zeros before the first step. */
 int shrew_learn_adamw(uint32_t unit, const shrew_learn_adamw_options *options, size_t count, const float *gradient,
                       float *first, float *second, float *parameters);
+
+/* ---- A layer of a transformer: all of these in one call ------------------------------------------------------------- */
+
+/* x + out(attention(norm(x))), then x + down(activation(up(norm(x)))), on documents of equal length. */
+typedef struct shrew_learn_layer {
+    uint32_t batch;  /* documents */
+    uint32_t tokens; /* of each */
+    uint32_t kept;   /* rows that the second half is computed for; 0: all */
+    uint32_t dim;
+    uint32_t heads;
+    uint32_t kv_heads;
+    uint32_t head_dim;
+    uint32_t ffn;
+    uint32_t norm; /* shrew_norm */
+    uint32_t mlp;  /* shrew_mlp */
+    float epsilon; /* of the norms */
+} shrew_learn_layer;
+
+/* The tensors of one layer, or their gradients. NULL: the model has none of these. */
+typedef struct shrew_learn_tensors {
+    float *attention_gain, *attention_bias; /* [dim] */
+    float *qkv, *qkv_bias;                  /* query, key and value stacked [(heads + 2 * kv_heads) * head_dim, dim] */
+    float *out, *out_bias;                  /* [dim, heads * head_dim] */
+    float *mlp_gain, *mlp_bias;             /* [dim] */
+    float *up, *up_bias;                    /* [ffn, dim], for SwiGLU gate and up stacked [2 * ffn, dim] */
+    float *down, *down_bias;                /* [dim, ffn] */
+} shrew_learn_tensors;
+
+/* Bytes of what the forward saves for the backward, and of memory for either; 0: the shape is not possible. */
+size_t shrew_learn_layer_saved_bytes(uint32_t unit, const shrew_learn_layer *layer);
+size_t shrew_learn_layer_memory_bytes(uint32_t unit, const shrew_learn_layer *layer);
+
+/* x [batch * tokens, dim] to y [kept, dim]. phases [batch * tokens, head_dim] as for shrew_learn_rope, NULL: positions
+ * are not rotary. kept [kept]: rows in ascending order, NULL with layer->kept 0. */
+int shrew_learn_layer_forward(uint32_t unit, const shrew_learn_layer *layer, const shrew_learn_tensors *weights,
+                              const float *x, const float *phases, const uint32_t *kept, float *y, void *saved,
+                              size_t saved_bytes, void *memory, size_t memory_bytes);
+
+/* dy [kept, dim] and what the forward saved are used up; dx [batch * tokens, dim] is overwritten. */
+int shrew_learn_layer_backward(uint32_t unit, const shrew_learn_layer *layer, const shrew_learn_tensors *weights,
+                               const shrew_learn_tensors *gradients, const float *x, const float *phases,
+                               const uint32_t *kept, float *dy, float *dx, void *saved, size_t saved_bytes,
+                               void *memory, size_t memory_bytes);
 
 #ifdef __cplusplus
 }

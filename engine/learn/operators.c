@@ -5,8 +5,7 @@
 #define X86_OPERATORS
 #endif
 
-/* NULL: there is none for this unit, which says nothing of the processor. */
-static const shrew_operators *operators_of(uint32_t unit) {
+const shrew_operators *shrew_operators_of(uint32_t unit) {
     switch (unit) {
     case SHREW_UNIT_SCALAR: return &shrew_operators_portable;
 #ifdef X86_OPERATORS
@@ -18,7 +17,7 @@ static const shrew_operators *operators_of(uint32_t unit) {
 }
 
 static int runs(uint32_t unit) {
-    if (!operators_of(unit) || !shrew_unit_name(unit))
+    if (!shrew_operators_of(unit) || !shrew_unit_name(unit))
         return 0;
 #ifdef X86_OPERATORS
     if (unit == SHREW_UNIT_AVX2) { /* which does not promise a fused multiply-add */
@@ -44,44 +43,41 @@ static int below(const uint32_t *ids, uint32_t count, uint32_t limit) {
     return most < limit;
 }
 
-int shrew_learn_add_bias(uint32_t unit, uint32_t rows, uint32_t width, const float *bias, float *x) {
-    const shrew_operators *const operators = operators_of(unit);
-    if (!operators || !rows || !width || !bias || !x)
-        return SHREW_E_ARGUMENT;
-    operators->add_bias(rows, width, bias, x);
-    return SHREW_OK;
-}
-
-int shrew_learn_column_sums(uint32_t unit, uint32_t rows, uint32_t width, const float *x, float *sums) {
-    const shrew_operators *const operators = operators_of(unit);
-    if (!operators || !rows || !width || !x || !sums)
-        return SHREW_E_ARGUMENT;
-    operators->column_sums(rows, width, x, sums);
-    return SHREW_OK;
-}
-
-size_t shrew_learn_product_bytes(uint32_t unit, const shrew_learn_product_shape *s) {
-    const shrew_operators *const operators = operators_of(unit);
-    if (!operators || !s || !s->rows || !s->columns || !s->depth || (s->a_row != 1 && s->a_step != 1) ||
-        (s->b_row != 1 && s->b_step != 1) || s->c_row < s->columns)
+size_t shrew_learn_linear_bytes(uint32_t unit, uint32_t rows, uint32_t inputs, uint32_t outputs) {
+    const shrew_operators *const operators = shrew_operators_of(unit);
+    if (!operators || !rows || !inputs || !outputs)
         return 0;
-    return operators->product_floats(s) * sizeof(float);
+    return shrew_linear_floats(operators, rows, inputs, outputs) * sizeof(float);
 }
 
-int shrew_learn_product(uint32_t unit, const shrew_learn_product_shape *shape, const float *a, const float *b, float *c,
-                        int add, void *memory, size_t memory_bytes) {
-    const size_t bytes = shrew_learn_product_bytes(unit, shape);
-    if (!bytes || !a || !b || !c || !memory)
+int shrew_learn_linear(uint32_t unit, uint32_t rows, uint32_t inputs, uint32_t outputs, const float *x,
+                       const float *weight, const float *bias, float *y, void *memory, size_t memory_bytes) {
+    const size_t bytes = shrew_learn_linear_bytes(unit, rows, inputs, outputs);
+    if (!bytes || !x || !weight || !y || !memory)
         return SHREW_E_ARGUMENT;
     if (memory_bytes < bytes)
         return SHREW_E_MEMORY;
-    operators_of(unit)->product(shape, a, b, c, add, memory);
+    shrew_linear(shrew_operators_of(unit), rows, inputs, outputs, x, weight, bias, y, 0, memory);
+    return SHREW_OK;
+}
+
+int shrew_learn_linear_backward(uint32_t unit, uint32_t rows, uint32_t inputs, uint32_t outputs, const float *dy,
+                                const float *x, const float *weight, float *dweight, float *dbias, float *dx,
+                                void *memory, size_t memory_bytes) {
+    const size_t bytes = shrew_learn_linear_bytes(unit, rows, inputs, outputs);
+    if (!bytes || !dy || !x || !weight || !dweight || !dx || !memory)
+        return SHREW_E_ARGUMENT;
+    if (memory_bytes < bytes)
+        return SHREW_E_MEMORY;
+    const shrew_operators *const operators = shrew_operators_of(unit);
+    shrew_linear_dweight(operators, rows, inputs, outputs, dy, x, dweight, dbias, memory);
+    shrew_linear_dx(operators, rows, inputs, outputs, dy, weight, dx, memory);
     return SHREW_OK;
 }
 
 int shrew_learn_embedding(uint32_t unit, uint32_t rows, uint32_t width, uint32_t vocab, const uint32_t *ids,
                           const float *table, float *y) {
-    const shrew_operators *const operators = operators_of(unit);
+    const shrew_operators *const operators = shrew_operators_of(unit);
     if (!operators || !rows || !width || !ids || !table || !y || !below(ids, rows, vocab))
         return SHREW_E_ARGUMENT;
     operators->embedding(rows, width, ids, table, y);
@@ -90,7 +86,7 @@ int shrew_learn_embedding(uint32_t unit, uint32_t rows, uint32_t width, uint32_t
 
 int shrew_learn_embedding_backward(uint32_t unit, uint32_t rows, uint32_t width, uint32_t vocab, const float *dy,
                                    const uint32_t *ids, float *dtable) {
-    const shrew_operators *const operators = operators_of(unit);
+    const shrew_operators *const operators = shrew_operators_of(unit);
     if (!operators || !rows || !width || !dy || !ids || !dtable || !below(ids, rows, vocab))
         return SHREW_E_ARGUMENT;
     operators->embedding_backward(rows, width, dy, ids, dtable);
@@ -99,7 +95,7 @@ int shrew_learn_embedding_backward(uint32_t unit, uint32_t rows, uint32_t width,
 
 int shrew_learn_rope(uint32_t unit, uint32_t rows, uint32_t heads, uint32_t head_dim, size_t stride,
                      const float *phases, int backward, float *x) {
-    const shrew_operators *const operators = operators_of(unit);
+    const shrew_operators *const operators = shrew_operators_of(unit);
     if (!operators || !rows || !heads || !head_dim || head_dim % 2 || stride / head_dim < heads || !phases || !x)
         return SHREW_E_ARGUMENT;
     operators->rope(rows, heads, head_dim, stride, phases, backward ? -1.0f : 1.0f, x);
@@ -108,7 +104,7 @@ int shrew_learn_rope(uint32_t unit, uint32_t rows, uint32_t heads, uint32_t head
 
 int shrew_learn_norm(uint32_t unit, uint32_t kind, uint32_t rows, uint32_t width, float epsilon, const float *x,
                      const float *gain, const float *bias, float *y, float *moments) {
-    const shrew_operators *const operators = operators_of(unit);
+    const shrew_operators *const operators = shrew_operators_of(unit);
     if (!operators || kind > SHREW_NORM_LAYER || !rows || !width || !(epsilon > 0.0f) || !x || !y || !moments)
         return SHREW_E_ARGUMENT;
     operators->norm(kind, rows, width, epsilon, x, gain, bias, y, moments);
@@ -118,7 +114,7 @@ int shrew_learn_norm(uint32_t unit, uint32_t kind, uint32_t rows, uint32_t width
 int shrew_learn_norm_backward(uint32_t unit, uint32_t kind, uint32_t rows, uint32_t width, const float *dy,
                               const float *x, const float *moments, const float *gain, float *dgain, float *dbias,
                               float *dx) {
-    const shrew_operators *const operators = operators_of(unit);
+    const shrew_operators *const operators = shrew_operators_of(unit);
     if (!operators || kind > SHREW_NORM_LAYER || !rows || !width || !dy || !x || !moments || !dx)
         return SHREW_E_ARGUMENT;
     operators->norm_backward(kind, rows, width, dy, x, moments, gain, dgain, dbias, dx);
@@ -126,7 +122,7 @@ int shrew_learn_norm_backward(uint32_t unit, uint32_t kind, uint32_t rows, uint3
 }
 
 size_t shrew_learn_attention_bytes(uint32_t unit, const shrew_learn_heads *s) {
-    const shrew_operators *const operators = operators_of(unit);
+    const shrew_operators *const operators = shrew_operators_of(unit);
     const uint32_t most_rows = 1u << 24, most_dims = 1u << 12; /* rows are counted in floats */
     if (!operators || !s || !s->batch || !s->tokens || !s->kv_heads || !s->heads || s->heads % s->kv_heads ||
         s->heads / s->kv_heads > most_rows / s->tokens || !s->head_dim || s->head_dim > most_dims)
@@ -146,7 +142,7 @@ int shrew_learn_attention(uint32_t unit, const shrew_learn_heads *shape, const f
         return status;
     if (!qkv || !out || !lse)
         return SHREW_E_ARGUMENT;
-    operators_of(unit)->attention(shape, qkv, out, lse, memory);
+    shrew_operators_of(unit)->attention(shape, qkv, out, lse, memory);
     return SHREW_OK;
 }
 
@@ -158,12 +154,12 @@ int shrew_learn_attention_backward(uint32_t unit, const shrew_learn_heads *shape
         return status;
     if (!qkv || !out || !lse || !dout || !dqkv)
         return SHREW_E_ARGUMENT;
-    operators_of(unit)->attention_backward(shape, qkv, out, lse, dout, dqkv, memory);
+    shrew_operators_of(unit)->attention_backward(shape, qkv, out, lse, dout, dqkv, memory);
     return SHREW_OK;
 }
 
 int shrew_learn_activation(uint32_t unit, uint32_t kind, uint32_t rows, uint32_t width, const float *x, float *y) {
-    const shrew_operators *const operators = operators_of(unit);
+    const shrew_operators *const operators = shrew_operators_of(unit);
     if (!operators || kind > SHREW_MLP_RELU || !rows || !width || !x || !y)
         return SHREW_E_ARGUMENT;
     operators->activation(kind, rows, width, x, y);
@@ -171,17 +167,17 @@ int shrew_learn_activation(uint32_t unit, uint32_t kind, uint32_t rows, uint32_t
 }
 
 int shrew_learn_activation_backward(uint32_t unit, uint32_t kind, uint32_t rows, uint32_t width, const float *dy,
-                                    const float *x, float *dx) {
-    const shrew_operators *const operators = operators_of(unit);
+                                    const float *x, float *dx, float *y) {
+    const shrew_operators *const operators = shrew_operators_of(unit);
     if (!operators || kind > SHREW_MLP_RELU || !rows || !width || !dy || !x || !dx)
         return SHREW_E_ARGUMENT;
-    operators->activation_backward(kind, rows, width, dy, x, dx);
+    operators->activation_backward(kind, rows, width, dy, x, dx, y);
     return SHREW_OK;
 }
 
 int shrew_learn_cross_entropy(uint32_t unit, uint32_t rows, uint32_t vocab, float *logits, const uint32_t *targets,
                               const float *weights, float *losses) {
-    const shrew_operators *const operators = operators_of(unit);
+    const shrew_operators *const operators = shrew_operators_of(unit);
     if (!operators || !rows || !vocab || !logits || !targets || !weights || !losses || !below(targets, rows, vocab))
         return SHREW_E_ARGUMENT;
     operators->cross_entropy(rows, vocab, logits, targets, weights, losses);
@@ -189,7 +185,7 @@ int shrew_learn_cross_entropy(uint32_t unit, uint32_t rows, uint32_t vocab, floa
 }
 
 int shrew_learn_square_sum(uint32_t unit, size_t count, const float *x, float *sum) {
-    const shrew_operators *const operators = operators_of(unit);
+    const shrew_operators *const operators = shrew_operators_of(unit);
     if (!operators || !x || !sum)
         return SHREW_E_ARGUMENT;
     *sum = operators->square_sum(count, x);
@@ -197,7 +193,7 @@ int shrew_learn_square_sum(uint32_t unit, size_t count, const float *x, float *s
 }
 
 int shrew_learn_scale(uint32_t unit, size_t count, float factor, float *x) {
-    const shrew_operators *const operators = operators_of(unit);
+    const shrew_operators *const operators = shrew_operators_of(unit);
     if (!operators || !x)
         return SHREW_E_ARGUMENT;
     operators->scale(count, factor, x);
@@ -205,7 +201,7 @@ int shrew_learn_scale(uint32_t unit, size_t count, float factor, float *x) {
 }
 
 int shrew_learn_add(uint32_t unit, size_t count, const float *x, float *y) {
-    const shrew_operators *const operators = operators_of(unit);
+    const shrew_operators *const operators = shrew_operators_of(unit);
     if (!operators || !x || !y)
         return SHREW_E_ARGUMENT;
     operators->add(count, x, y);
@@ -214,7 +210,7 @@ int shrew_learn_add(uint32_t unit, size_t count, const float *x, float *y) {
 
 int shrew_learn_adamw(uint32_t unit, const shrew_learn_adamw_options *options, size_t count, const float *gradient,
                       float *first, float *second, float *parameters) {
-    const shrew_operators *const operators = operators_of(unit);
+    const shrew_operators *const operators = shrew_operators_of(unit);
     if (!operators || !options || !gradient || !first || !second || !parameters || !(options->correction1 > 0.0f) ||
         !(options->correction2 > 0.0f))
         return SHREW_E_ARGUMENT;

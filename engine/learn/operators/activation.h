@@ -18,24 +18,31 @@ static void NAME(activation)(uint32_t kind, uint32_t rows, uint32_t width, const
         }
 }
 
-/* dx may be x. */
 static void NAME(activation_backward)(uint32_t kind, uint32_t rows, uint32_t width, const float *dy, const float *x,
-                                      float *dx) {
+                                      float *dx, float *y) {
     const uint32_t stride = kind == SHREW_MLP_SWIGLU ? 2 * width : width;
     const vec one = splat(1.0f), none = splat(0.0f);
     for (uint32_t n = 0; n < rows; n++, x += stride, dx += stride, dy += width)
         for (uint32_t i = 0; i < width; i += LANES) {
             const size_t left = width - i;
             const vec v = load_first(x + i, left), d = load_first(dy + i, left);
+            vec value;
             if (kind == SHREW_MLP_SWIGLU) {
                 const vec up = load_first(x + width + i, left), share = sigmoid_of(v), silu = v * share;
                 store_first(dx + i, left, d * up * mul_add(silu, one - share, share));
                 store_first(dx + width + i, left, d * silu);
+                value = silu * up;
             } else if (kind == SHREW_MLP_GELU) {
-                const vec square = v * v, share = sigmoid_of(splat(GELU_SCALE) * mul_add(splat(GELU_CUBIC) * square, v, v));
+                const vec square = v * v;
+                const vec share = sigmoid_of(splat(GELU_SCALE) * mul_add(splat(GELU_CUBIC) * square, v, v));
                 const vec slope = splat(GELU_SCALE) * mul_add(splat(3.0f * GELU_CUBIC), square, one);
-                store_first(dx + i, left, d * mul_add(v * share * (one - share), slope, share));
-            } else
+                value = v * share;
+                store_first(dx + i, left, d * mul_add(value * (one - share), slope, share));
+            } else {
                 store_first(dx + i, left, select(less(none, v), d, none));
+                value = larger(none, v);
+            }
+            if (y)
+                store_first(y + (size_t)n * width + i, left, value);
         }
 }

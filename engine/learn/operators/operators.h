@@ -5,6 +5,14 @@
 
 #include "shrew_learn.h"
 
+/* A product of matrices [rows, depth] and [depth, columns]. The steps are from one element to the next along a
+ * dimension, in floats: of a's a_row and a_step (along the depth) one is 1, of b's b_row (along the depth) and b_step
+ * too; so either may be stored transposed. c's rows start c_row floats apart. */
+typedef struct shrew_product_shape {
+    uint32_t rows, columns, depth;
+    size_t a_row, a_step, b_row, b_step, c_row;
+} shrew_product_shape;
+
 typedef struct shrew_operators {
     void (*add_bias)(uint32_t rows, uint32_t width, const float *bias, float *x);
     void (*column_sums)(uint32_t rows, uint32_t width, const float *x, float *sums);
@@ -16,8 +24,8 @@ typedef struct shrew_operators {
                  const float *bias, float *y, float *moments);
     void (*norm_backward)(uint32_t kind, uint32_t rows, uint32_t width, const float *dy, const float *x,
                           const float *moments, const float *gain, float *dgain, float *dbias, float *dx);
-    size_t (*product_floats)(const shrew_learn_product_shape *shape);
-    void (*product)(const shrew_learn_product_shape *shape, const float *a, const float *b, float *c, int add,
+    size_t (*product_floats)(const shrew_product_shape *shape);
+    void (*product)(const shrew_product_shape *shape, const float *a, const float *b, float *c, int add,
                     float *memory);
     size_t (*attention_floats)(const shrew_learn_heads *shape); /* of memory, for both directions */
     void (*attention)(const shrew_learn_heads *shape, const float *qkv, float *out, float *lse, float *memory);
@@ -25,7 +33,7 @@ typedef struct shrew_operators {
                                const float *dout, float *dqkv, float *memory);
     void (*activation)(uint32_t kind, uint32_t rows, uint32_t width, const float *x, float *y);
     void (*activation_backward)(uint32_t kind, uint32_t rows, uint32_t width, const float *dy, const float *x,
-                                float *dx);
+                                float *dx, float *y);
     void (*cross_entropy)(uint32_t rows, uint32_t vocab, float *logits, const uint32_t *targets, const float *weights,
                           float *losses);
     float (*square_sum)(size_t count, const float *x);
@@ -34,6 +42,19 @@ typedef struct shrew_operators {
     void (*adamw)(const shrew_learn_adamw_options *options, size_t count, const float *gradient, float *first,
                   float *second, float *parameters);
 } shrew_operators;
+
+/* NULL: there is none for this unit, which says nothing of the processor. */
+const shrew_operators *shrew_operators_of(uint32_t unit);
+
+/* ---- Linear maps, of products (learn/linear.c) ---------------------------------------------------------------------- */
+
+size_t shrew_linear_floats(const shrew_operators *operators, uint32_t rows, uint32_t inputs, uint32_t outputs);
+void shrew_linear(const shrew_operators *operators, uint32_t rows, uint32_t inputs, uint32_t outputs, const float *x,
+                  const float *weight, const float *bias, float *y, int add, float *memory);
+void shrew_linear_dx(const shrew_operators *operators, uint32_t rows, uint32_t inputs, uint32_t outputs,
+                     const float *dy, const float *weight, float *dx, float *memory);
+void shrew_linear_dweight(const shrew_operators *operators, uint32_t rows, uint32_t inputs, uint32_t outputs,
+                          const float *dy, const float *x, float *dweight, float *dbias, float *memory);
 
 extern const shrew_operators shrew_operators_portable;
 #if defined(__x86_64__) && defined(__GNUC__)

@@ -9,20 +9,8 @@ enum { HIGH = 4, WIDE = 2 };
 enum {
     TILE = WIDE * LANES,
     STRETCH = 256, /* of the sum that is made at a time: a panel of it is half of the nearest cache */
-    PACKED = HIGH > LANES ? HIGH : LANES, /* rows of a transposed factor that are gathered together */
-    LINE = 16 /* floats of a cache line: a vector across two takes twice the time */
+    PACKED = HIGH > LANES ? HIGH : LANES /* rows of a transposed factor that are gathered together */
 };
-
-/* Takes an array from the front of `memory`, which stays on whole cache lines. */
-static float *take(float **memory, size_t floats) {
-    float *const taken = *memory;
-    *memory += (floats + LINE - 1) / LINE * LINE;
-    return taken;
-}
-
-static float *at_line(float *memory) {
-    return memory + (LINE - (uintptr_t)memory / sizeof(float) % LINE) % LINE;
-}
 
 /* Transposes from [rows, columns] to [columns, width], times scale; columns of `to` without a row get zeros. */
 static void transpose(uint32_t rows, uint32_t columns, float scale, const float *from, size_t from_row, uint32_t width,
@@ -91,12 +79,13 @@ INLINE void product(uint32_t rows, uint32_t wide, uint32_t columns, uint32_t dep
 
 /* ---- Matrices of any size ------------------------------------------------------------------------------------------- */
 
-static size_t NAME(product_floats)(const shrew_learn_product_shape *s) {
+static size_t NAME(product_floats)(const shrew_product_shape *s) {
     const size_t stretch = s->depth < STRETCH ? s->depth : STRETCH;
-    return (TILE + (s->a_step == 1 ? 0 : ((size_t)s->rows + PACKED - 1) / PACKED * PACKED)) * stretch + 3 * LINE;
+    const size_t gathered = s->a_step == 1 ? 0 : ((size_t)s->rows + PACKED - 1) / PACKED * PACKED;
+    return whole_lines(TILE * stretch) + whole_lines(gathered * stretch) + LINE;
 }
 
-static void NAME(product)(const shrew_learn_product_shape *s, const float *a, const float *b, float *c, int add,
+static void NAME(product)(const shrew_product_shape *s, const float *a, const float *b, float *c, int add,
                           float *memory) {
     const int gathered = s->a_step != 1; /* a's rows are columns of what it is stored as */
     memory = at_line(memory);

@@ -1,6 +1,7 @@
 /* All operators for one set of instructions, which the including file has named: UNIT, and LANES floats a vector. */
 #include <string.h>
 
+#include "memory.h"
 #include "operators.h"
 #include "vector.h"
 

@@ -43,6 +43,14 @@ class SavedAttention(NamedTuple):
     """[B, H * T] logarithm of each softmax's sum."""
 
 
+class SavedLayer(NamedTuple):
+    layer: Any
+    """``shrew_learn_layer``"""
+    x: Floats
+    kept: Any
+    data: NDArray[np.uint8]
+
+
 class AdamwOptions(NamedTuple):
     rate: float
     beta1: float
@@ -64,32 +72,21 @@ class CompiledOperators:
     def linear(self, x: Floats, w: Pair) -> Floats:
         weight, bias = w
         assert weight is not None
+        sizes = len(x), *weight.shape[::-1]
         y = np.empty((len(x), len(weight)), np.float32)
-        self.product(x, weight.T, y)
-        if bias is not None:
-            self._call(lib.shrew_learn_add_bias, *y.shape, _floats(bias), _floats(y))
+        memory = _memory(lib.shrew_learn_linear_bytes(self._unit, *sizes))
+        self._call(lib.shrew_learn_linear, *sizes, *map(_floats, (x, weight, bias, y)), *memory)
         return y
 
     def linear_backward(self, dy: Floats, x: Floats, w: Pair, d: Pair) -> Floats:
-        (weight, _), (dweight, dbias) = w, d
+        weight, _ = w
         assert weight is not None
-        assert dweight is not None
-        dx = np.empty((len(dy), weight.shape[1]), np.float32)
-        self.product(dy, weight, dx)
-        self.product(dy.T, x, dweight, add=True)
-        if dbias is not None:
-            self._call(lib.shrew_learn_column_sums, *dy.shape, _floats(dy), _floats(dbias))
+        sizes = len(x), *weight.shape[::-1]
+        dx = np.empty_like(x)
+        memory = _memory(lib.shrew_learn_linear_bytes(self._unit, *sizes))
+        arrays = map(_floats, (dy, x, weight, *d, dx))
+        self._call(lib.shrew_learn_linear_backward, *sizes, *arrays, *memory)
         return dx
-
-    def product(self, a: Floats, b: Floats, c: Floats, add: bool = False) -> None:
-        """``c = a @ b``, or ``c += a @ b``; ``a`` and ``b`` may be transposed views."""
-        (rows, depth), columns = a.shape, b.shape[1]
-        steps = (step // 4 for step in (*a.strides, *b.strides))
-        shape = ffi.new("shrew_learn_product_shape *", (rows, columns, depth, *steps, columns))
-        size = lib.shrew_learn_product_bytes(self._unit, shape)
-        memory = ffi.from_buffer(np.empty(size, np.uint8))
-        stored = (x if x.flags.c_contiguous else x.T for x in (a, b))
-        self._call(lib.shrew_learn_product, shape, *map(_floats, stored), _floats(c), add, memory, size)
 
     # ---- Rows ----------------------------------------------------------------------------------------------------
 
@@ -104,8 +101,8 @@ class CompiledOperators:
 
     def rope(self, x: Floats, heads: int, phases: NDArray[Any], backward: bool = False) -> None:
         rows, pairs = phases.shape
-        angles = ffi.from_buffer("float[]", phases)  # complex64: cosine and sine side by side
-        self._call(lib.shrew_learn_rope, rows, heads, 2 * pairs, x.shape[1], angles, backward, _floats(x))
+        sizes = rows, heads, 2 * pairs, x.shape[1]
+        self._call(lib.shrew_learn_rope, *sizes, _phases(phases), backward, _floats(x))
 
     # ---- Norms ---------------------------------------------------------------------------------------------------
 
@@ -130,20 +127,23 @@ class CompiledOperators:
         shape = ffi.new("shrew_learn_heads *", (batch, rows // batch, heads, kv_heads, head_dim))
         out = np.empty((rows, heads * head_dim), np.float32)
         lse = np.empty((rows, heads), np.float32)
-        self._call(lib.shrew_learn_attention, shape, _floats(qkv), _floats(out), _floats(lse), *self._memory(shape))
+        self._call(
+            lib.shrew_learn_attention,
+            shape,
+            _floats(qkv),
+            _floats(out),
+            _floats(lse),
+            *_memory(lib.shrew_learn_attention_bytes(self._unit, shape)),
+        )
         return out, SavedAttention(shape, qkv, out, lse)
 
     def attention_backward(self, dout: Floats, saved: SavedAttention) -> Floats:
         shape, *arrays = saved
         dqkv = np.empty_like(saved.qkv)
-        memory = self._memory(shape)
+        memory = _memory(lib.shrew_learn_attention_bytes(self._unit, shape))
         operator = lib.shrew_learn_attention_backward
         self._call(operator, shape, *map(_floats, arrays), _floats(dout), _floats(dqkv), *memory)
         return dqkv
-
-    def _memory(self, shape: Any) -> tuple[Any, int]:
-        size = lib.shrew_learn_attention_bytes(self._unit, shape)
-        return ffi.from_buffer(np.empty(size, np.uint8)), size
 
     # ---- MLP and loss --------------------------------------------------------------------------------------------
 
@@ -155,7 +155,7 @@ class CompiledOperators:
     def activation_backward(self, dy: Floats, x: Floats, saved: None, kind: str) -> Floats:
         operator = lib.shrew_learn_activation_backward
         dx = np.empty_like(x)
-        self._call(operator, MLPS[kind], *dy.shape, _floats(dy), _floats(x), _floats(dx))
+        self._call(operator, MLPS[kind], *dy.shape, _floats(dy), _floats(x), _floats(dx), ffi.NULL)
         return dx
 
     def cross_entropy(self, logits: Floats, targets: Ids, weights: Floats) -> tuple[float, Floats]:
@@ -163,6 +163,34 @@ class CompiledOperators:
         operator = lib.shrew_learn_cross_entropy
         self._call(operator, *logits.shape, _floats(logits), _ids(targets), _floats(weights), _floats(losses))
         return float(np.dot(losses.astype(np.float64), weights)), logits
+
+    # ---- A layer -------------------------------------------------------------------------------------------------
+
+    def layer_forward(
+        self, c: Any, w: Any, x: Floats, batch: int, phases: NDArray[Any] | None, kept: Ids | None
+    ) -> tuple[Floats, SavedLayer]:
+        """``c`` has the fields of a ModelConfig; ``w`` six pairs in the order of ``shrew_learn_tensors``."""
+        rows = len(x) if kept is None else len(kept)
+        sizes = c.dim, c.heads, c.kv_heads, c.head_dim, c.ffn, NORMS[c.norm], MLPS[c.mlp], c.norm_eps
+        layer = ffi.new("shrew_learn_layer *", (batch, len(x) // batch, 0 if kept is None else rows, *sizes))
+        data = np.empty(lib.shrew_learn_layer_saved_bytes(self._unit, layer), np.uint8)
+        saved = SavedLayer(layer, x, ffi.NULL if kept is None else _ids(kept), data)
+        y = np.empty((rows, c.dim), np.float32)
+        arguments = layer, _tensors(w), _floats(x), _phases(phases), saved.kept, _floats(y)
+        self._layer(lib.shrew_learn_layer_forward, saved, *arguments)
+        return y, saved
+
+    def layer_backward(
+        self, c: Any, w: Any, d: Any, dx: Floats, saved: SavedLayer, batch: int, phases: NDArray[Any] | None
+    ) -> Floats:
+        dinput = np.empty_like(saved.x)
+        arguments = saved.layer, _tensors(w), _tensors(d), _floats(saved.x), _phases(phases), saved.kept
+        self._layer(lib.shrew_learn_layer_backward, saved, *arguments, _floats(dx), _floats(dinput))
+        return dinput
+
+    def _layer(self, operator: Any, saved: SavedLayer, *arguments: Any) -> None:
+        memory = _memory(lib.shrew_learn_layer_memory_bytes(self._unit, saved.layer))
+        self._call(operator, *arguments, ffi.from_buffer(saved.data), saved.data.size, *memory)
 
     # ---- All parameters as one vector ----------------------------------------------------------------------------
 
@@ -192,6 +220,20 @@ def _floats(array: Floats | None) -> Any:
     assert array.dtype == np.float32
     assert array.flags.c_contiguous
     return ffi.from_buffer("float[]", array)
+
+
+def _tensors(pairs: Any) -> Any:
+    """Points into arrays that the caller keeps."""
+    return ffi.new("shrew_learn_tensors *", [_floats(array) for pair in pairs for array in pair])
+
+
+def _phases(phases: NDArray[Any] | None) -> Any:
+    """complex64: cosine and sine side by side."""
+    return ffi.NULL if phases is None else ffi.from_buffer("float[]", phases)
+
+
+def _memory(size: int) -> tuple[Any, int]:
+    return ffi.from_buffer(np.empty(size, np.uint8)), size
 
 
 def _ids(ids: Ids) -> Any:

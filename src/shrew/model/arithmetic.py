@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from shrew.engine.learn import CompiledOperators
-from shrew.model import operators
-from shrew.model.attention import Phases, attention_of_rows, attention_of_rows_backward, rope
-from shrew.model.config import Mlp, Norm
+from shrew.model import layer, operators
+from shrew.model.attention import Phases
+from shrew.model.config import ModelConfig, Norm
 from shrew.model.operators import Ids
-from shrew.model.parameters import Array, Gain, Linear
+from shrew.model.parameters import Array, Gain, Layer, Linear
 
 
 class Operators(Protocol):
@@ -36,18 +36,14 @@ class Operators(Protocol):
     def norm_backward(self, dy: Array, saved: Any, gain: Gain, d: Gain, kind: Norm, dx: Array) -> None:
         """*Adds* to ``dx``: the gradient of the residual stream is there already."""
 
-    def rope(self, x: Array, heads: int, phases: Phases, backward: bool = False) -> None:
-        """Turns the first heads of each row of ``x`` by ``phases`` [N, D/2], in place."""
+    def layer_forward(
+        self, c: ModelConfig, w: Layer, x: Array, batch: int, phases: Phases | None, kept: Ids | None
+    ) -> tuple[Array, Any]: ...
 
-    def attention(self, qkv: Array, batch: int, heads: int, kv_heads: int, head_dim: int) -> tuple[Array, Any]:
-        """``qkv`` [B*T, (H + 2K) * D] to [B*T, H*D]."""
-
-    def attention_backward(self, dout: Array, saved: Any) -> Array:
-        """The gradient of ``qkv``."""
-
-    def activation(self, x: Array, kind: Mlp) -> tuple[Array, Any]: ...
-
-    def activation_backward(self, dy: Array, x: Array, saved: Any, kind: Mlp) -> Array: ...
+    def layer_backward(
+        self, c: ModelConfig, w: Layer, d: Layer, dx: Array, saved: Any, batch: int, phases: Phases | None
+    ) -> Array:
+        """``dx`` and ``saved`` are used up."""
 
     def cross_entropy(self, logits: Array, targets: Ids, weights: Array) -> tuple[float, Array]: ...
 
@@ -59,11 +55,8 @@ class NumpyOperators:
     linear_backward = staticmethod(operators.linear_backward)
     norm = staticmethod(operators.norm)
     norm_backward = staticmethod(operators.norm_backward)
-    rope = staticmethod(rope)
-    attention = staticmethod(attention_of_rows)
-    attention_backward = staticmethod(attention_of_rows_backward)
-    activation = staticmethod(operators.activation)
-    activation_backward = staticmethod(operators.activation_backward)
+    layer_forward = staticmethod(layer.layer_forward)
+    layer_backward = staticmethod(layer.layer_backward)
     cross_entropy = staticmethod(operators.cross_entropy)
 
 

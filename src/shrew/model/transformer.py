@@ -20,81 +20,13 @@ from shrew.model.attention import Phases, rope_phases
 from shrew.model.config import ModelConfig, Norm
 from shrew.model.documents import Block, document_indices, split_into_blocks
 from shrew.model.operators import Ids
-from shrew.model.parameters import Array, Gain, Layer, Linear, Network, Parameters
+from shrew.model.parameters import Array, Gain, Linear, Network, Parameters
 
 Result = TypeVar("Result")
 
 LANES = 8
 """Sums of gradients that are kept apart and added at the end, in order. Each block belongs to one lane and threads take
 whole lanes, so the number of threads changes no bit of a gradient; more threads than lanes are of no use."""
-
-
-# ---- One layer -------------------------------------------------------------------------------------------------
-
-
-class SavedLayer(NamedTuple):
-    """What the backward of one layer wants to see again."""
-
-    attention_norm: Any
-    normed: Array  # [N, C]
-    attention: Any
-    mixed: Array  # [M, H*D] what the heads read
-    mlp_norm: Any
-    mlp_in: Array  # [M, C]
-    up: Array  # [M, F] or [M, 2F]
-    activation: Any
-    hidden: Array  # [M, F]
-    kept: Ids | None  # [M] rows that go on; None: all
-
-
-def layer_forward(
-    c: ModelConfig, w: Layer, x: Array, batch: int, phases: Phases | None, kept: Ids | None = None
-) -> tuple[Array, SavedLayer]:
-    """x [N, C] to [M, C]: ``x + out(attention(norm(x)))``, then ``x + down(activation(up(norm(x))))``."""
-    ops = operators_for(x.dtype)
-    normed, attention_norm = ops.norm(x, w.attention_norm, c.norm, c.norm_eps)
-    qkv = ops.linear(normed, w.qkv)  # [N, (H + 2K) * D]
-    if phases is not None:
-        ops.rope(qkv, c.heads + c.kv_heads, phases)
-    mixed, saved_attention = ops.attention(qkv, batch, c.heads, c.kv_heads, c.head_dim)  # [N, H*D]
-    if kept is not None:
-        x, mixed = x[kept], mixed[kept]  # [M, C], [M, H*D]
-    x = x + ops.linear(mixed, w.out)
-
-    mlp_in, mlp_norm = ops.norm(x, w.mlp_norm, c.norm, c.norm_eps)
-    up = ops.linear(mlp_in, w.up)  # [M, F], SwiGLU [M, 2F]
-    hidden, saved_activation = ops.activation(up, c.mlp)  # [M, F]
-    x = x + ops.linear(hidden, w.down)
-    return x, SavedLayer(
-        attention_norm, normed, saved_attention, mixed, mlp_norm, mlp_in, up, saved_activation, hidden, kept
-    )
-
-
-def layer_backward(
-    c: ModelConfig, w: Layer, d: Layer, dx: Array, saved: SavedLayer, batch: int, phases: Phases | None
-) -> Array:
-    """dx [M, C] of the layer's output to [N, C] of its input; gradients of ``w`` are added to ``d``."""
-    ops, s = operators_for(dx.dtype), saved
-    dhidden = ops.linear_backward(dx, s.hidden, w.down, d.down)  # [M, F]
-    dup = ops.activation_backward(dhidden, s.up, s.activation, c.mlp)  # [M, F] or [M, 2F]
-    dmlp_in = ops.linear_backward(dup, s.mlp_in, w.up, d.up)  # [M, C]
-    ops.norm_backward(dmlp_in, s.mlp_norm, w.mlp_norm, d.mlp_norm, c.norm, dx)
-
-    dmixed = ops.linear_backward(dx, s.mixed, w.out, d.out)  # [M, H*D]
-    if s.kept is not None:
-        dx, dmixed = (_scatter(rows, s.kept, len(s.normed)) for rows in (dx, dmixed))  # [N, C], [N, H*D]
-    dqkv = ops.attention_backward(dmixed, s.attention)  # [N, (H + 2K) * D]
-    if phases is not None:
-        ops.rope(dqkv, c.heads + c.kv_heads, phases, backward=True)
-    dnormed = ops.linear_backward(dqkv, s.normed, w.qkv, d.qkv)  # [N, C]
-    ops.norm_backward(dnormed, s.attention_norm, w.attention_norm, d.attention_norm, c.norm, dx)
-    return dx
-
-
-def _scatter(rows: Array, kept: Ids, n: int) -> Array:
-    full = np.zeros((n, rows.shape[1]), rows.dtype)
-    full[kept] = rows
-    return full
 
 
 # ---- The whole network -------------------------------------------------------------------------------------------
@@ -107,7 +39,7 @@ class Saved(NamedTuple):
     positions: Ids  # [B, T]
     phases: Phases | None
     embed_norm: Any
-    layers: list[SavedLayer]
+    layers: list[Any]
     final_norm: Any
     features: Array  # [M, C] what the head reads
 
@@ -129,7 +61,7 @@ def network_forward(
         x, embed_norm = ops.norm(x, w.embed_norm, c.norm, c.norm_eps)
     layers = []
     for layer in w.layers:
-        x, saved = layer_forward(c, layer, x, batch, phases, kept if layer is w.layers[-1] else None)
+        x, saved = ops.layer_forward(c, layer, x, batch, phases, kept if layer is w.layers[-1] else None)
         if save:
             layers.append(saved)
     if c.final_norm:
@@ -144,7 +76,7 @@ def network_backward(c: ModelConfig, w: Network, d: Network, dlogits: Array, sav
     if saved.final_norm is not None:
         dx = _norm_backward(ops, dx, saved.final_norm, w.final_norm, d.final_norm, c.norm)
     for layer, dlayer, saved_layer in zip(w.layers[::-1], d.layers[::-1], saved.layers[::-1], strict=True):
-        dx = layer_backward(c, layer, dlayer, dx, saved_layer, len(saved.inputs), saved.phases)
+        dx = ops.layer_backward(c, layer, dlayer, dx, saved_layer, len(saved.inputs), saved.phases)
     if saved.embed_norm is not None:
         dx = _norm_backward(ops, dx, saved.embed_norm, w.embed_norm, d.embed_norm, c.norm)
     if d.position_embedding is not None:
