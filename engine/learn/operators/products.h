@@ -8,7 +8,8 @@ enum { HIGH = 4, WIDE = 2 };
 
 enum {
     TILE = WIDE * LANES,
-    STRETCH = 256, /* of the sum that is made at a time: a panel of it is half of the nearest cache */
+    STRETCH = 256, /* of a sum that is made at a time: a panel of it is half of the nearest cache */
+    BAND = 64,     /* rows that are made at a time */
     PACKED = HIGH > LANES ? HIGH : LANES /* rows of a transposed factor that are gathered together */
 };
 
@@ -79,42 +80,61 @@ INLINE void product(uint32_t rows, uint32_t wide, uint32_t columns, uint32_t dep
 
 /* ---- Matrices of any size ------------------------------------------------------------------------------------------- */
 
+static uint32_t stretch_of(const shrew_product_shape *s) {
+    return s->depth < STRETCH ? s->depth : STRETCH;
+}
+
 static size_t NAME(product_floats)(const shrew_product_shape *s) {
-    const size_t stretch = s->depth < STRETCH ? s->depth : STRETCH;
     const size_t gathered = s->a_step == 1 ? 0 : ((size_t)s->rows + PACKED - 1) / PACKED * PACKED;
-    return whole_lines(TILE * stretch) + whole_lines(gathered * stretch) + LINE;
+    const size_t panels = ((size_t)s->columns + TILE - 1) / TILE * TILE;
+    return whole_lines(panels * stretch_of(s)) + whole_lines(gathered * stretch_of(s)) + LINE;
+}
+
+/* Rows of a transposed a, which are columns of what it is stored as, in groups of PACKED side by side. */
+static void gather_rows(const shrew_product_shape *s, const float *a, uint32_t depth, float *to) {
+    for (uint32_t i = 0; i < s->rows; i += PACKED)
+        copy_rows(depth, s->rows - i < PACKED ? s->rows - i : PACKED, a + i, s->a_step, PACKED, to + (size_t)i * depth);
+}
+
+/* Columns of b in panels of TILE, each [depth, TILE]. */
+static void gather_panels(const shrew_product_shape *s, const float *b, uint32_t depth, float *to) {
+    for (uint32_t j = 0; j < s->columns; j += TILE, to += (size_t)TILE * depth) {
+        const uint32_t columns = s->columns - j < TILE ? s->columns - j : TILE;
+        if (s->b_step == 1)
+            copy_rows(depth, columns, b + j, s->b_row, TILE, to);
+        else
+            transpose(columns, depth, 1.0f, b + j * s->b_step, s->b_step, TILE, to, TILE);
+    }
 }
 
 static void NAME(product)(const shrew_product_shape *s, const float *a, const float *b, float *c, int add,
                           float *memory) {
-    const int gathered = s->a_step != 1; /* a's rows are columns of what it is stored as */
+    const int gathered = s->a_step != 1;
     memory = at_line(memory);
-    float *const panel = take(&memory, (size_t)TILE * (s->depth < STRETCH ? s->depth : STRETCH)), *const a_rows = memory;
+    float *const panels = take(&memory, ((size_t)s->columns + TILE - 1) / TILE * TILE * stretch_of(s));
+    float *const a_rows = memory;
     for (uint32_t start = 0; start < s->depth; start += STRETCH, add = 1) {
         const uint32_t depth = s->depth - start < STRETCH ? s->depth - start : STRETCH;
         const float *const a_start = a + start * s->a_step;
         if (gathered)
-            for (uint32_t i = 0; i < s->rows; i += PACKED)
-                copy_rows(depth, s->rows - i < PACKED ? s->rows - i : PACKED, a_start + i, s->a_step, PACKED,
-                          a_rows + (size_t)i * depth);
-        for (uint32_t j = 0; j < s->columns; j += TILE) {
-            const uint32_t columns = s->columns - j < TILE ? s->columns - j : TILE;
-            const float *const b_start = b + start * s->b_row + j * s->b_step;
-            if (s->b_step == 1)
-                copy_rows(depth, columns, b_start, s->b_row, TILE, panel);
-            else
-                transpose(columns, depth, 1.0f, b_start, s->b_step, TILE, panel, TILE);
-            for (uint32_t i = 0; i < s->rows; i += HIGH) {
-                const uint32_t rows = s->rows - i < HIGH ? s->rows - i : HIGH;
-                const float *const from =
-                    gathered ? a_rows + (size_t)(i - i % PACKED) * depth + i % PACKED : a_start + i * s->a_row;
-                const size_t a_row = gathered ? 1 : s->a_row, a_step = gathered ? PACKED : 1;
-                float *const to = c + i * s->c_row + j;
-                if (columns > LANES)
-                    product(rows, WIDE, columns, depth, from, a_row, a_step, panel, TILE, to, s->c_row, add);
-                else
-                    product(rows, 1, columns, depth, from, a_row, a_step, panel, TILE, to, s->c_row, add);
+            gather_rows(s, a_start, depth, a_rows);
+        gather_panels(s, b + start * s->b_row, depth, panels);
+        for (uint32_t band = 0; band < s->rows; band += BAND) /* of c, that is written at one place */
+            for (uint32_t j = 0; j < s->columns; j += TILE) {
+                const uint32_t columns = s->columns - j < TILE ? s->columns - j : TILE;
+                const uint32_t end = s->rows - band < BAND ? s->rows : band + BAND;
+                const float *const panel = panels + (size_t)j * depth;
+                for (uint32_t i = band; i < end; i += HIGH) {
+                    const uint32_t rows = end - i < HIGH ? end - i : HIGH;
+                    const float *const from =
+                        gathered ? a_rows + (size_t)(i - i % PACKED) * depth + i % PACKED : a_start + i * s->a_row;
+                    const size_t a_row = gathered ? 1 : s->a_row, a_step = gathered ? PACKED : 1;
+                    float *const to = c + i * s->c_row + j;
+                    if (columns > LANES)
+                        product(rows, WIDE, columns, depth, from, a_row, a_step, panel, TILE, to, s->c_row, add);
+                    else
+                        product(rows, 1, columns, depth, from, a_row, a_step, panel, TILE, to, s->c_row, add);
+                }
             }
-        }
     }
 }
