@@ -6,6 +6,7 @@ import itertools
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,12 @@ import pytest
 from shrew.engine.binding import ffi, lib
 from shrew.engine.learn import AdamwOptions, CompiledOperators, learning_units
 from shrew.errors import EngineError
-from shrew.model.arithmetic import NumpyOperators
-from shrew.model.attention import Phases
-from shrew.model.parameters import Gain, Linear
+from shrew.model import operators
+from shrew.model.attention import Phases, attention_of_rows, attention_of_rows_backward, rope
+from shrew.model.config import ModelConfig
+from shrew.model.layer import layer_backward, layer_forward
+from shrew.model.parameters import Gain, Linear, Parameters
 
-EXACT = NumpyOperators()
 WIDTHS = [1, 15, 16, 17, 48, 172]  # below, at and above a vector of any unit; no multiple
 ROWS = [1, 7, 33]
 
@@ -64,10 +66,10 @@ def test_linear(ops, rng, rows, inputs, outputs):
     w = Linear(floats(rng, outputs, inputs), floats(rng, outputs))
     d = Linear(floats(rng, outputs, inputs), floats(rng, outputs))
     exact_d = Linear(*wide(*d))
-    y, exact_y = ops.linear(x, w), EXACT.linear(*wide(x), Linear(*wide(*w)))
+    y, exact_y = ops.linear(x, w), operators.linear(*wide(x), Linear(*wide(*w)))
     close(y, exact_y, 1e-5)
     dx = ops.linear_backward(dy, x, w, d)
-    close(dx, EXACT.linear_backward(*wide(dy, x), Linear(*wide(*w)), exact_d), 1e-5)
+    close(dx, operators.linear_backward(*wide(dy, x), Linear(*wide(*w)), exact_d), 1e-5)
     close(d.weight, exact_d.weight, 1e-5)
     close(d.bias, exact_d.bias, 1e-5)
 
@@ -77,7 +79,7 @@ def test_embedding(ops, rng):
     assert np.array_equal(ops.embedding(ids, table), table[ids])
     dy, dtable = floats(rng, 5, 17), floats(rng, 9, 17)
     (exact,) = wide(dtable)
-    EXACT.embedding_backward(*wide(dy), ids, exact)
+    operators.embedding_backward(*wide(dy), ids, exact)
     ops.embedding_backward(dy, ids, dtable)
     close(dtable, exact)
 
@@ -102,10 +104,10 @@ def test_norm(ops, rng, kind, rows, width):
     d = Gain(*(None if part is None else floats(rng, width) for part in gain))
     exact_gain, exact_d, (exact_dx,) = Gain(*wide(*gain)), Gain(*wide(*d)), wide(dx)
     y, saved = ops.norm(x, gain, kind, 1e-3)
-    exact, exact_saved = EXACT.norm(*wide(x), exact_gain, kind, 1e-3)
+    exact, exact_saved = operators.norm(*wide(x), exact_gain, kind, 1e-3)
     close(y, exact, 1e-5)
     ops.norm_backward(dy, saved, gain, d, kind, dx)
-    EXACT.norm_backward(*wide(dy), exact_saved, exact_gain, exact_d, kind, exact_dx)
+    operators.norm_backward(*wide(dy), exact_saved, exact_gain, exact_d, kind, exact_dx)
     close(dx, exact_dx, 2e-5)
     for part, exact_part in zip(d, exact_d, strict=True):
         if part is not None:
@@ -120,7 +122,7 @@ def test_rope(ops, rng, heads, others, pairs):
     (exact,) = wide(x)
     turned = x.copy()
     ops.rope(turned, heads, phases.astype(np.complex64))
-    EXACT.rope(exact, heads, phases)
+    rope(exact, heads, phases)
     close(turned, exact)
     ops.rope(turned, heads, phases.astype(np.complex64), backward=True)
     close(turned, x)
@@ -142,10 +144,10 @@ def test_attention_of_other_scores(ops, rng, scale):
 def check_attention(ops, rng, batch, T, H, K, D, scale, tolerance):
     qkv, dout = floats(rng, batch * T, (H + 2 * K) * D, scale=scale), floats(rng, batch * T, H * D)
     out, saved = ops.attention(qkv, batch, H, K, D)
-    exact, exact_saved = EXACT.attention(*wide(qkv), batch, H, K, D)
+    exact, exact_saved = attention_of_rows(*wide(qkv), batch, H, K, D)
     close(out, exact, tolerance)
     if scale < 100:  # there a gradient is a difference of what float32 cannot tell apart
-        close(ops.attention_backward(dout, saved), EXACT.attention_backward(*wide(dout), exact_saved), tolerance)
+        close(ops.attention_backward(dout, saved), attention_of_rows_backward(*wide(dout), exact_saved), tolerance)
     else:
         assert np.isfinite(ops.attention_backward(dout, saved)).all()
 
@@ -155,17 +157,17 @@ def check_attention(ops, rng, batch, T, H, K, D, scale, tolerance):
 def test_activation(ops, rng, kind, rows, width):
     x, dy = floats(rng, rows, width * (2 if kind == "swiglu" else 1), scale=3.0), floats(rng, rows, width)
     y, saved = ops.activation(x, kind)
-    exact, exact_saved = EXACT.activation(*wide(x), kind)
+    exact, exact_saved = operators.activation(*wide(x), kind)
     close(y, exact)
     dx, (exact_dy, exact_x) = ops.activation_backward(dy, x, saved, kind), wide(dy, x)
-    close(dx, EXACT.activation_backward(exact_dy, exact_x, exact_saved, kind))
+    close(dx, operators.activation_backward(exact_dy, exact_x, exact_saved, kind))
 
 
 @pytest.mark.parametrize("kind", ["swiglu", "gelu", "relu"])
 def test_activation_of_extremes(ops, kind):
     x = np.array([[-1e4, -100, -0.0, 0, 100, 1e4, 1, -1]], np.float32)
     y, saved = ops.activation(x, kind)
-    close(y, EXACT.activation(*wide(x), kind)[0])
+    close(y, operators.activation(*wide(x), kind)[0])
     assert np.isfinite(ops.activation_backward(y, x, saved, kind)).all()
 
 
@@ -175,7 +177,7 @@ def test_cross_entropy(ops, rng, vocab, scale):
     """Weights of nothing and of unlearning among them."""
     logits, targets = floats(rng, 5, vocab, scale=scale), rng.integers(0, vocab, 5)
     weights = np.array([1, 0, -2, 0.5, 1], np.float32)
-    exact_loss, exact = EXACT.cross_entropy(*wide(logits), targets, *wide(weights))
+    exact_loss, exact = operators.cross_entropy(*wide(logits), targets, *wide(weights))
     loss, gradient = ops.cross_entropy(logits, targets, weights)
     assert gradient is logits
     assert loss == pytest.approx(exact_loss, rel=1e-6, abs=2e-6)
@@ -255,6 +257,48 @@ def test_impossible_arguments_are_refused():
     assert lib.shrew_learn_rope(unit, 1, 1, 3, 3, one, 0, one) == lib.SHREW_E_ARGUMENT
     assert lib.shrew_learn_scale(99, 1, 1.0, one) == lib.SHREW_E_ARGUMENT
     assert lib.shrew_learn_unit(99) == lib.SHREW_E_ARGUMENT
+
+
+# ---- A whole layer -------------------------------------------------------------------------------------------------
+
+LAYER = ModelConfig(dim=20, layers=1, heads=6, kv_heads=2, head_dim=6, vocab=5, context=40, ffn=19)
+LAYERS = {
+    "llama": LAYER,
+    "gpt2": replace(LAYER, norm="layer", position="learned", mlp="gelu", bias_qkv=True, bias_out=True, bias_mlp=True),
+    "plain": replace(LAYER, norm="rms-plain", mlp="relu"),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("learned", ["all", "some", "one"])
+def test_layer(ops, rng, name, learned):
+    """Also where only some rows go on to the second half."""
+    c, batch, tokens = LAYERS[name], 3, 17
+    N = batch * tokens
+    kept = {"all": None, "some": np.flatnonzero(rng.random(N) < 0.4), "one": np.array([N - 1])}[learned]
+    parameters, gradients = Parameters(c, floats(rng, c.parameters)), Parameters(c, floats(rng, c.parameters))
+    exact_parameters, exact_gradients = (Parameters(c, *wide(each.flat)) for each in (parameters, gradients))
+    w, d = parameters.network.layers[0], gradients.network.layers[0]
+    exact_w, exact_d = exact_parameters.network.layers[0], exact_gradients.network.layers[0]
+    angles = rng.uniform(0, 6, (N, c.head_dim // 2))
+    phases = np.exp(1j * angles) if c.position == "rope" else None
+    narrow = None if phases is None else phases.astype(np.complex64)
+
+    x, dy = floats(rng, N, c.dim), floats(rng, N if kept is None else len(kept), c.dim)
+    y, saved = ops.layer_forward(c, w, x, batch, narrow, kept)
+    exact_x, exact_dy = wide(x, dy)
+    exact, exact_saved = layer_forward(c, exact_w, exact_x, batch, phases, kept)
+    close(y, exact, 1e-5)
+    dx = ops.layer_backward(c, w, d, dy, saved, batch, narrow)
+    close(dx, layer_backward(c, exact_w, exact_d, exact_dy, exact_saved, batch, phases), 1e-4)
+    close(gradients.flat, exact_gradients.flat, 1e-4)
+
+
+def test_a_layer_refuses_rows_that_are_not_there(ops, rng):
+    parameters = Parameters(LAYER, floats(rng, LAYER.parameters))
+    for kept in ([3, 40], [3, 3], [4, 3]):
+        with pytest.raises(EngineError):
+            ops.layer_forward(LAYER, parameters.network.layers[0], floats(rng, 40, 20), 1, None, np.array(kept))
 
 
 # ---- The same sources under the sanitizers -----------------------------------------------------------------------

@@ -90,10 +90,14 @@ static size_t NAME(product_floats)(const shrew_product_shape *s) {
     return whole_lines(panels * stretch_of(s)) + whole_lines(gathered * stretch_of(s)) + LINE;
 }
 
-/* Rows of a transposed a, which are columns of what it is stored as, in groups of PACKED side by side. */
+/* Rows of a transposed a, which are columns of what it is stored as, in groups of PACKED side by side. Read a few rows of
+ * the store at a time, whole: a column alone would touch a page for each of its elements. */
 static void gather_rows(const shrew_product_shape *s, const float *a, uint32_t depth, float *to) {
-    for (uint32_t i = 0; i < s->rows; i += PACKED)
-        copy_rows(depth, s->rows - i < PACKED ? s->rows - i : PACKED, a + i, s->a_step, PACKED, to + (size_t)i * depth);
+    enum { FEW = 8 };
+    for (uint32_t k = 0; k < depth; k += FEW)
+        for (uint32_t i = 0; i < s->rows; i += PACKED)
+            copy_rows(depth - k < FEW ? depth - k : FEW, s->rows - i < PACKED ? s->rows - i : PACKED,
+                      a + k * s->a_step + i, s->a_step, PACKED, to + (size_t)i * depth + (size_t)k * PACKED);
 }
 
 /* Columns of b in panels of TILE, each [depth, TILE]. */

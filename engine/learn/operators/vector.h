@@ -116,9 +116,6 @@ INLINE vec smaller(vec a, vec b) {
 INLINE vec square_root(vec x) {
     return _mm512_sqrt_ps(x);
 }
-INLINE vec nearest(vec x) {
-    return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-}
 INLINE vec load_first(const float *from, size_t count) {
     if (count >= LANES)
         return load(from);
@@ -155,9 +152,6 @@ INLINE vec smaller(vec a, vec b) {
 INLINE vec square_root(vec x) {
     return _mm256_sqrt_ps(x);
 }
-INLINE vec nearest(vec x) {
-    return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-}
 INLINE void interleave(vec a, vec b, vec *low, vec *high) {
     const vec even = _mm256_unpacklo_ps(a, b), odd = _mm256_unpackhi_ps(a, b);
     *low = _mm256_permute2f128_ps(even, odd, 0x20);
@@ -179,11 +173,6 @@ INLINE vec square_root(vec x) {
     for (int i = 0; i < 3; i++)
         y = y * (splat(1.5f) - splat(0.5f) * x * y * y);
     return x * y;
-}
-/* For |x| < 2^22. */
-INLINE vec nearest(vec x) {
-    const vec big = splat(12582912.0f);
-    return (x + big) - big;
 }
 /* a0 b0 a1 b1 ... */
 INLINE void interleave(vec a, vec b, vec *low, vec *high) {
@@ -235,33 +224,34 @@ INLINE float largest_of(vec x) {
 
 /* ---- Exponentials and logarithms ------------------------------------------------------------------------------------ */
 
-/* 2^(whole + fraction) for a whole number from -127, which stands for 0, to 128, and a fraction from -1/2 to 1/2. */
-INLINE vec exp2_of_parts(vec whole, vec fraction) {
-    vec power = splat(1.5345812e-4f);
-    power = mul_add(power, fraction, splat(1.33999309e-3f));
-    power = mul_add(power, fraction, splat(9.61848907e-3f));
-    power = mul_add(power, fraction, splat(5.55032864e-2f));
-    power = mul_add(power, fraction, splat(2.40226462e-1f));
-    power = mul_add(power, fraction, splat(6.93147182e-1f));
+/* Powers of two are made of a whole number and a fraction from -1/2 to 1/2. Added to 1.5 * 2^23 and the bias of
+ * exponents, a number is rounded to a whole one, whose last bits are an exponent's. */
+#define ROUNDER 12583039.0f
+
+/* 2^(rounded - ROUNDER + fraction), where -127 stands for 0 and 128 for infinity. */
+INLINE vec exp2_of_parts(vec rounded, vec fraction) {
+    vec power = splat(1.32764712e-3f);
+    power = mul_add(power, fraction, splat(9.67554189e-3f));
+    power = mul_add(power, fraction, splat(5.55071309e-2f));
+    power = mul_add(power, fraction, splat(2.40221202e-1f));
+    power = mul_add(power, fraction, splat(6.93146944e-1f));
     power = mul_add(power, fraction, splat(1.0f));
-    /* whole + 127 becomes the exponent: its bits are the lowest of 2^23 + 127 + whole */
-    const lanes exponent = bits_of(whole + splat(8388735.0f)) << 23;
-    return power * of_bits(exponent);
+    return power * of_bits(bits_of(rounded) << 23);
 }
 
-/* 2^x within 2 ulp; 0 below -126.5, infinity from 128. */
+/* 2^x within 3 ulp for x below 128; 0 below -126.5. */
 INLINE vec exp2_of(vec x) {
-    x = smaller(splat(128.0f), larger(splat(-127.0f), x));
-    const vec whole = nearest(x);
-    return exp2_of_parts(whole, x - whole);
+    x = larger(splat(-127.0f), x);
+    const vec rounded = x + splat(ROUNDER);
+    return exp2_of_parts(rounded, x - (rounded - splat(ROUNDER)));
 }
 
-/* e^x within 3 ulp where the fused multiply-add is one, 0 below -87.7, infinity above 88.8. */
+/* e^x within 4 ulp where the fused multiply-add is one, 0 below -87.7, infinity above 88.7. */
 INLINE vec exp_of(vec x) {
     const vec log2_e = splat(1.44269502f), rest = splat(1.92596303e-8f); /* together log2(e) */
-    x = smaller(splat(89.0f), larger(splat(-88.1f), x));
-    const vec whole = smaller(splat(128.0f), larger(splat(-127.0f), nearest(x * log2_e)));
-    return exp2_of_parts(whole, mul_add(x, rest, mul_add(x, log2_e, splat(0.0f) - whole)));
+    x = smaller(splat(88.8f), larger(splat(-88.0f), x));
+    const vec rounded = mul_add(x, log2_e, splat(ROUNDER)), whole = rounded - splat(ROUNDER);
+    return exp2_of_parts(rounded, mul_add(x, rest, mul_add(x, log2_e, splat(0.0f) - whole)));
 }
 
 /* 1 / (1 + e^-x) */
