@@ -102,19 +102,26 @@ static void NAME(attention)(const shrew_learn_heads *s, const float *qkv, float 
                                 float *const score = scores + k * TILE + j * LANES;
                                 store(score, only_seen(load(score), j * LANES, first, (size_t)(key + k) * G));
                             }
+                    vec before[WIDE], sum[WIDE];
                     UNROLLED for (uint32_t j = 0; j < WIDE; j++) {
-                        const vec before = most[j];
-                        for (uint32_t k = 0; k < depth; k++)
-                            most[j] = larger(most[j], load(scores + k * TILE + j * LANES));
-                        vec sum = splat(0.0f);
-                        for (uint32_t k = 0; k < depth; k++) {
+                        before[j] = most[j];
+                        sum[j] = splat(0.0f);
+                    }
+                    for (uint32_t k = 0; k < depth; k += 2) { /* each waits for the one before: fewer, then */
+                        const float *const score = scores + k * TILE, *const next = k + 1 < depth ? score + TILE : score;
+                        UNROLLED for (uint32_t j = 0; j < WIDE; j++)
+                            most[j] = larger(most[j], larger(load(score + j * LANES), load(next + j * LANES)));
+                    }
+                    for (uint32_t k = 0; k < depth; k++)
+                        UNROLLED for (uint32_t j = 0; j < WIDE; j++) {
                             float *const score = scores + k * TILE + j * LANES;
                             const vec p = exp2_of(load(score) - most[j]);
                             store(score, p);
-                            sum = sum + p;
+                            sum[j] = sum[j] + p;
                         }
-                        const vec fade = exp2_of(before - most[j]);
-                        total[j] = mul_add(total[j], fade, sum);
+                    UNROLLED for (uint32_t j = 0; j < WIDE; j++) {
+                        const vec fade = exp2_of(before[j] - most[j]);
+                        total[j] = mul_add(total[j], fade, sum[j]);
                         if (key)
                             for (uint32_t d = 0; d < D; d++)
                                 store(y + d * TILE + j * LANES, load(y + d * TILE + j * LANES) * fade);
