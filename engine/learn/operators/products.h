@@ -13,6 +13,12 @@ enum {
     PACKED = HIGH > LANES ? HIGH : LANES /* rows of a transposed factor that are gathered together */
 };
 
+/* Vectors of the first half alternate with those of the second, element by element. */
+INLINE void weave(const vec *from, vec *to) {
+    UNROLLED for (uint32_t i = 0; i < LANES / 2; i++)
+        interleave(from[i], from[i + LANES / 2], &to[2 * i], &to[2 * i + 1]);
+}
+
 /* Transposes from [rows, columns] to [columns, width], times scale; columns of `to` without a row get zeros. */
 static void transpose(uint32_t rows, uint32_t columns, float scale, const float *from, size_t from_row, uint32_t width,
                       float *to, size_t to_row) {
@@ -22,16 +28,19 @@ static void transpose(uint32_t rows, uint32_t columns, float scale, const float 
             UNROLLED for (uint32_t i = 0; i < LANES; i++)
                 block[i] = r + i < rows ? load_first(from + (r + i) * from_row + c, columns - c) * splat(scale)
                                         : splat(0.0f);
-            /* once for each power of two in LANES: the first half's vectors woven into the second's */
-            UNROLLED for (uint32_t n = 1; n < LANES; n *= 2) {
-                UNROLLED for (uint32_t i = 0; i < LANES / 2; i++)
-                    interleave(block[i], block[i + LANES / 2], &mixed[2 * i], &mixed[2 * i + 1]);
-                UNROLLED for (uint32_t i = 0; i < LANES; i++)
-                    block[i] = mixed[i];
-            }
+            /* once for each power of two in LANES */
+            if (LANES >= 2)
+                weave(block, mixed);
+            if (LANES >= 4)
+                weave(mixed, block);
+            if (LANES >= 8)
+                weave(block, mixed);
+            if (LANES >= 16)
+                weave(mixed, block);
+            const vec *const columns_of = LANES == 2 || LANES == 8 ? mixed : block;
             UNROLLED for (uint32_t i = 0; i < LANES; i++)
                 if (c + i < columns)
-                    store_first(to + (c + i) * to_row + r, width - r, block[i]);
+                    store_first(to + (c + i) * to_row + r, width - r, columns_of[i]);
         }
 }
 

@@ -18,7 +18,7 @@ from shrew.corpus.packed import PackedRows
 from shrew.model.arithmetic import Operators, operators_for
 from shrew.model.attention import Phases, rope_phases
 from shrew.model.config import ModelConfig, Norm
-from shrew.model.documents import Block, document_indices, split_into_blocks
+from shrew.model.documents import BLOCK_TOKENS, Block, document_indices, split_into_blocks
 from shrew.model.operators import Ids
 from shrew.model.parameters import Array, Gain, Linear, Network, Parameters
 
@@ -27,6 +27,12 @@ Result = TypeVar("Result")
 LANES = 8
 """Sums of gradients that are kept apart and added at the end, in order. Each block belongs to one lane and threads take
 whole lanes, so the number of threads changes no bit of a gradient; more threads than lanes are of no use."""
+
+SUMMED = 1 << 17
+"""Values of all lanes that are summed at a time."""
+
+SMALL = 500_000
+"""Parameters up to which weights and their gradients stay near the core, and activations should too."""
 
 
 # ---- The whole network -------------------------------------------------------------------------------------------
@@ -131,7 +137,7 @@ def loss_and_gradients(
     result. BLAS should then run single-threaded: set ``OPENBLAS_NUM_THREADS=1`` before NumPy is first imported.
     """
     parameters = Parameters.of(config, params)
-    blocks = split_into_blocks(batch)
+    blocks = split_into_blocks(batch, _block_tokens(config))
 
     def lane(own: list[Block]) -> tuple[float, Parameters]:
         gradients, loss = Parameters.zeros(config, parameters.flat.dtype), 0.0
@@ -146,10 +152,9 @@ def loss_and_gradients(
     lanes = _in_lanes(lane, blocks, executor)
     if not lanes:
         return 0.0, 0.0, Parameters.zeros(config, parameters.flat.dtype)
-    gradients = lanes[0][1]
-    for _, other in lanes[1:]:
-        gradients.flat += other.flat
-    return sum(loss for loss, _ in lanes), float(batch.weights.sum(dtype=np.float64)), gradients
+    gradients = [gradients for _, gradients in lanes]
+    _sum_into_first([each.flat for each in gradients], executor)
+    return sum(loss for loss, _ in lanes), float(batch.weights.sum(dtype=np.float64)), gradients[0]
 
 
 def evaluate(
@@ -166,7 +171,27 @@ def evaluate(
             loss += _loss(logits, block, kept)[0]
         return loss
 
-    return sum(_in_lanes(lane, split_into_blocks(rows), executor)), float(rows.weights.sum(dtype=np.float64))
+    return sum(_in_lanes(lane, split_into_blocks(rows, _block_tokens(config)), executor)), float(
+        rows.weights.sum(dtype=np.float64)
+    )
+
+
+def _block_tokens(config: ModelConfig) -> int:
+    """The weights of a large model are the more expensive to visit: once for more tokens."""
+    return BLOCK_TOKENS if config.parameters > SMALL else BLOCK_TOKENS // 4
+
+
+def _sum_into_first(arrays: list[Array], executor: Executor | None) -> None:
+    """In order, piece by piece: threads share the pieces."""
+
+    def add(start: int) -> None:
+        piece = slice(start, start + SUMMED)
+        for other in arrays[1:]:
+            arrays[0][piece] += other[piece]
+
+    starts = range(0, len(arrays[0]), SUMMED)
+    for _ in (executor.map if executor and len(starts) > 1 else map)(add, starts):
+        pass
 
 
 def _loss(logits: Array, block: Block, kept: Ids) -> tuple[float, Array]:
