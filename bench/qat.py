@@ -149,8 +149,8 @@ def main() -> None:
             print(json.dumps(found), flush=True)
         else:
             print(
-                "{row:14} {parameters:8,} parameters {image_bytes:8,} bytes  {tokens:10,} tokens in {seconds:5,} s, best at "
-                "step {best_step:6,} of {steps:6,}  {bits_per_byte:.4f} bits per byte".format(**found),
+                "{row:14} {parameters:8,} parameters {image_bytes:8,} bytes  {tokens:10,} tokens in {seconds:5,} s, "
+                "best at step {best_step:6,} of {steps:6,}  {bits_per_byte:.4f} bits per byte".format(**found),
                 flush=True,
             )
 

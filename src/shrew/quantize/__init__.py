@@ -1,7 +1,7 @@
 """Choosing how each matrix of a model is stored, and what that costs.
 
-Rounding to the nearest is the C engine's; ``distillation`` fits roundings and scales to text, on top of ``rounding``
-and ``balance``; ``fit`` chooses types for a budget; ``source`` and ``text`` say what all that starts from.
+Rounding to the nearest is the C engine's; ``rounding`` and ``rounded`` are roundings whose scales are learnt, by
+training or, in ``distillation``, from what the floats say, with ``balance`` before it; ``fit`` chooses types for a budget; ``source`` and ``text`` say what all that starts from.
 """
 
 from __future__ import annotations
