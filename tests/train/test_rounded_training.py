@@ -26,7 +26,7 @@ from shrew.train.config import RunConfig, TrainConfig
 from shrew.train.export import load_run
 from shrew.train.loop import train
 from shrew.train.progress import SilentProgress
-from shrew.train.rounding import stored_types
+from shrew.train.rounding import SCALE_RATE, stored_types
 from shrew.train.run import Run
 
 ROWS = toy_rows(8)
@@ -113,7 +113,7 @@ def test_integers_are_those_of_the_last_step():
         backend.begin_rounding()
         for _ in range(5):
             backend.step(ODD_ROWS, 0.01)
-        mirror = Rounded(backend.parameters(), stored_types(ODD, settings))
+        mirror = Rounded(backend.parameters(), stored_types(ODD, settings), SCALE_RATE)
         mirror.load_state(backend.optimizer_state())
         expected = mirror.quantized(backend.parameters())
         kept = {name: tensor.copy() for name, tensor in backend.tensors().items()}
@@ -138,7 +138,7 @@ def test_a_step_moves_latents_by_the_gradient_of_the_rounded_model(backend):
     tested.begin_rounding()
     seen = Parameters.of(ODD, {n: t.copy() for n, t in tested.tensors().items() if not n.startswith("scales.")})
     nats, learned, gradients = loss_and_gradients(ODD, seen, ODD_ROWS)
-    rounded = Rounded(before, stored_types(ODD, settings))
+    rounded = Rounded(before, stored_types(ODD, settings), SCALE_RATE)
     np.testing.assert_array_equal(rounded.round(before).flat, seen.flat)
     rounded.pull_back(gradients)
     step = tested.step(ODD_ROWS, 1e-3)
@@ -178,7 +178,8 @@ def test_without_it_ternary_forgets(tmp_path):
     run = make_run(tmp_path / "run", **HEART)
     train(run, ROWS)
     learnt, _ = run.load_weights()
-    rounded = Rounded(learnt, dict.fromkeys(stored_types(HEART["model"], run.config.train), WeightType("ternary", 16)))
+    types = dict.fromkeys(stored_types(HEART["model"], run.config.train), WeightType("ternary", 16))
+    rounded = Rounded(learnt, types, SCALE_RATE)
     nats, learned = evaluate(HEART["model"], rounded.round(learnt), ROWS)
     assert nats / learned > 1
 

@@ -37,8 +37,8 @@ CALIBRATION_TOKENS = 800_000
 #: Bytes of its features that a teacher keeps; those of more blocks it computes again.
 REMEMBERED_BYTES = 256 << 20
 
-#: Learning rates at the start, in steps of the grid, and in shares of a tensor's root mean square.
-GRID_RATE, FLOAT_RATE = 7e-3, 5e-4
+#: Learning rates at the start, in steps of the grid, in shares of a scale, and of a tensor's root mean square.
+GRID_RATE, SCALE_RATE, FLOAT_RATE = 7e-3, 1e-3, 5e-4
 
 #: Types whose roundings are learnt; q8 is so fine that the nearest will do.
 LEARNT_TYPES = ("q4", "ternary")
@@ -61,7 +61,7 @@ class Student:
             for spec in tensor_specs(config)
             if not spec.vector and types[spec.name].type in LEARNT_TYPES
         }
-        self.rounded = Rounded(latent, learnt, importance)
+        self.rounded = Rounded(latent, learnt, SCALE_RATE, importance)
         rates = Parameters.zeros(config)
         for name in rates:
             rates[name][...] = self._rate(name)

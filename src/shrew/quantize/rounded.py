@@ -13,9 +13,6 @@ from shrew.image import WeightType
 from shrew.model.parameters import Array, Parameters
 from shrew.quantize.rounding import Rounding
 
-#: The full learning rate of a scale, as a share of what the scale was at first.
-SCALE_RATE = 1e-3
-
 #: How the scales of a matrix are called beside the matrix in a file.
 SCALES_OF = "scales."
 
@@ -46,9 +43,13 @@ class Rounded:
         self,
         latent: Parameters,
         types: Mapping[str, WeightType],
+        rate: float,
         importance: Mapping[str, Array] | None = None,
     ) -> None:
-        """Scales that suit ``latent``, whose columns matter by ``importance``, as of :class:`Rounding`."""
+        """Scales that suit ``latent``, whose columns matter by ``importance``, as of :class:`Rounding`.
+
+        ``rate`` is the full learning rate of a scale, as a share of what the scale is now.
+        """
         self.roundings = {
             name: Rounding(weight, latent[name], None if importance is None else importance.get(name))
             for name, weight in types.items()
@@ -61,7 +62,7 @@ class Rounded:
             end = start + rounding.scales.size
             rounding.scales = self._scales[start:end].reshape(rounding.scales.shape)
             start = end
-        self._rates = SCALE_RATE * np.abs(self._scales)
+        self._rates = np.float32(rate) * np.abs(self._scales)
         self._adam = Adam(self._scales.size)
 
     def round(self, latent: Parameters, executor: Executor | None = None) -> Parameters:

@@ -12,6 +12,10 @@ from shrew.quantize import choose_types, parse_override, parse_type
 from shrew.quantize.rounded import Rounded
 from shrew.train.config import TrainConfig
 
+#: Learning rate of a scale at the peak of the schedule, as a share of the scale. Ternary ended 0.02 nats higher with a
+#: fifth of it, and 0.01 with four times as much.
+SCALE_RATE = 5e-3
+
 
 def stored_types(model: ModelConfig, config: TrainConfig) -> dict[str, WeightType]:
     """The type of every matrix that ``config`` trains for. ConfigError where it names none."""
@@ -36,7 +40,7 @@ class LateRounding:
         return self._rounded is not None
 
     def begin(self, latent: Parameters) -> None:
-        self._rounded = Rounded(latent, self._types)
+        self._rounded = Rounded(latent, self._types, SCALE_RATE)
 
     def seen(self, latent: Parameters) -> Parameters:
         """What the network is to compute with."""
