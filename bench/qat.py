@@ -30,6 +30,7 @@ from shrew.engine import Model
 from shrew.evaluation import score_texts
 from shrew.image import WeightType, build_image, import_llama2c
 from shrew.model.config import ModelConfig
+from shrew.model.parameters import init_parameters
 from shrew.quantize.text import write_documents
 from shrew.tokenizer import import_llama2c as import_tokenizer
 from shrew.tokenizer import train_for_corpus
@@ -38,6 +39,7 @@ from shrew.train.export import load_run
 from shrew.train.loop import train
 from shrew.train.prepare import prepare
 from shrew.train.progress import make_progress
+from shrew.train.rounding import stored_types
 from shrew.train.run import Run
 
 DATA = Path(os.environ.get("SHREW_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -53,7 +55,7 @@ class Row(NamedTuple):
 #: All but the number of tokens, which the tokenizer says.
 SMALL = {"dim": 64, "layers": 4, "heads": 4, "kv_heads": 2, "ffn": 160}
 MIDDLE = {"dim": 96, "layers": 4, "heads": 6, "kv_heads": 3, "ffn": 192}
-LARGE = {"dim": 128, "layers": 4, "heads": 8, "kv_heads": 4, "ffn": 288}
+LARGE = {"dim": 128, "layers": 4, "heads": 8, "kv_heads": 4, "ffn": 284}
 
 ROWS = {
     "q8 to nearest": Row(SMALL),
@@ -99,6 +101,12 @@ def write(path: Path, size: int) -> list[Document]:
     return [text_document(text, source="stories3M", line=number) for number, text in enumerate(texts, start=1)]
 
 
+def image_types(config: RunConfig) -> dict[str, WeightType]:
+    """As trained; floats are rounded to q8."""
+    types = stored_types(config.model, config.train)
+    return {name: WeightType("q8") if weight.type == "f32" else weight for name, weight in types.items()}
+
+
 def measure(
     name: str, row: Row, corpus: Corpus, texts: list[str], options: dict[str, Any], out: Path
 ) -> dict[str, Any]:
@@ -106,13 +114,13 @@ def measure(
     model = ModelConfig(vocab=tokenizer.vocab, context=512, **row.model)
     rows = prepare(corpus, tokenizer, model.context)
     config = RunConfig(model=model, train=TrainConfig(**{**OPTIONS, **options, **row.training}))
+    fresh = build_image(model, init_parameters(model, 0), tokenizer, types=image_types(config))
+    assert len(fresh) <= BUDGET, f"{name}: {len(fresh):,} bytes"
     run = Run.create(out / name.replace(" ", "-"), config, overwrite=True)
     tokenizer.save(run.tokenizer_path)
     result = train(run, rows.train, rows.validation, progress=make_progress())
     loaded = load_run(run.path)
-    matrices, default = {**loaded.parameters, **loaded.quantized}, WeightType("q8" if not loaded.quantized else "f32")
-    image = build_image(model, matrices, tokenizer, types=default, metadata=loaded.metadata())
-    assert len(image) <= BUDGET, f"{name}: {len(image):,} bytes"
+    image = build_image(model, {**loaded.parameters, **loaded.quantized}, tokenizer, types=image_types(config))
     (run.path / "model.bin").write_bytes(image)
     scored = score_texts(Model.from_bytes(image, name), texts)
     return {

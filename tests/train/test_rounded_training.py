@@ -165,6 +165,21 @@ def test_a_resumed_run_has_the_same_numbers(tmp_path, options, stop):
     assert straight.weights_path.read_bytes() == halves.weights_path.read_bytes()
 
 
+def test_pytorch_goes_on_where_numpy_has_begun_to_round(tmp_path):
+    pytest.importorskip("torch")
+    validation = toy_rows(4, seed=9)
+    straight, halves = (make_run(tmp_path / name, weights="q4:16", threads=1) for name in ("straight", "halves"))
+    train(straight, ROWS, validation)
+    with pytest.raises(MemoryError):
+        train(halves, ROWS, validation, progress=InterruptAfter(30))
+    other = Run(halves.path, replace(halves.config, train=replace(halves.config.train, backend="torch")))
+    train(other, ROWS, validation, resume=True)
+    assert len(straight.read_log()) == len(other.read_log())
+    for one, two in zip(straight.read_log(), other.read_log(), strict=True):
+        assert one.loss == pytest.approx(two.loss, rel=0.02)
+    assert other.load_scales().keys() == straight.load_scales().keys()
+
+
 HEART = {"model": replace(MODEL, dim=32, ffn=64), "steps": 400, "optimizer": "muon", "eval_every": 50}
 
 
