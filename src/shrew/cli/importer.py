@@ -14,7 +14,7 @@ from shrew.cli.options import human_bytes, json_option, print_json, weight_type,
 @click.option(
     "--tokenizer", "tokenizer_file", required=True, type=click.Path(path_type=Path), help="Its tokenizer.bin."
 )
-@weight_type_options
+@weight_type_options()
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write an image here.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write a run folder here, to quantise or to train from.")
 @click.option("--overwrite", is_flag=True, help="Replace the run in --out.")

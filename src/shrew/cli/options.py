@@ -70,15 +70,17 @@ def session(model: Model, options: dict[str, Any]) -> Session:
     return model.session(draft=options.pop("draft"), threads=options.pop("threads"))
 
 
-def weight_type_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def weight_type_options(
+    default: str | None = "q8", text: str = "How matrices are stored: 32, 8, 4 or 2 bits a weight."
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """``--type`` and ``--group``; :func:`weight_type` makes of their values what the writer takes."""
     kind = click.option(
         "--type",
         "type_",
         type=click.Choice(["f32", "q8", "q4", "ternary"]),
-        default="q8",
-        show_default=True,
-        help="How matrices are stored: 32, 8, 4 or 2 bits a weight.",
+        default=default,
+        show_default=default is not None,
+        help=text,
     )
     group = click.option(
         "--group",
@@ -86,7 +88,17 @@ def weight_type_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Columns that share a scale: a multiple of 16 from 16 to 256, or 0 for whole rows.  "
         "[default: 0 for q8, 32 for q4 and ternary]",
     )
-    return kind(group(command))
+    return lambda command: kind(group(command))
+
+
+def tensor_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--tensor",
+        "tensors",
+        multiple=True,
+        metavar="PATTERN=TYPE[:GROUP]",
+        help="Another type for some matrices, such as '*.down.weight=q8:32'; repeatable, the last match wins.",
+    )(command)
 
 
 def weight_type(kind: Any, group: int | None) -> WeightType:

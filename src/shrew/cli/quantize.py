@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -23,6 +22,7 @@ from shrew.cli.options import (
     print_json,
     remarks,
     seed_option,
+    tensor_option,
     weight_type,
     weight_type_options,
 )
@@ -37,14 +37,12 @@ THREADS = 2
 @click.command()
 @click.argument("source", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The image to write.")
-@weight_type_options
-@click.option(
-    "--tensor",
-    "overrides",
-    multiple=True,
-    metavar="PATTERN=TYPE[:GROUP]",
-    help="Another type for some matrices, such as '*.down.weight=q8:32'; repeatable, the last match wins.",
+@weight_type_options(
+    None,
+    "How matrices are stored: 32, 8, 4 or 2 bits a weight.  [default: exactly as RUN was trained, where it was trained "
+    "for types; else q8]",
 )
+@tensor_option
 @click.option(
     "--fit", "budget", metavar="SIZE", help="Choose types for the least loss in an image of this size, such as 230KB."
 )
@@ -72,9 +70,9 @@ THREADS = 2
 def quantize(
     source: Path,
     output: Path,
-    type_: str,
+    type_: str | None,
     group: int | None,
-    overrides: tuple[str, ...],
+    tensors: tuple[str, ...],
     budget: str | None,
     rounding: str | None,
     steps: int,
@@ -93,23 +91,29 @@ def quantize(
     from shrew.quantize.job import Job
     from shrew.train.allocator import keep_freed_memory
 
-    parameter = click.get_current_context().get_parameter_source
-    chosen = parameter("type_") is ParameterSource.COMMANDLINE
-    if budget is not None and (overrides or group is not None or chosen):
+    chosen = bool(type_ or tensors or group is not None)
+    if budget is not None and chosen:
         raise click.UsageError("--fit chooses the types itself; leave out --type, --group and --tensor")
     keep_freed_memory()
     given = _open(source, name, licence)
-    default = weight_type(type_, group)
+    as_trained = bool(given.quantized) and not chosen and budget is None and rounding is None
+    default = weight_type(type_ or "q8", group)
     with ThreadPoolExecutor(THREADS) as executor:
         job = Job(given, text, measure, separator, seed, executor, _progress)
         choices = None if budget is None else job.fit(parse_size(budget))
-        if choices is None:
-            types = choose_types(given.config, default, [parse_override(o, default.group) for o in overrides])
-        else:
+        if choices is not None:
             types = {choice.name: choice.type for choice in choices}
+        elif as_trained:
+            types = given.trained_types
+        else:
+            types = choose_types(given.config, default, [parse_override(text, default.group) for text in tensors])
         fine = all(weight.type in ("f32", "q8") for weight in types.values())
-        calibrated = (rounding or ("nearest" if fine else "calibrated")) == "calibrated"
-        matrices: Mapping[str, Matrix] = job.calibrate(types, steps) if calibrated else given.parameters
+        way = "trained" if as_trained else rounding or ("nearest" if fine else "calibrated")
+        matrices: Mapping[str, Matrix] = given.parameters
+        if way == "trained":
+            matrices = {**matrices, **given.quantized}
+        elif way == "calibrated":
+            matrices = job.calibrate(types, steps)
         image = build_image(given.config, matrices, given.tokenizer, types=types, metadata=given.metadata)
         model = Model.from_bytes(image, "quantised image")
         before, after, measured_on = job.losses(model)
@@ -120,14 +124,14 @@ def quantize(
         "image": str(output),
         "image_bytes": len(image),
         "parameters": given.config.parameters,
-        "rounding": "calibrated" if calibrated else "nearest",
+        "rounding": way,
         "loss_before": before and before.nats_per_token,
         "loss_after": after and after.nats_per_token,
         "scored_tokens": before and before.tokens,
         "measured_on": measured_on,
         "tensors": [
             {"name": error.name, "type": str(error.type), "bytes": error.bytes}
-            | ({} if calibrated else {"relative_error": error.relative, "largest_error": error.largest})
+            | ({} if way == "calibrated" else {"relative_error": error.relative, "largest_error": error.largest})
             | ({"loss": losses[error.name]} if losses else {})
             for error in errors.values()
         ],
@@ -138,7 +142,7 @@ def quantize(
         print_json(summary)
         return
     _print_tensors(summary["tensors"])
-    click.echo(f"\n{output}: {human_bytes(len(image))}")
+    click.echo(f"\n{output}: {human_bytes(len(image))}{', types as trained' if as_trained else ''}")
     if before and after:
         difference = after.nats_per_token - before.nats_per_token
         click.echo(
@@ -172,9 +176,8 @@ def _open(path: Path, name: str | None, licence: str | None) -> Source:
     learnt, held_out = (
         (encode_documents(side, run.tokenizer) for side in (corpus.train, corpus.held_out)) if corpus else ((), ())
     )
-    return Source(
-        run.run.config.model, run.parameters, run.tokenizer, run.metadata(name=name, licence=licence), learnt, held_out
-    )
+    metadata = run.metadata(name=name, licence=licence)
+    return Source(run.run.config.model, run.parameters, run.tokenizer, metadata, run.quantized, learnt, held_out)
 
 
 def parse_size(text: str) -> int:

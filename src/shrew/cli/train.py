@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from shrew.cli.corpus import format_option, separator_option
-from shrew.cli.options import json_option, print_json, remarks, seed_option
+from shrew.cli.options import (
+    json_option,
+    print_json,
+    remarks,
+    seed_option,
+    tensor_option,
+    weight_type,
+    weight_type_options,
+)
 from shrew.errors import ConfigError, RunError, TrainingError
 
 if TYPE_CHECKING:
@@ -52,6 +60,12 @@ Config = TypeVar("Config")
     metavar="TABLE.KEY=VALUE",
     help="Any field of the configuration, such as model.layers=3 or train.batch=64; repeatable.",
 )
+@weight_type_options(
+    None,
+    "Train for matrices stored so: the last part of the run computes with exactly the values that the image will "
+    "have.  [default: f32, to be quantised afterwards]",
+)
+@tensor_option
 @format_option
 @separator_option
 @click.option(
@@ -75,6 +89,9 @@ def train(
     steps: int | None,
     minutes: float | None,
     overrides: tuple[str, ...],
+    type_: str | None,
+    group: int | None,
+    tensors: tuple[str, ...],
     format_: Format,
     separator: str,
     held_out: float,
@@ -95,7 +112,7 @@ def train(
     from shrew.train.prepare import DataConfig, prepare
 
     if resume:
-        if data or source or overwrite or overrides or steps or minutes:
+        if data or source or overwrite or overrides or steps or minutes or type_ or group is not None or tensors:
             raise click.UsageError("--resume takes all but --backend from the run folder; give only --out with it")
         run, tokenizer = _reopen(out, backend)
         data_config = DataConfig.from_table(run.config.data)
@@ -106,8 +123,12 @@ def train(
         if not data:
             raise click.UsageError("--data is missing: a built-in corpus (names, stories, desk), a file or a folder")
         data_config = DataConfig(data, format_, separator, held_out, drop_duplicates)
-        limits = {name: value for name, value in (("steps", steps), ("minutes", minutes)) if value}
-        options = {**limits, "seed": seed, **({"backend": backend} if backend else {})}
+        given = {"steps": steps, "minutes": minutes, "backend": backend, "tensors": " ".join(tensors)}
+        if type_ is not None:
+            given["weights"] = str(weight_type(type_, group))
+        elif group is not None:
+            raise click.UsageError("--group is of a --type; give that too")
+        options = {"seed": seed, **{name: value for name, value in given.items() if value}}
         run, prepared, initial = new_run(out, data_config, preset_name, options, overrides, source, overwrite=overwrite)
     remarks.quiet = not run.writes
     report = prepared.report
@@ -147,6 +168,7 @@ def new_run(
     from shrew.train.config import RunConfig
     from shrew.train.export import load_run
     from shrew.train.prepare import prepare
+    from shrew.train.rounding import stored_types
     from shrew.train.run import Run
 
     chosen = preset(preset_name)
@@ -167,6 +189,7 @@ def new_run(
     # Answers are learnt by heart, and go on getting better long after the loss on new phrasings has turned.
     keep = "last" if any(document.prompt for document in corpus.train) else "best"
     training = _training(chosen, {"keep": keep, **options, **train_changes})
+    stored_types(model, training)  # names what cannot be
     prepared = prepare(corpus, tokenizer, model.context)
     run = Run.create(out, RunConfig(model=model, train=training, data=data_config.as_table()), overwrite=overwrite)
     if run.writes:

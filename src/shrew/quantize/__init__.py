@@ -1,7 +1,8 @@
 """Choosing how each matrix of a model is stored, and what that costs.
 
-Rounding to the nearest is the C engine's; ``distillation`` fits roundings and scales to text, on top of ``rounding``
-and ``balance``; ``fit`` chooses types for a budget; ``source`` and ``text`` say what all that starts from.
+Rounding to the nearest is the C engine's; ``rounding`` and ``rounded`` are roundings whose scales are learnt, by
+training or, in ``distillation``, from what the floats say, with ``balance`` before it; ``fit`` chooses types for a
+budget; ``source`` and ``text`` say what all that starts from.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from shrew.errors import ConfigError
 from shrew.image import WeightType
 from shrew.model.config import ModelConfig, tensor_specs
 
-__all__ = ["TensorError", "choose_types", "parse_override", "tensor_errors"]
+__all__ = ["TensorError", "choose_types", "parse_override", "parse_type", "tensor_errors"]
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,18 @@ class TensorError:
 def parse_override(text: str, default_group: int) -> tuple[str, WeightType]:
     """``PATTERN=TYPE`` or ``PATTERN=TYPE:GROUP``, such as ``*.down.weight=q8:32``."""
     pattern, equals, kind = text.partition("=")
-    name, _, group = kind.partition(":")
+    group = kind.partition(":")[2]
     if not pattern or not equals or (group and not group.isdigit()):
         raise ConfigError(f"tensor type {text!r} is not PATTERN=TYPE or PATTERN=TYPE:GROUP, such as 'head.*=q8:32'")
-    return pattern, WeightType(name, int(group or default_group)).checked()  # type: ignore[arg-type]  # checked here
+    return pattern, parse_type(kind, default_group)
+
+
+def parse_type(text: str, default_group: int = -1) -> WeightType:
+    """``TYPE`` or ``TYPE:GROUP``, such as ``q4:16``."""
+    name, _, group = text.partition(":")
+    if group and not group.isdigit():
+        raise ConfigError(f"weight type {text!r} is not TYPE or TYPE:GROUP, such as q4:16")
+    return WeightType(name, int(group or default_group)).checked()  # type: ignore[arg-type]  # checked here
 
 
 def choose_types(

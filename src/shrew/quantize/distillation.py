@@ -22,7 +22,7 @@ from shrew.model.documents import Block, split_into_blocks
 from shrew.model.parameters import Array, Parameters
 from shrew.model.transformer import network_backward, network_forward
 from shrew.quantize.balance import balance, input_moments
-from shrew.quantize.rounding import Rounding
+from shrew.quantize.rounded import Adam, Rounded
 
 #: Tokens of a block, about, and blocks of a step, which threads share.
 BLOCK_TOKENS, STEP_BLOCKS = 512, 2
@@ -49,78 +49,44 @@ def calibration_tokens(steps: int) -> int:
     return min(CALIBRATION_TOKENS, STEP_TOKENS * max(steps, MOMENT_BLOCKS // 2))
 
 
-class Adam:
-    """Adam's direction (Kingma and Ba 2015) for one vector."""
-
-    def __init__(self, size: int) -> None:
-        self._first, self._second = np.zeros(size, np.float32), np.zeros(size, np.float32)
-        self._steps = 0
-
-    def direction(self, gradient: Array) -> Array:
-        self._steps += 1
-        self._first += 0.1 * (gradient - self._first)
-        self._second += 0.01 * (gradient * gradient - self._second)
-        root = np.sqrt(self._second / np.float32(1 - 0.99**self._steps))
-        root += 1e-12
-        return np.asarray(self._first / root / np.float32(1 - 0.9**self._steps))
-
-
 class Student:
     """A network that is rounded, with what it learns: values before rounding, scales, and whatever stays float."""
 
     def __init__(
         self, config: ModelConfig, latent: Parameters, types: Mapping[str, WeightType], importance: Mapping[str, Array]
     ) -> None:
-        self.config, self.latent, self.rounded = config, latent, latent.copy()
-        self.roundings = {
-            spec.name: Rounding(types[spec.name], latent[spec.name], importance.get(spec.name))
+        self.latent = latent
+        learnt = {
+            spec.name: types[spec.name]
             for spec in tensor_specs(config)
             if not spec.vector and types[spec.name].type in LEARNT_TYPES
         }
-        self._scales = np.concatenate([np.zeros(0, np.float32), *(r.scales.ravel() for r in self.roundings.values())])
-        start = 0
-        for rounding in self.roundings.values():
-            end = start + rounding.scales.size
-            rounding.scales = self._scales[start:end].reshape(rounding.scales.shape)
-            start = end
-        self._scale_rate = SCALE_RATE * np.abs(self._scales)
+        self.rounded = Rounded(latent, learnt, SCALE_RATE, importance)
         rates = Parameters.zeros(config)
         for name in rates:
             rates[name][...] = self._rate(name)
         self._rate_flat = rates.flat
-        self._adam, self._scale_adam = Adam(latent.flat.size), Adam(self._scales.size)
+        self._adam = Adam(latent.flat.size)
 
     def _rate(self, name: str) -> float:
-        if name in self.roundings:
-            return GRID_RATE * float(np.abs(self.roundings[name].scales).mean())
+        if name in self.rounded.roundings:
+            return GRID_RATE * float(np.abs(self.rounded.roundings[name].scales).mean())
         return FLOAT_RATE * math.sqrt(float(np.mean(np.square(self.latent[name]))))
 
     def round(self, executor: Executor | None = None) -> Parameters:
         """The parameters as the image will have them."""
-
-        def one(name: str) -> None:
-            rounding = self.roundings.get(name)
-            self.rounded[name][...] = self.latent[name] if rounding is None else rounding.forward(self.latent[name])
-
-        list((executor.map if executor else map)(one, self.rounded))
-        return self.rounded
+        return self.rounded.round(self.latent, executor)
 
     def learn(self, gradients: Parameters, share: float) -> None:
         """One step at ``share`` of the full rates, from the gradients of the rounded parameters."""
-        scale_gradients = [np.zeros(0, np.float32)]
-        for name, rounding in self.roundings.items():
-            gradients[name][...], of_scales = rounding.backward(gradients[name])
-            scale_gradients.append(of_scales.ravel())
+        of_scales = self.rounded.pull_back(gradients)
         self.latent.flat -= np.float32(share) * self._rate_flat * self._adam.direction(gradients.flat)
-        direction = self._scale_adam.direction(np.concatenate(scale_gradients))
-        self._scales -= np.float32(share) * self._scale_rate * direction
+        self.rounded.learn(of_scales, share)
 
     def matrices(self) -> dict[str, Matrix]:
         """What the writer of images takes."""
-        return {
-            name: self.roundings[name].quantized(latent) if name in self.roundings else latent.copy()
-            for name, latent in self.latent.items()
-        }
+        floats = {name: latent.copy() for name, latent in self.latent.items()}
+        return {**floats, **self.rounded.quantized(self.latent)}
 
 
 class Teacher:

@@ -24,13 +24,18 @@ class Rounding:
     (straight-through, Bengio et al. 2013), those of scales as in learned step size quantisation (Esser et al. 2020).
     """
 
-    def __init__(self, weight: WeightType, matrix: Array, importance: Array | None = None) -> None:
-        """Scales that leave the least squared error of ``matrix``, its columns weighted by ``importance`` [C]."""
+    def __init__(
+        self, weight: WeightType, matrix: Array, importance: Array | None = None, *, scales: Array | None = None
+    ) -> None:
+        """With ``scales`` or those of the least squared error of ``matrix``, columns weighted by ``importance`` [C]."""
         self.weight = weight.checked()
         self.low, self.high = RANGES[self.weight.type]
         self.rows, self.cols = matrix.shape
         self.width = self.weight.group or self.cols
         self.limit = multiplier_limit(self.weight.type, self.cols)
+        if scales is not None:
+            self.scales = scales
+            return
         groups = self._grouped(matrix)
         weights = np.ones(self.cols, np.float32) if importance is None else importance.astype(np.float32)
         self.scales = _best_scales(groups, self._grouped(weights[None]), self.low, self.high)

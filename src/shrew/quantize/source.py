@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shrew.corpus import EncodedDocument
-from shrew.engine import Model
+from shrew.engine import Model, QuantizedMatrix
 from shrew.errors import RunError
-from shrew.image import model_config, read_parameters
+from shrew.image import WeightType, model_config, read_parameters
 from shrew.image.writer import ROPE_FREQUENCY_ROLE, ImageTokenizer
 from shrew.model.attention import rope_frequencies
 from shrew.model.config import ModelConfig, tensor_specs
+from shrew.quantize import parse_type
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,17 @@ class Source:
     parameters: Mapping[str, NDArray[np.float32]]
     tokenizer: ImageTokenizer
     metadata: Sequence[tuple[str, str]] = ()
+    quantized: Mapping[str, QuantizedMatrix] = field(default_factory=dict, repr=False)
+    """Matrices of ``parameters`` that were trained as integers."""
     learnt: Sequence[EncodedDocument] = field(default=(), repr=False)
     """What the model was trained on, if that is known."""
     held_out: Sequence[EncodedDocument] = field(default=(), repr=False)
+
+    @property
+    def trained_types(self) -> dict[str, WeightType]:
+        """The types of all matrices that ``quantized`` amounts to."""
+        types = {spec.name: WeightType("f32") for spec in tensor_specs(self.config) if not spec.vector}
+        return types | {name: parse_type(f"{m.type}:{m.group}") for name, m in self.quantized.items()}
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,14 @@ class Backend(Protocol):
     def evaluate(self, rows: PackedRows) -> tuple[float, float]:
         """The loss over ``rows`` and the sum of the weights, as in :class:`Step`."""
 
+    def begin_rounding(self) -> None:
+        """From here on losses and gradients are those of the model with its matrices rounded as ``config`` says."""
+
     def parameters(self) -> Parameters:
-        """float32 in main memory; good until the next step."""
+        """What the optimiser moves, float32 in main memory; good until the next step."""
+
+    def tensors(self) -> Mapping[str, Array]:
+        """What a run keeps: the parameters, or the rounded ones with their scales; good until the next step."""
 
     def optimizer_state(self) -> dict[str, Array]:
         """Everything besides the parameters that a resumed run needs; good until the next step."""

@@ -29,6 +29,8 @@ class Counters:
     best_loss: float | None = None
     """Lowest validation loss in nats per token; None before the first."""
     best_step: int = 0
+    rounding_since: int | None = None
+    """The step after which matrices were rounded; None: not yet."""
     pending_nats: float = 0.0
     """Loss, learned tokens, tokens and seconds since the last line of the log."""
     pending_learned: float = 0.0

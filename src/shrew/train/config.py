@@ -47,6 +47,13 @@ class TrainConfig:
     keep: Literal["best", "last"] = "best"
     """Which weights become ``model.safetensors``: those of the lowest validation loss, or the last ones. Where answers
     are learnt by heart, the loss on new phrasings rises long before their accuracy stops rising."""
+    weights: str = "f32"
+    """How matrices will be stored, ``TYPE`` or ``TYPE:GROUP`` such as ``q4:16``. Where that is not f32, the last part
+    of the run trains the model that the image will have: loss and gradients are those of the rounded matrices."""
+    tensors: str = ""
+    """Other types for some matrices, ``PATTERN=TYPE[:GROUP]`` each, separated by blanks; the last match wins."""
+    quantize_from: float = 0.5
+    """Share of the run after which matrices are rounded."""
     backend: Literal["numpy", "torch"] = "numpy"
     """What computes. Each goes on from a checkpoint of the other, with the same numbers up to rounding."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -71,7 +78,7 @@ class TrainConfig:
             self._check(name, getattr(self, name) >= 0, "at least 0")
         for name in ("warmup", "decay", "floor"):
             self._check(name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
-        for name in ("beta1", "beta2", "warmup"):
+        for name in ("beta1", "beta2", "warmup", "quantize_from"):
             self._check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
         self._check("learning_rate", self.learning_rate > 0, "above 0")
         if self.backend == "numpy":

@@ -10,9 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shrew import __version__
+from shrew.engine import QuantizedMatrix
 from shrew.errors import RunError
+from shrew.quantize.rounded import integers_of
 from shrew.tokenizer import Tokenizer
 from shrew.train.prepare import DataConfig
+from shrew.train.rounding import stored_types
 from shrew.train.run import Run
 
 
@@ -21,6 +24,8 @@ class LoadedRun:
     run: Run
     tokenizer: Tokenizer
     parameters: Mapping[str, NDArray[np.float32]]
+    quantized: Mapping[str, QuantizedMatrix]
+    """The matrices of ``parameters`` that were trained as integers, exactly as they were in training."""
 
     def metadata(self, *, name: str | None = None, licence: str | None = None) -> list[tuple[str, str]]:
         """What the image says about itself."""
@@ -55,4 +60,8 @@ def load_run(path: Path) -> LoadedRun:
             "one of the two comes from another run"
         )
     parameters, _ = run.load_weights()
-    return LoadedRun(run, tokenizer, parameters)
+    try:
+        quantized = integers_of(parameters, run.load_scales(), stored_types(run.config.model, run.config.train))
+    except RunError as error:
+        raise RunError(f"{run.weights_path}: does not fit config.toml: {error}") from None
+    return LoadedRun(run, tokenizer, parameters, quantized)

@@ -20,6 +20,7 @@ from shrew.train.batches import Batches
 from shrew.train.checkpoint import Counters, State, load_checkpoint, save_checkpoint
 from shrew.train.plot import plot_loss
 from shrew.train.progress import SilentProgress, TrainingProgress
+from shrew.train.rounding import stored_types
 from shrew.train.run import LogRecord, Run
 from shrew.train.schedule import rate_factor
 
@@ -90,6 +91,7 @@ class _Trainer:
         given = None if initial is None else Parameters.of(model, initial).flat.astype(np.float32)
         parameters = init_parameters(model, config.seed) if given is None else Parameters(model, given)
         self.backend = make_backend(model, config, parameters)
+        self.rounds = any(weight.type != "f32" for weight in stored_types(model, config).values())
         self.state = State(self.backend, Batches(train_rows, config.batch, config.seed), Counters())
         self.saved_step = 0
         self.last_loss = math.nan
@@ -140,6 +142,11 @@ class _Trainer:
         """One batch, one move of the parameters."""
         started = time.perf_counter()
         counters = self.state.counters
+        if self.rounds and counters.rounding_since is None and self._share() >= self.config.quantize_from:
+            self.backend.begin_rounding()
+            # Floats lose less than what will be stored, but are not what will be stored: the best starts anew.
+            counters.rounding_since, counters.best_loss, counters.best_step = counters.step, None, 0
+            self.progress.note(f"step {counters.step}: from here on matrices are rounded to {self.config.weights}")
         batch = self.state.batches.next()
         self.learning_rate = self.config.learning_rate * rate_factor(self.config, self._share())
         try:
@@ -223,7 +230,7 @@ class _Trainer:
         metadata |= {name: str(value) for name, value in asdict(self.model).items()}
         if validation is not None:
             metadata["validation_loss"] = repr(validation)
-        self.run.save_weights(self.backend.parameters(), metadata)
+        self.run.save_weights(self.backend.tensors(), metadata)
 
 
 @contextmanager

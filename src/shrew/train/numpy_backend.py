@@ -16,6 +16,7 @@ from shrew.train.allocator import keep_freed_memory
 from shrew.train.backend import Step
 from shrew.train.config import TrainConfig
 from shrew.train.optimizer import clip_gradients, make_optimizer
+from shrew.train.rounding import LateRounding
 
 
 class NumpyBackend:
@@ -25,9 +26,12 @@ class NumpyBackend:
         self._parameters = initial
         self._optimizer = make_optimizer(model, config)
         self._executor = ThreadPoolExecutor(config.threads) if config.threads > 1 else None
+        self._rounding = LateRounding(model, config, self._executor)
 
     def step(self, batch: PackedRows, learning_rate: float) -> Step:
-        nats, learned, gradients = loss_and_gradients(self._model, self._parameters, batch, executor=self._executor)
+        seen = self._rounding.seen(self._parameters)
+        nats, learned, gradients = loss_and_gradients(self._model, seen, batch, executor=self._executor)
+        self._rounding.step(gradients, learned, learning_rate)
         norm = clip_gradients(gradients, 1 / max(learned, 1.0), self._clip)
         if not (math.isfinite(nats) and math.isfinite(norm)):
             raise FloatingPointError("loss or gradient")
@@ -37,17 +41,24 @@ class NumpyBackend:
         return Step(nats, learned, norm)
 
     def evaluate(self, rows: PackedRows) -> tuple[float, float]:
-        return evaluate(self._model, self._parameters, rows, executor=self._executor)
+        return evaluate(self._model, self._rounding.seen(self._parameters), rows, executor=self._executor)
+
+    def begin_rounding(self) -> None:
+        self._rounding.begin(self._parameters)
 
     def parameters(self) -> Parameters:
         return self._parameters
 
+    def tensors(self) -> Mapping[str, Array]:
+        return self._rounding.tensors(self._parameters)
+
     def optimizer_state(self) -> dict[str, Array]:
-        return self._optimizer.state()
+        return self._optimizer.state() | self._rounding.state()
 
     def load(self, parameters: Parameters, optimizer_state: Mapping[str, Array]) -> None:
         self._optimizer.load_state(dict(optimizer_state))
         self._parameters.flat[:] = parameters.flat
+        self._rounding.load_state(optimizer_state, self._parameters)
 
     def largest(self, value: float) -> float:
         return value

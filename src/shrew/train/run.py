@@ -28,6 +28,7 @@ from safetensors.numpy import save
 from shrew.errors import ConfigError, RunError
 from shrew.files import remove_unfinished, write_atomically
 from shrew.model.parameters import Array, Parameters
+from shrew.quantize.rounded import SCALES_OF
 from shrew.train.config import RunConfig, read_run_config
 from shrew.train.processes import this_process
 
@@ -113,18 +114,25 @@ class Run:
         if self.writes:
             write_atomically(path, content)
 
-    def save_weights(self, parameters: Parameters, metadata: Mapping[str, str]) -> None:
+    def save_weights(self, tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
+        """``tensors`` are parameters and, where matrices are rounded, their scales."""
         # One entry, as safetensors writes several in no fixed order and equal runs are to give equal files.
         entry = {"shrew": json.dumps(dict(metadata), sort_keys=True)}
-        self.replace(self.weights_path, save(dict(parameters.items()), entry))
+        self.replace(self.weights_path, save(dict(tensors), entry))
 
     def load_weights(self) -> tuple[Parameters, dict[str, str]]:
         """The best weights and their metadata. RunError if the file is missing, malformed or of another model."""
         tensors, entries = read_tensors(self.weights_path)
+        own = {name: tensor for name, tensor in tensors.items() if not name.startswith(SCALES_OF)}
         try:
-            return Parameters.of(self.config.model, tensors), json.loads(entries.get("shrew", "{}"))
+            return Parameters.of(self.config.model, own), json.loads(entries.get("shrew", "{}"))
         except (ConfigError, ValueError) as error:
             raise RunError(f"{self.weights_path}: does not fit config.toml: {error}") from None
+
+    def load_scales(self) -> dict[str, Array]:
+        """By the names of the matrices: the scales of rounded weights. RunError."""
+        tensors, _ = read_tensors(self.weights_path)
+        return {name.removeprefix(SCALES_OF): scales for name, scales in tensors.items() if name.startswith(SCALES_OF)}
 
     def append_log(self, record: LogRecord) -> None:
         if not self.writes:

@@ -17,6 +17,7 @@ from shrew.model.parameters import Array, Parameters
 from shrew.train.backend import Step
 from shrew.train.config import TrainConfig
 from shrew.train.processes import Process, this_process
+from shrew.train.rounding import LateRounding
 from shrew.train.torch_network import Network, Rows
 from shrew.train.torch_optimizer import clip_gradient, make_optimizer
 
@@ -38,6 +39,7 @@ class TorchBackend:
             dist.init_process_group("nccl" if self._device.type == "cuda" else "gloo")
         self._flat = torch.from_numpy(initial.flat.copy()).to(self._device).requires_grad_()
         self._optimizer = make_optimizer(model, config, self._device)
+        self._rounding = LateRounding(model, config)
         precision = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
         nats = Network(model, self._device, precision).nats
         self._nats = torch.compile(nats, fullgraph=True, dynamic=False) if config.compile else nats
@@ -45,8 +47,9 @@ class TorchBackend:
     def step(self, batch: PackedRows, learning_rate: float) -> Step:
         learned = float(batch.weights.sum(dtype=np.float64))
         try:
-            loss = self._nats(self._flat, self._own_rows(batch, math.ceil(len(batch) / self._process.count)))
-            (gradient,) = torch.autograd.grad(loss, self._flat)
+            seen = self._seen()
+            loss = self._nats(seen, self._own_rows(batch, math.ceil(len(batch) / self._process.count)))
+            (gradient,) = torch.autograd.grad(loss, seen)
         except torch.OutOfMemoryError:
             raise ConfigError(f"train: batch {self._config.batch} does not fit the GPU's memory; lower it") from None
         except torch._dynamo.exc.TorchDynamoException as error:
@@ -55,6 +58,10 @@ class TorchBackend:
         with torch.no_grad():
             total = self._all_reduce(torch.cat([gradient, loss.view(1)]))
             gradient, loss = total[:-1], total[-1]
+            if self._rounding.begun:
+                gradients = Parameters(self._model, gradient.cpu().numpy())
+                self._rounding.step(gradients, learned, learning_rate)
+                gradient.copy_(torch.from_numpy(gradients.flat))
             norm = clip_gradient(gradient, 1 / max(learned, 1.0), self._config.clip)
             self._optimizer.step(self._flat, gradient, learning_rate)
             good = torch.isfinite(self._flat).all()
@@ -67,22 +74,37 @@ class TorchBackend:
         count = math.ceil(min(self._config.batch, len(rows)) / self._process.count)
         together = count * self._process.count
         total = torch.zeros((), dtype=torch.float64, device=self._device)
+        seen = self._seen()
         with torch.no_grad():
             for start in range(0, len(rows), together):
                 part = rows.take(np.arange(start, min(start + together, len(rows))))
-                total += self._nats(self._flat, self._own_rows(part, count))
+                total += self._nats(seen, self._own_rows(part, count))
         return self._all_reduce(total).item(), float(rows.weights.sum(dtype=np.float64))
+
+    def begin_rounding(self) -> None:
+        self._rounding.begin(self.parameters())
+
+    def _seen(self) -> Tensor:
+        """What the network computes with: the flat vector of all parameters, or that rounded."""
+        if not self._rounding.begun:
+            return self._flat
+        rounded = self._rounding.seen(self.parameters())
+        return torch.from_numpy(rounded.flat).to(self._device, copy=True).requires_grad_()
 
     def parameters(self) -> Parameters:
         return Parameters(self._model, self._flat.detach().cpu().numpy())
 
+    def tensors(self) -> Mapping[str, Array]:
+        return self._rounding.tensors(self.parameters())
+
     def optimizer_state(self) -> dict[str, Array]:
-        return self._optimizer.state()
+        return self._optimizer.state() | self._rounding.state()
 
     def load(self, parameters: Parameters, optimizer_state: Mapping[str, Array]) -> None:
         self._optimizer.load_state(optimizer_state)
         with torch.no_grad():
             self._flat.copy_(torch.from_numpy(parameters.flat))
+        self._rounding.load_state(optimizer_state, parameters)
 
     def largest(self, value: float) -> float:
         if self._process.count == 1:
