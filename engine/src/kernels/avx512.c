@@ -124,6 +124,18 @@ static TARGET uint32_t store_heads(const token_heads *t) {
 
 /* ---- Activations ------------------------------------------------------------------------------------------------ */
 
+/* 2^30 / divisor for 2^15 <= divisor <= 2^16, at a quarter of the time of a division of floats. */
+INLINE __m512i divide_2_pow_30(__m512i divisor) {
+    const __m512 d = _mm512_cvtepi32_ps(divisor), near = _mm512_rcp14_ps(d);
+    const __m512 reciprocal = _mm512_mul_ps(near, _mm512_sub_ps(_mm512_set1_ps(2.0f), _mm512_mul_ps(d, near)));
+    /* Off by less than 1/64: the quotient, or one less. */
+    const __m512 below = _mm512_sub_ps(_mm512_mul_ps(reciprocal, _mm512_set1_ps(1073741824.0f)),
+                                       _mm512_set1_ps(1.0f / 64));
+    const __m512i least = _mm512_cvttps_epi32(below), next = _mm512_add_epi32(least, _mm512_set1_epi32(1));
+    const __m512i product = _mm512_mullo_epi32(next, divisor);
+    return _mm512_mask_mov_epi32(least, _mm512_cmple_epi32_mask(product, _mm512_set1_epi32(1 << 30)), next);
+}
+
 static TARGET void activate(uint32_t mlp, const float *gate, const float *up, float *out, uint32_t count) {
     for (uint32_t i = 0; i < count; i += 16) {
         const __mmask16 there = first_lanes(count - i);
@@ -139,12 +151,7 @@ static TARGET void activate(uint32_t mlp, const float *gate, const float *up, fl
         const __m512i u = _mm512_maskz_sub_epi32(within, rounded, _mm512_set1_epi32(0x4B400000));
         const __m512i e = _mm512_maskz_and_epi32(within, exp2_fixed(u), _mm512_set1_epi32(0xFFFF));
         const __m512i divisor = _mm512_add_epi32(e, _mm512_set1_epi32(32768));
-        /* A quotient of floats may round up to the integer above. */
-        const __m512 quotient = _mm512_div_ps(_mm512_set1_ps(1073741824.0f), _mm512_cvtepi32_ps(divisor));
-        __m512i sigmoid = _mm512_cvttps_epi32(quotient);
-        const __m512i one = _mm512_set1_epi32(1), dividend = _mm512_set1_epi32(1 << 30);
-        const __mmask16 above = _mm512_cmpgt_epi32_mask(_mm512_mullo_epi32(sigmoid, divisor), dividend);
-        sigmoid = _mm512_mask_sub_epi32(sigmoid, above, sigmoid, one);
+        __m512i sigmoid = divide_2_pow_30(divisor);
         const __mmask16 negative = _mm512_movepi32_mask(_mm512_castps_si512(z));
         sigmoid = _mm512_mask_sub_epi32(sigmoid, negative, _mm512_set1_epi32(32768), sigmoid);
         const __m512 share = _mm512_mul_ps(_mm512_cvtepi32_ps(sigmoid), _mm512_set1_ps(1.0f / 32768.0f));

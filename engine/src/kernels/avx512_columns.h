@@ -14,21 +14,40 @@ INLINE const int8_t *high_plane(const quantized_rows *q, uint32_t token) {
 
 /* ---- Weights ---------------------------------------------------------------------------------------------------- */
 
-/* Bytes of sixteen rows, or of as many times 16 as share bytes, from row on; behind the last it comes again. */
+/* Sixteen bytes of every fourth of sixteen rows. */
+INLINE __m512i load_quarters(const uint8_t *data, size_t fourth) {
+    const __m512i a = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(const void *)data));
+    const __m128i b = _mm_loadu_si128((const __m128i *)(const void *)(data + fourth));
+    const __m128i c = _mm_loadu_si128((const __m128i *)(const void *)(data + 2 * fourth));
+    const __m128i d = _mm_loadu_si128((const __m128i *)(const void *)(data + 3 * fourth));
+    const __m512i ab = _mm512_mask_broadcast_i32x4(a, 0x00F0, b);
+    return _mm512_mask_broadcast_i32x4(_mm512_mask_broadcast_i32x4(ab, 0x0F00, c), 0xF000, d);
+}
+
+/* Up to 64 bytes of sixteen rows, or of as many times 16 as share bytes, from row on, behind the last of which it comes
+ * again: v[i] gets the i-th four bytes of each. Loads do half of the turning, on other ports than shuffles. */
 INLINE void load_columns(__m512i v[16], const shrew_tensor *w, uint32_t row, uint32_t c) {
-    row = at_most(row, w->rows - 1);
-    const uint32_t per_byte = shrew_rows_per_byte(w->type), left = (w->rows - row + per_byte - 1) / per_byte;
+    const uint32_t per_byte = shrew_rows_per_byte(w->type), byte_rows = (w->rows + per_byte - 1) / per_byte;
+    const uint32_t byte_row = at_most(row / per_byte, byte_rows - 1), left = byte_rows - byte_row;
     const size_t stride = w->stride;
-    const uint8_t *data = (const uint8_t *)w->data + row / per_byte * stride + c;
-    if (stride - c >= 64 && left >= 16) {
-        UNROLLED for (uint32_t i = 0; i < 16; i++, data += stride)
-            v[i] = _mm512_loadu_si512(data);
-    } else {
+    const uint8_t *data = (const uint8_t *)w->data + byte_row * stride + c;
+    if (left < 16 || stride - c < 64) {
         const __mmask64 there = first_bytes(w->stride - c);
         UNROLLED for (uint32_t i = 0; i < 16; i++, data += i < left ? stride : 0)
             v[i] = _mm512_maskz_loadu_epi8(there, data);
+        transpose(v);
+        return;
     }
-    transpose(v);
+    UNROLLED for (uint32_t k = 0; k < 4; k++, data += 16) {
+        const __m512i a = load_quarters(data, 4 * stride), b = load_quarters(data + stride, 4 * stride);
+        const __m512i d = load_quarters(data + 2 * stride, 4 * stride), e = load_quarters(data + 3 * stride, 4 * stride);
+        const __m512i low_ab = _mm512_unpacklo_epi32(a, b), high_ab = _mm512_unpackhi_epi32(a, b);
+        const __m512i low_de = _mm512_unpacklo_epi32(d, e), high_de = _mm512_unpackhi_epi32(d, e);
+        v[4 * k] = _mm512_unpacklo_epi64(low_ab, low_de);
+        v[4 * k + 1] = _mm512_unpackhi_epi64(low_ab, low_de);
+        v[4 * k + 2] = _mm512_unpacklo_epi64(high_ab, high_de);
+        v[4 * k + 3] = _mm512_unpackhi_epi64(high_ab, high_de);
+    }
 }
 
 /* The s-th weights of bytes, raised to be unsigned. */
