@@ -11,14 +11,14 @@ INLINE __mmask16 lanes_before(uint32_t count, uint32_t i) {
     return count > i ? first_lanes(count - i) : 0;
 }
 
-INLINE __m512i magnitude_bits_of(__m512 x) {
+INLINE __m512i magnitudes(__m512 x) {
     return _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7FFFFFFF));
 }
 
 INLINE uint32_t largest_magnitude(const float *x, uint32_t count) {
     __m512i most = _mm512_setzero_si512();
     for (uint32_t i = 0; i < count; i += 16)
-        most = _mm512_max_epu32(most, magnitude_bits_of(_mm512_maskz_loadu_ps(first_lanes(count - i), x + i)));
+        most = _mm512_max_epu32(most, magnitudes(_mm512_maskz_loadu_ps(first_lanes(count - i), x + i)));
     return _mm512_reduce_max_epu32(most);
 }
 
@@ -69,54 +69,64 @@ static TARGET float quantize(const float *x, uint32_t cols, int16_t *values, int
 
 /* ---- Heads to bytes --------------------------------------------------------------------------------------------- */
 
-INLINE void turn_head(float *head, const float *turn, uint32_t head_dim) {
-    for (uint32_t i = 0; i < head_dim; i += 16) {
-        const __mmask16 there = first_lanes(head_dim - i);
-        const __m512 x = _mm512_maskz_loadu_ps(there, head + i), angle = _mm512_maskz_loadu_ps(there, turn + i);
-        const __m512 a = _mm512_mul_ps(x, _mm512_moveldup_ps(angle));
-        const __m512 b = _mm512_mul_ps(_mm512_permute_ps(x, 0xB1), _mm512_movehdup_ps(angle));
-        _mm512_mask_storeu_ps(head + i, there, _mm512_mask_sub_ps(_mm512_add_ps(a, b), 0x5555, a, b));
-    }
+/* Sixteen floats of a head from i on, turned if turn is there. Turning twice costs less than storing in between. */
+INLINE __m512 turned(const float *head, const float *turn, uint32_t head_dim, uint32_t i) {
+    const __mmask16 there = lanes_before(head_dim, i);
+    const __m512 x = _mm512_maskz_loadu_ps(there, head + i);
+    if (!turn)
+        return x;
+    const __m512 angle = _mm512_maskz_loadu_ps(there, turn + i);
+    const __m512 a = _mm512_mul_ps(x, _mm512_moveldup_ps(angle));
+    const __m512 b = _mm512_mul_ps(_mm512_permute_ps(x, 0xB1), _mm512_movehdup_ps(angle));
+    return _mm512_mask_sub_ps(_mm512_add_ps(a, b), 0x5555, a, b);
 }
 
-/* x * inverse to bytes, and zeros behind; magnitudes above most, as bits, count as most. */
-INLINE void store_bytes(const float *x, uint32_t head_dim, uint32_t width, uint32_t most, float inverse, int8_t *out) {
+INLINE uint32_t largest_of_head(const float *head, const float *turn, uint32_t head_dim) {
+    __m512i most = magnitudes(turned(head, turn, head_dim, 0));
+    for (uint32_t i = 16; i < head_dim; i += 16)
+        most = _mm512_max_epu32(most, magnitudes(turned(head, turn, head_dim, i)));
+    return _mm512_reduce_max_epu32(most);
+}
+
+/* A head times inverse to bytes, and zeros behind; magnitudes above most, as bits, count as most. */
+INLINE void store_bytes(const float *head, const float *turn, uint32_t head_dim, uint32_t width, uint32_t most,
+                        float inverse, int8_t *out) {
     const __m512i sign = _mm512_set1_epi32(INT32_MIN), limit = _mm512_set1_epi32((int32_t)most);
     for (uint32_t i = 0; i < width; i += 16) {
-        const __m512 value = _mm512_maskz_loadu_ps(lanes_before(head_dim, i), x + i);
-        const __m512i magnitude = _mm512_min_epu32(magnitude_bits_of(value), limit);
-        const __m512i within = _mm512_or_si512(magnitude, _mm512_and_si512(_mm512_castps_si512(value), sign));
-        const __m512i rounded = round_product(_mm512_castsi512_ps(within), _mm512_set1_ps(inverse));
-        _mm512_mask_cvtepi32_storeu_epi8(out + i, first_lanes(width - i), rounded);
+        const __m512 x = turned(head, turn, head_dim, i);
+        const __m512i within = _mm512_min_epu32(magnitudes(x), limit);
+        const __m512i signed_bits = _mm512_or_si512(within, _mm512_and_si512(_mm512_castps_si512(x), sign));
+        const __m512i rounded = round_product(_mm512_castsi512_ps(signed_bits), _mm512_set1_ps(inverse));
+        const __m128i bytes = _mm512_cvtepi32_epi8(rounded);
+        if (width - i >= 16)
+            _mm_storeu_si128((__m128i *)(void *)(out + i), bytes);
+        else
+            _mm_storel_epi64((__m128i *)(void *)(out + i), bytes);
     }
 }
 
 static TARGET uint32_t store_heads(const token_heads *t) {
     const uint32_t D = t->head_dim;
+    const float *x = t->x;
     uint32_t most = 0;
-    for (uint32_t head = 0; head < t->heads; head++) {
-        const float *x = t->x + (size_t)head * D;
-        if (t->turn)
-            turn_head(t->x + (size_t)head * D, t->turn, D);
-        const uint32_t largest = largest_magnitude(x, D);
+    for (uint32_t head = 0; head < t->heads; head++, x += D) {
+        const uint32_t largest = largest_of_head(x, t->turn, D);
         const query_scale scale = shrew_query_scale(largest, t->share);
-        store_bytes(x, D, t->width, largest, scale.inverse, t->queries + (size_t)head * t->width);
+        store_bytes(x, t->turn, D, t->width, largest, scale.inverse, t->queries + (size_t)head * t->width);
         t->factors[head] = scale.factor;
         most = at_least(most, largest);
     }
-    for (uint32_t head = 0; head < 2 * t->kv_heads; head++) {
+    for (uint32_t head = 0; head < 2 * t->kv_heads; head++, x += D) {
         const int is_key = head < t->kv_heads;
-        float *x = t->x + (size_t)(t->heads + head) * D;
-        if (t->turn && is_key)
-            turn_head(x, t->turn, D);
-        const size_t at = (size_t)(is_key ? head : head - t->kv_heads) * t->slab;
-        const uint32_t largest = largest_magnitude(x, D);
+        const float *turn = is_key ? t->turn : NULL;
+        const size_t at = (is_key ? head : head - t->kv_heads) * t->slab;
+        const uint32_t largest = largest_of_head(x, turn, D);
         most = at_least(most, largest);
         if (largest >= TWO_POW_100)
             continue;
         const uint8_t code = (uint8_t)shrew_scale_code(bits_float(largest) * (1.0f / 127.0f));
         (is_key ? t->key_scales : t->value_scales)[at] = code;
-        store_bytes(x, D, t->width, float_bits(127.0f * shrew_scale_of_code(code)), shrew_inverse_of_code(code),
+        store_bytes(x, turn, D, t->width, float_bits(127.0f * shrew_scale_of_code(code)), shrew_inverse_of_code(code),
                     (is_key ? t->keys : t->values) + at * t->width);
     }
     return most;

@@ -65,7 +65,7 @@ typedef struct span_block {
 
 /* The heads of one token on their way to int8. Those of keys and values go to slabs of the cache. */
 typedef struct token_heads {
-    float *x;                          /* [heads + 2 * kv_heads][head_dim]: queries, keys, values */
+    const float *x;                    /* [heads + 2 * kv_heads][head_dim]: queries, keys, values */
     const float *turn;                 /* [head_dim] cosine and sine of each rotary pair, or NULL */
     int8_t *queries, *keys, *values;   /* [heads][width]; in the first slabs, likewise the scale codes */
     uint8_t *key_scales, *value_scales;
