@@ -53,7 +53,7 @@ class Attention(nn.Module):
 
 def rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """x [B, T, heads, D], cos and sin [T, 1, D/2]; neighbours are a pair."""
-    even, odd = x.unflatten(-1, (-1, 2)).unbind(-1)
+    even, odd = x.view(*x.shape[:-1], -1, 2).unbind(-1)
     return torch.stack((even * cos - odd * sin, even * sin + odd * cos), -1).flatten(-2)
 
 
@@ -110,7 +110,7 @@ class TorchGpt(nn.Module):
         logits = functional.linear(self.final_norm(x), self.token_embedding.weight)
         return functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
-    def take(self, c: ModelConfig, tensors: Mapping[str, NDArray[np.float32]]) -> None:
+    def take(self, c: ModelConfig, tensors: Mapping[str, NDArray[np.floating[Any]]]) -> None:
         """Copies the parameters of a Shrew model."""
 
         def stacked(layer: str, names: str, kind: str) -> Tensor:

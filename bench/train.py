@@ -21,7 +21,11 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
+
+from shrew.corpus.packed import PackedRows
 from shrew.model.config import ModelConfig
 from shrew.train.config import TrainConfig
 
@@ -80,7 +84,6 @@ def shrew_step(shape: Shape, threads: int) -> Callable[[], float]:
 
 
 def torch_step(shape: Shape, threads: int, compiled: bool) -> Callable[[], float]:
-    import numpy as np
     import torch
     from torch_gpt import TorchGpt, training_step
 
@@ -89,18 +92,14 @@ def torch_step(shape: Shape, threads: int, compiled: bool) -> Callable[[], float
     torch.set_num_threads(threads)
     config, rows = TrainConfig(steps=1), random_rows(shape)
     model = TorchGpt(shape.model, shape.T)
-    model.take(shape.model, init_parameters(shape.model, 0))  # type: ignore[arg-type]
+    model.take(shape.model, init_parameters(shape.model, 0))
     betas = config.beta1, config.beta2
     step = training_step(model, compiled, LEARNING_RATE, config.weight_decay, betas, config.clip)
     ids, targets = (torch.from_numpy(part.astype(np.int64)) for part in (rows.inputs, rows.targets))
     return lambda: step(ids, targets)
 
 
-def random_rows(shape: Shape):  # type: ignore[no-untyped-def]  # the parent process does without NumPy
-    import numpy as np
-
-    from shrew.corpus.packed import PackedRows
-
+def random_rows(shape: Shape) -> PackedRows:
     size = shape.batch, shape.T
     ids = np.random.default_rng(0).integers(0, shape.model.vocab, (shape.batch, shape.T + 1)).astype(np.uint16)
     return PackedRows(
@@ -117,13 +116,15 @@ def serve(name: str, shape: Shape, threads: int) -> None:
     step = shrew_step(shape, threads) if name == "shrew" else torch_step(shape, threads, name == "torch_compiled")
     reply({"losses": [step() for _ in range(CHECKED_STEPS)]})
     for line in sys.stdin:
-        steps, started, spent = 0, time.perf_counter(), 0.0
+        steps, started, spent, busy = 0, time.perf_counter(), 0.0, time.process_time()
         while spent < float(line):
             step()
             steps += 1
             spent = time.perf_counter() - started
+        tokens = steps * shape.batch * shape.T
+        busy = 1e6 * (time.process_time() - busy) / tokens
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        reply({"tok_per_s": steps * shape.batch * shape.T / spent, "peak_mb": peak})
+        reply({"tok_per_s": tokens / spent, "cpu_us_per_tok": busy, "peak_mb": peak})
 
 
 def reply(answer: dict[str, object]) -> None:
@@ -139,6 +140,8 @@ class Contender:
     process: subprocess.Popen[str]
     losses: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
+    costs: list[float] = field(default_factory=list)
+    """Microseconds of processor time a token."""
     peak_mb: int = 0
 
     @classmethod
@@ -157,9 +160,10 @@ class Contender:
         print(seconds, file=self.process.stdin, flush=True)
         answer = self._answer()
         self.rates.append(answer["tok_per_s"])
+        self.costs.append(answer["cpu_us_per_tok"])
         self.peak_mb = answer["peak_mb"]
 
-    def _answer(self):  # type: ignore[no-untyped-def]  # JSON
+    def _answer(self) -> Any:
         assert self.process.stdout is not None
         if line := self.process.stdout.readline():
             return json.loads(line)
@@ -208,6 +212,7 @@ def main() -> None:
     if options.json:
         result: dict[str, object] = {"shape": options.shape, "threads": options.threads, "runs": options.runs}
         result |= {f"{name}_tok_per_s": round(rates[name]) if name in rates else None for name in CONTENDERS}
+        result |= {f"{each.name}_cpu_us_per_tok": round(statistics.median(each.costs), 2) for each in running}
         result |= {f"{each.name}_peak_mb": each.peak_mb for each in running}
         reply(result | {"ratio": ratio and round(ratio, 3), "missing": missing})
         return
@@ -215,7 +220,11 @@ def main() -> None:
     print(f"shape {options.shape}: {model.parameters:,} parameters, {options.threads} threads")
     for each in running:
         spread = f"{min(each.rates):,.0f} to {max(each.rates):,.0f}"
-        print(f"{CONTENDERS[each.name]:<18} {rates[each.name]:>9,.0f} tokens/s ({spread}), peak {each.peak_mb} MB")
+        rate, cost = rates[each.name], statistics.median(each.costs)
+        print(
+            f"{CONTENDERS[each.name]:<18} {rate:>9,.0f} tokens/s ({spread}), {cost:.1f} us a token of processor time, "
+            f"peak {each.peak_mb} MB"
+        )
     for name, reason in missing.items():
         print(f"{CONTENDERS[name]:<18} does not run here: {reason}")
     if ratio:

@@ -7,6 +7,17 @@
 
 #include "shrew_learn.h"
 
+/* All of the inference engine that learning asks for, so that the rest need not be compiled for this. */
+const char *shrew_unit_name(uint32_t unit) {
+    int runs = unit == SHREW_UNIT_SCALAR;
+#if defined(__x86_64__)
+    runs = runs || (unit == SHREW_UNIT_AVX2 && __builtin_cpu_supports("avx2")) ||
+           (unit == SHREW_UNIT_AVX512 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq"));
+#endif
+    return runs ? "" : NULL;
+}
+
 enum { MOST_ARRAYS = 128 };
 
 static void *arrays[MOST_ARRAYS];

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -307,16 +306,17 @@ ENGINE = Path(__file__).parents[2] / "engine"
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
-@pytest.mark.parametrize("flags", [["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover"], ["-O3"]])
-def test_units_agree_and_stay_inside_their_arrays(compiler, flags, tmp_path):
+def test_units_agree_and_stay_inside_their_arrays(compiler, tmp_path):
     """Every array in memory of its own, exactly as large as the header says."""
     if not shutil.which(compiler):
         pytest.skip(f"{compiler} is not installed")
-    sources = [*ENGINE.glob("src/**/*.c"), *ENGINE.glob("learn/**/*.c"), Path(__file__).with_name("learn.c")]
+    learn = [ENGINE / "learn" / name for name in ("layer.c", "linear.c", "operators.c")]
+    sources = [*learn, *ENGINE.glob("learn/operators/*.c"), Path(__file__).with_name("learn.c")]
     strict = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-ffp-contract=off"]
+    flags = ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover"]
     driver = tmp_path / "learn"
     command = [compiler, *strict, *flags, f"-I{ENGINE / 'include'}", f"-I{ENGINE / 'src'}", *sources, "-o", driver]
     subprocess.run([str(part) for part in command], check=True)
     done = subprocess.run([driver], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.findall(r"^unit \d+", done.stdout, re.MULTILINE)
+    assert done.stdout.startswith("unit ")
