@@ -78,7 +78,7 @@ static void store_queries(const pass *p) {
     for (uint32_t b = 0; b < p->tokens; b++) {
         float *row = p->s->a + (size_t)b * p->s->a_stride;
         const size_t at = (size_t)b * c->heads;
-        if (p->session->kernels->store_heads && cache->key_scales) {
+        if (HAS_BLOCK_KERNELS && p->session->kernels->store_heads && cache->key_scales) {
             token_heads heads = {.x = row, .queries = p->s->queries + at * cache->width,
                                  .factors = p->s->factors + at, .share = share, .heads = c->heads};
             store_token(p, b, &heads);
@@ -99,7 +99,7 @@ void shrew_store_keys(pass *p) {
     for (uint32_t b = 0; b < p->tokens; b++) {
         float *row = p->s->a + (size_t)b * p->s->a_stride + c->heads * D;
         const size_t first = (size_t)p->layer * c->kv_heads * session->context + p->position + b;
-        if (session->kernels->store_heads && cache->key_scales) {
+        if (HAS_BLOCK_KERNELS && session->kernels->store_heads && cache->key_scales) {
             token_heads heads = {.x = row, .keys = (int8_t *)cache->keys + first * cache->width,
                                  .values = (int8_t *)cache->values + first * cache->width,
                                  .key_scales = cache->key_scales + first, .value_scales = cache->value_scales + first,
@@ -181,7 +181,7 @@ static void attend_integer(const pass *p, uint32_t kv_head, uint32_t worker, int
     const shrew_config *c = p->config;
     const shrew_kernels *kernels = p->session->kernels;
     span span = first_span(p, kv_head, scores);
-    if (kernels->attend_block && p->tokens > 1) {
+    if (HAS_BLOCK_KERNELS && kernels->attend_block && p->tokens > 1) {
         /* What scratch.a held is in the cache and in the queries. */
         const uint32_t room = (uint32_t)((size_t)p->tokens * p->s->a_stride / p->session->workers) & ~15u;
         const span_block block = {span, p->tokens, c->heads, p->s->h_stride, room,

@@ -59,7 +59,7 @@ static void norm_row(const pass *p, const float *x, const float *weight, const f
         x = centred;
     }
     const float scale = shrew_rsqrt(p->session->kernels->dot(x, x, dim) * p->per_dim + p->config->norm_eps);
-    if (weight && !bias) { /* in most models, and without a question for every element */
+    if (!FOR_SIZE && weight && !bias) { /* in most models, and without a question for every element */
         for (uint32_t i = 0; i < dim; i++)
             out[i] = x[i] * scale * weight[i];
         return;

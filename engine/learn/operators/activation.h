@@ -39,7 +39,7 @@ static void NAME(activation_backward)(uint32_t kind, uint32_t rows, uint32_t wid
                 value = v * share;
                 store_first(dx + i, left, d * mul_add(value * (one - share), slope, share));
             } else {
-                store_first(dx + i, left, select(less(none, v), d, none));
+                store_first(dx + i, left, where(less(none, v), d, none));
                 value = larger(none, v);
             }
             if (y)

@@ -64,7 +64,7 @@ static size_t NAME(attention_floats)(const shrew_learn_heads *s) {
 INLINE vec only_seen(vec score, uint32_t first_lane, uint32_t first_row, size_t key_row) {
     const vec row = counting() + splat((float)first_lane);
     const vec limit = splat((float)key_row - (float)first_row); /* rows from here on see it */
-    return select(less(row, limit), splat(UNSEEN), score);
+    return where(less(row, limit), splat(UNSEEN), score);
 }
 
 static void NAME(attention)(const shrew_learn_heads *s, const float *qkv, float *out, float *lse, float *memory) {
@@ -194,7 +194,7 @@ static void NAME(attention_backward)(const shrew_learn_heads *s, const float *qk
                             float *const p_at = p + i * TILE + j * LANES, *const ds_at = ds + i * TILE + j * LANES;
                             vec score = load(p_at) - shift;
                             if (token < TILE - 1)
-                                score = select(less(splat((float)token), counting() + splat((float)(j * LANES))),
+                                score = where(less(splat((float)token), counting() + splat((float)(j * LANES))),
                                                splat(UNSEEN), score);
                             const vec share = exp2_of(score);
                             store(p_at, share);

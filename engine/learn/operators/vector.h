@@ -88,7 +88,7 @@ INLINE float lane(vec x, uint32_t i) {
 
 #endif
 
-INLINE vec select(lanes where, vec yes, vec no) {
+INLINE vec where(lanes where, vec yes, vec no) {
     return of_bits((bits_of(yes) & where) | (bits_of(no) & ~where));
 }
 
@@ -162,10 +162,10 @@ INLINE vec mul_add(vec a, vec b, vec c) {
     return a * b + c;
 }
 INLINE vec larger(vec a, vec b) {
-    return select(less(b, a), a, b); /* b if either is NaN */
+    return where(less(b, a), a, b); /* b if either is NaN */
 }
 INLINE vec smaller(vec a, vec b) {
-    return select(less(a, b), a, b);
+    return where(less(a, b), a, b);
 }
 /* x times 1 / sqrt(x), from a guess of its bits and three of Newton's steps; 0 for 0. */
 INLINE vec square_root(vec x) {

@@ -53,6 +53,13 @@ typedef struct span {
     uint32_t held, heads, head_dim, width;     /* width: head_dim rounded up to 8 */
 } span;
 
+/* Whether some kernels of this processor take whole blocks and tokens; elsewhere what asks for them folds away. */
+#if defined(__x86_64__) && defined(__GNUC__)
+enum { HAS_BLOCK_KERNELS = 1 };
+#else
+enum { HAS_BLOCK_KERNELS = 0 };
+#endif
+
 /* The same heads of successive tokens, each of which sees one key more than the token before. */
 typedef struct span_block {
     span first;
