@@ -86,8 +86,8 @@ def divide(documents: list[Document], share: float, seed: int) -> tuple[list[Doc
     generator = np.random.default_rng(seed)
     parts: tuple[list[Document], list[Document]] = [], []
     for own in phrasings.values():
-        held = generator.permutation(len(own))[: max(1, round(share * len(own)))] if len(own) > 1 else []
-        for place, i in enumerate(held):
+        held = max(1, round(share * len(own))) if len(own) > 1 else 0
+        for place, i in enumerate(generator.permutation(len(own))[:held]):
             parts[place % 2].append(own[i])
     held_out = {document.prompt for part in parts for document in part}
     return [document for document in documents if document.prompt not in held_out], *parts

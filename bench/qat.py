@@ -111,7 +111,7 @@ def measure(
     name: str, row: Row, corpus: Corpus, texts: list[str], options: dict[str, Any], out: Path
 ) -> dict[str, Any]:
     tokenizer = train_for_corpus(corpus.train, kind="bpe", vocab=512)
-    model = ModelConfig(vocab=tokenizer.vocab, context=512, **row.model)
+    model = ModelConfig(vocab=tokenizer.vocab, context=512, **row.model)  # type: ignore[arg-type]  # all of them numbers
     rows = prepare(corpus, tokenizer, model.context)
     config = RunConfig(model=model, train=TrainConfig(**{**OPTIONS, **options, **row.training}))
     fresh = build_image(model, init_parameters(model, 0), tokenizer, types=image_types(config))

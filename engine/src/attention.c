@@ -12,7 +12,7 @@ void shrew_attention_prepare(pass *p) {
     for (uint32_t b = 0; b < p->tokens; b++)
         for (uint32_t i = 0; i < head_dim / 2; i++) {
             float *turn = p->s->turns + (size_t)b * head_dim + 2 * i;
-            shrew_sincos((float)(p->session->position + b) * frequency[i], turn + 1, turn);
+            shrew_sincos((float)(p->position + b) * frequency[i], turn + 1, turn);
         }
 }
 
@@ -24,18 +24,17 @@ static void rotate(float *restrict head, const float *restrict turn, uint32_t he
     }
 }
 
-/* A query head to int8 with its factor: log2(e) times the scale times share, 1 / sqrt(head_dim). */
-static void store_query(pass *p, const float *x, int8_t *values, float *factor, float share, uint32_t width) {
+/* A query head to int8 with its factor; share is 1 / sqrt(head_dim). */
+static void store_query(const pass *p, const float *x, int8_t *values, float *factor, float share, uint32_t width) {
     const uint32_t head_dim = p->config->head_dim, largest = shrew_largest_magnitude(x, head_dim);
     if (largest >= TWO_POW_100)
         p->session->overflow = 1;
-    const int within = largest >= TWO_POW_MINUS_100 && largest < TWO_POW_100;
-    const float inverse = within ? 127.0f * shrew_reciprocal(bits_float(largest)) : 0.0f;
+    const query_scale scale = shrew_query_scale(largest, share);
     for (uint32_t i = 0; i < head_dim; i++)
-        values[i] = (int8_t)shrew_round_product(x[i], inverse); /* the reciprocal is within 2 ulp: none leaves +-127 */
+        values[i] = (int8_t)shrew_round_product(x[i], scale.inverse); /* right within 2 ulp: none leaves +-127 */
     for (uint32_t i = head_dim; i < width; i++)
         values[i] = 0;
-    *factor = within ? bits_float(largest) * (1.44269504f / 127.0f) * share : 0.0f;
+    *factor = scale.factor;
 }
 
 /* A head of keys or values into the cache. A magnitude beyond the largest scale saturates. */
@@ -57,25 +56,61 @@ static void store_head(pass *p, const float *x, int8_t *values, uint8_t *code, u
         values[i] = 0;
 }
 
-/* Turns queries and keys, and moves keys and values of the block into the cache. */
-static void store_heads(pass *p) {
+static void turn(const pass *p, float *heads, uint32_t b, uint32_t count) {
+    const uint32_t D = p->config->head_dim;
+    for (uint32_t head = 0; p->config->position == SHREW_POSITION_ROPE && head < count; head++)
+        rotate(heads + (size_t)head * D, p->s->turns + (size_t)b * D, D);
+}
+
+/* By the kernels, where they do it, queries or keys and values of one token. */
+static void store_token(const pass *p, uint32_t b, token_heads *heads) {
+    heads->turn = p->config->position == SHREW_POSITION_ROPE ? p->s->turns + (size_t)b * p->config->head_dim : NULL;
+    heads->head_dim = p->config->head_dim;
+    heads->width = p->session->cache.width;
+    if (p->session->kernels->store_heads(heads) >= TWO_POW_100)
+        p->session->overflow = 1;
+}
+
+static void store_queries(const pass *p) {
+    const shrew_config *c = p->config;
+    const cache *cache = &p->session->cache;
+    const float share = shrew_rsqrt((float)c->head_dim);
+    for (uint32_t b = 0; b < p->tokens; b++) {
+        float *row = p->s->a + (size_t)b * p->s->a_stride;
+        const size_t at = (size_t)b * c->heads;
+        if (p->session->kernels->store_heads && cache->key_scales) {
+            token_heads heads = {.x = row, .queries = p->s->queries + at * cache->width,
+                                 .factors = p->s->factors + at, .share = share, .heads = c->heads};
+            store_token(p, b, &heads);
+            continue;
+        }
+        turn(p, row, b, c->heads);
+        for (uint32_t head = 0; cache->key_scales && head < c->heads; head++)
+            store_query(p, row + head * c->head_dim, p->s->queries + (at + head) * cache->width,
+                        p->s->factors + at + head, share, cache->width);
+    }
+}
+
+void shrew_store_keys(pass *p) {
     const shrew_config *c = p->config;
     const shrew_session *session = p->session;
     const cache *cache = &session->cache;
-    const uint32_t D = c->head_dim, query = c->heads * D, kv = c->kv_heads * D;
-    const float share = shrew_rsqrt((float)D);
+    const uint32_t D = c->head_dim, kv = c->kv_heads * D;
     for (uint32_t b = 0; b < p->tokens; b++) {
-        float *row = p->s->a + (size_t)b * p->s->a_stride;
-        if (c->position == SHREW_POSITION_ROPE)
-            for (uint32_t head = 0; head < c->heads + c->kv_heads; head++) /* keys follow the queries */
-                rotate(row + (size_t)head * D, p->s->turns + (size_t)b * D, D);
-        for (uint32_t head = 0; cache->key_scales && head < c->heads; head++) {
-            const size_t at = (size_t)b * c->heads + head;
-            store_query(p, row + head * D, p->s->queries + at * cache->width, p->s->factors + at, share, cache->width);
+        float *row = p->s->a + (size_t)b * p->s->a_stride + c->heads * D;
+        const size_t first = (size_t)p->layer * c->kv_heads * session->context + p->position + b;
+        if (session->kernels->store_heads && cache->key_scales) {
+            token_heads heads = {.x = row, .keys = (int8_t *)cache->keys + first * cache->width,
+                                 .values = (int8_t *)cache->values + first * cache->width,
+                                 .key_scales = cache->key_scales + first, .value_scales = cache->value_scales + first,
+                                 .slab = session->context, .kv_heads = c->kv_heads};
+            store_token(p, b, &heads);
+            continue;
         }
+        turn(p, row, b, c->kv_heads);
         for (uint32_t head = 0; head < c->kv_heads; head++) {
-            const float *key = row + query + head * D, *value = row + query + kv + head * D;
-            const size_t at = ((size_t)p->layer * c->kv_heads + head) * session->context + session->position + b;
+            const float *key = row + head * D, *value = row + kv + head * D;
+            const size_t at = first + (size_t)head * session->context;
             if (!HAS_F32 || cache->key_scales) {
                 const size_t start = at * cache->width;
                 store_head(p, key, (int8_t *)cache->keys + start, cache->key_scales + at, cache->width);
@@ -104,7 +139,7 @@ static float softmax(float *scores, uint32_t count) {
 /* The query heads of one token that share a key head, against the tokens before it and itself. */
 static void attend_float(const pass *p, uint32_t b, uint32_t kv_head, float *scores) {
     const shrew_config *c = p->config;
-    const uint32_t D = c->head_dim, shared = c->heads / c->kv_heads, held = p->session->position + b + 1;
+    const uint32_t D = c->head_dim, shared = c->heads / c->kv_heads, held = p->position + b + 1;
     const size_t base = ((size_t)p->layer * c->kv_heads + kv_head) * p->session->context * D;
     const float *keys = (const float *)p->session->cache.keys + base;
     const float *values = (const float *)p->session->cache.values + base;
@@ -127,36 +162,56 @@ static void attend_float(const pass *p, uint32_t b, uint32_t kv_head, float *sco
 
 /* ---- Integers --------------------------------------------------------------------------------------------------- */
 
-static void attend_integer(const pass *p, uint32_t b, uint32_t kv_head, int32_t *scores) {
+static span first_span(const pass *p, uint32_t kv_head, int32_t *scores) {
     const shrew_config *c = p->config;
     const cache *cache = &p->session->cache;
-    const uint32_t shared = c->heads / c->kv_heads;
+    const uint32_t shared = c->heads / c->kv_heads, query = kv_head * shared;
     const size_t at = ((size_t)p->layer * c->kv_heads + kv_head) * p->session->context;
-    const size_t query = (size_t)b * c->heads + (size_t)kv_head * shared;
     const span span = {
         (const int8_t *)cache->keys + at * cache->width, (const int8_t *)cache->values + at * cache->width,
         cache->key_scales + at, cache->value_scales + at,
-        p->s->queries + query * cache->width, p->s->factors + query,
-        p->s->h + (size_t)b * p->s->h_stride + (size_t)kv_head * shared * c->head_dim,
-        scores, p->session->position + b + 1, shared, c->head_dim, cache->width,
+        p->s->queries + (size_t)query * cache->width, p->s->factors + query,
+        p->s->h + (size_t)query * c->head_dim,
+        scores, p->position + 1, shared, c->head_dim, cache->width,
     };
-    p->session->kernels->attend(&span);
+    return span;
+}
+
+static void attend_integer(const pass *p, uint32_t kv_head, uint32_t worker, int32_t *scores) {
+    const shrew_config *c = p->config;
+    const shrew_kernels *kernels = p->session->kernels;
+    span span = first_span(p, kv_head, scores);
+    if (kernels->attend_block && p->tokens > 1) {
+        /* What scratch.a held is in the cache and in the queries. */
+        const uint32_t room = (uint32_t)((size_t)p->tokens * p->s->a_stride / p->session->workers) & ~15u;
+        const span_block block = {span, p->tokens, c->heads, p->s->h_stride, room,
+                                  (int32_t *)(void *)p->s->a + (size_t)worker * room};
+        kernels->attend_block(&block);
+        return;
+    }
+    for (uint32_t b = 0; b < p->tokens; b++) {
+        kernels->attend(&span);
+        span.held++;
+        span.queries += (size_t)c->heads * span.width;
+        span.factors += c->heads;
+        span.out += p->s->h_stride;
+    }
 }
 
 static void attend_heads(void *argument, uint32_t worker, uint32_t first, uint32_t last) {
     const pass *p = argument;
     int32_t *scores = p->s->scores + (size_t)worker * p->s->scores_stride;
     for (uint32_t kv_head = first; kv_head < last; kv_head++)
-        for (uint32_t b = 0; b < p->tokens; b++)
-            if (!HAS_F32 || p->session->cache.key_scales)
-                attend_integer(p, b, kv_head, scores);
-            else
+        if (!HAS_F32 || p->session->cache.key_scales)
+            attend_integer(p, kv_head, worker, scores);
+        else
+            for (uint32_t b = 0; b < p->tokens; b++)
                 attend_float(p, b, kv_head, (float *)scores);
 }
 
 void shrew_attention(pass *p) {
     const shrew_config *c = p->config;
-    const uint64_t held = (uint64_t)p->session->position + p->tokens;
-    store_heads(p);
+    const uint64_t held = (uint64_t)p->position + p->tokens;
+    store_queries(p);
     shrew_split(p->session, c->kv_heads, 1, 4 * held * p->tokens * c->heads * c->head_dim, attend_heads, p);
 }

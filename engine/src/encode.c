@@ -23,8 +23,9 @@ static uint32_t priority(merge candidate) {
     return candidate >> 16;
 }
 
-static uint32_t merge_pair(const uint8_t *entry) {
-    return aligned_u16(entry) << 16 | aligned_u16(entry + 2);
+static uint32_t merge_pair(const uint8_t *entry) { /* read at once is faster on a PC, and longer on a chip */
+    const uint32_t right_left = FOR_SIZE ? aligned_u16(entry + 2) << 16 | aligned_u16(entry) : read_u32(entry);
+    return right_left << 16 | right_left >> 16;
 }
 
 /* Binary search without a branch on the comparison, which would be mispredicted half of the time. */

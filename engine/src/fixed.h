@@ -66,6 +66,19 @@ static inline fixed_factor shrew_fix(float value) {
                         : (fixed_factor){mantissa, (uint32_t)shift};
 }
 
+/* What a query is multiplied by to become int8, and its factor: log2(e) times its scale times share. */
+typedef struct query_scale {
+    float inverse, factor;
+} query_scale;
+
+static inline query_scale shrew_query_scale(uint32_t largest, float share) {
+    const int within = largest >= TWO_POW_MINUS_100 && largest < TWO_POW_100;
+    const float magnitude = bits_float(largest);
+    const query_scale none = {0.0f, 0.0f};
+    const query_scale scale = {127.0f * shrew_reciprocal(magnitude), magnitude * (1.44269504f / 127.0f) * share};
+    return within ? scale : none;
+}
+
 /* Largest exponent among scale codes. */
 static inline uint32_t shrew_largest_exponent(const uint8_t *codes, uint32_t count) {
     uint32_t most = 0;

@@ -43,22 +43,27 @@ static void embed(pass *p, const uint16_t *ids) {
         return;
     const shrew_tensor positions = shrew_directory_tensor(p->model, SHREW_POSITION_EMBEDDING, 0);
     for (uint32_t b = 0; b < p->tokens; b++)
-        embed_row(&positions, p->session->position + b, p->s->x + (size_t)b * dim, 1);
+        embed_row(&positions, p->position + b, p->s->x + (size_t)b * dim, 1);
 }
 
 /* ---- Norms ------------------------------------------------------------------------------------------------------ */
 
-/* out may be x. weight and bias may be NULL. per is 1 / dim, centred [dim] scratch. */
-static void norm_row(const shrew_config *config, float per, const float *x, const float *weight, const float *bias,
-                     float *out, float *centred) {
-    const uint32_t dim = config->dim;
-    if (config->norm == SHREW_NORM_LAYER) {
-        const float mean = shrew_sum_f32(x, dim) * per;
+/* out may be x. weight and bias may be NULL; centred [dim] is scratch. */
+static void norm_row(const pass *p, const float *x, const float *weight, const float *bias, float *out,
+                     float *centred) {
+    const uint32_t dim = p->config->dim;
+    if (p->config->norm == SHREW_NORM_LAYER) {
+        const float mean = shrew_sum_f32(x, dim) * p->per_dim;
         for (uint32_t i = 0; i < dim; i++)
             centred[i] = x[i] - mean;
         x = centred;
     }
-    const float scale = shrew_rsqrt(shrew_dot_f32(x, x, dim) * per + config->norm_eps);
+    const float scale = shrew_rsqrt(p->session->kernels->dot(x, x, dim) * p->per_dim + p->config->norm_eps);
+    if (weight && !bias) { /* in most models, and without a question for every element */
+        for (uint32_t i = 0; i < dim; i++)
+            out[i] = x[i] * scale * weight[i];
+        return;
+    }
     for (uint32_t i = 0; i < dim; i++) {
         float value = x[i] * scale;
         if (weight)
@@ -73,8 +78,7 @@ static void norm_row(const shrew_config *config, float per, const float *x, cons
 static void norm(pass *p, shrew_role weight, const float *x, float *out, uint32_t out_stride, uint32_t tokens) {
     const float *gain = vector(p, weight), *shift = vector(p, (shrew_role)(weight + 1));
     for (uint32_t b = 0; b < tokens; b++)
-        norm_row(p->config, p->per_dim, x + (size_t)b * p->config->dim, gain, shift, out + (size_t)b * out_stride,
-                 p->s->a);
+        norm_row(p, x + (size_t)b * p->config->dim, gain, shift, out + (size_t)b * out_stride, p->s->a);
 }
 
 /* ---- Matrices --------------------------------------------------------------------------------------------------- */
@@ -159,15 +163,41 @@ static void add_to_stream(pass *p, const float *y, uint32_t y_stride) {
 
 /* ---- Layers ----------------------------------------------------------------------------------------------------- */
 
-static void attention(pass *p) {
+/* The pass goes on without its first tokens; rest is its scratch from then on. */
+static void drop_first(pass *p, uint32_t count, scratch *rest) {
     const shrew_config *c = p->config;
-    scratch *s = p->s;
-    const uint32_t query = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
+    *rest = *p->s;
+    rest->x += (size_t)count * c->dim;
+    rest->h += (size_t)count * rest->h_stride;
+    rest->a += (size_t)count * rest->a_stride;
+    rest->turns += (size_t)count * c->head_dim;
+    rest->queries += (size_t)count * c->heads * p->session->cache.width;
+    rest->factors += (size_t)count * c->heads;
+    p->s = rest;
+    p->tokens -= count;
+    p->position += count;
+}
+
+/* Leaves all tokens' keys and values in the cache, and goes on with the last few: in the last layer nobody reads what
+ * becomes of the others. */
+static void attention(pass *p, uint32_t needed, scratch *rest) {
+    const shrew_config *c = p->config;
+    const scratch *s = p->s;
+    const uint32_t query = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim, dropped = p->tokens - needed;
     norm(p, SHREW_ATTENTION_NORM_WEIGHT, s->x, s->h, s->h_stride, p->tokens);
-    const projection in[3] = {project_to(p, SHREW_QUERY, SHREW_QUERY_BIAS, s->a),
-                              project_to(p, SHREW_KEY, SHREW_KEY_BIAS, s->a + query),
-                              project_to(p, SHREW_VALUE, SHREW_VALUE_BIAS, s->a + query + kv)};
-    project(p, in, 3, s->h, s->h_stride, p->tokens, s->a_stride);
+    projection in[3] = {project_to(p, SHREW_KEY, SHREW_KEY_BIAS, s->a + query),
+                        project_to(p, SHREW_VALUE, SHREW_VALUE_BIAS, s->a + query + kv),
+                        project_to(p, SHREW_QUERY, SHREW_QUERY_BIAS, s->a)};
+    project(p, in, dropped ? 2 : 3, s->h, s->h_stride, p->tokens, s->a_stride);
+    shrew_store_keys(p);
+    if (dropped) {
+        drop_first(p, dropped, rest);
+        s = p->s;
+        if (!needed)
+            return;
+        in[2].y = s->a;
+        project(p, in + 2, 1, s->h, s->h_stride, needed, s->a_stride);
+    }
     shrew_attention(p);
     const projection out = project_to(p, SHREW_OUT, SHREW_OUT_BIAS, s->a);
     project(p, &out, 1, s->h, s->h_stride, p->tokens, s->a_stride);
@@ -215,17 +245,20 @@ static void mlp(pass *p) {
 
 void shrew_forward(shrew_session *session, const uint16_t *ids, uint32_t count, uint32_t scored) {
     const shrew_config *c = &session->model->config;
-    pass p = {session, session->model, c, &session->scratch, count, 0, shrew_reciprocal((float)c->dim)};
-    scratch *s = p.s;
+    pass p = {session, session->model, c, &session->scratch, count, session->position, 0,
+              shrew_reciprocal((float)c->dim)};
+    scratch *s = p.s, rest;
     embed(&p, ids);
     if (c->flags & SHREW_EMBED_NORM)
         norm(&p, SHREW_EMBED_NORM_WEIGHT, s->x, s->x, c->dim, count);
     shrew_attention_prepare(&p);
     for (p.layer = 0; p.layer < c->layers; p.layer++) {
-        attention(&p);
-        mlp(&p);
+        attention(&p, p.layer + 1 < c->layers ? count : scored, &rest);
+        if (p.tokens)
+            mlp(&p);
     }
     p.layer = 0;
+    p.s = s;
     const float *x = s->x + (size_t)(count - scored) * c->dim;
     if (c->flags & SHREW_FINAL_NORM)
         norm(&p, SHREW_FINAL_NORM_WEIGHT, x, s->h, s->h_stride, scored);
@@ -236,7 +269,7 @@ void shrew_forward(shrew_session *session, const uint16_t *ids, uint32_t count, 
 
 void shrew_score(shrew_session *session, const float *hidden, uint32_t stride, uint32_t count, float *logits) {
     const shrew_config *c = &session->model->config;
-    pass p = {session, session->model, c, &session->scratch, count, 0, 0.0f};
+    pass p = {session, session->model, c, &session->scratch, count, session->position, 0, 0.0f};
     const projection head =
         project_to(&p, c->flags & SHREW_TIED_HEAD ? SHREW_TOKEN_EMBEDDING : SHREW_HEAD, SHREW_ROLES, logits);
     project(&p, &head, 1, hidden, stride, count, c->vocab);

@@ -86,12 +86,16 @@ typedef struct pass {
     const shrew_model *model;
     const shrew_config *config;
     scratch *s;
-    uint32_t tokens; /* B */
+    uint32_t tokens;   /* B */
+    uint32_t position; /* of the first of them */
     uint32_t layer;
     float per_dim; /* 1 / dim */
 } pass;
 
-/* Turns queries and keys in scratch.a, moves keys and values into the cache, and leaves the heads' output in scratch.h. */
+/* Turns keys in scratch.a and moves them and the values into the cache. */
+void shrew_store_keys(pass *p);
+
+/* Turns queries in scratch.a and leaves the heads' output in scratch.h. */
 void shrew_attention(pass *p);
 
 /* Cosine and sine of every rotary pair for the block's positions: the same for all layers and heads. */

@@ -179,6 +179,16 @@ static void check_products(void) {
         }
 }
 
+static void check_dots(void) {
+    for (uint32_t count = 1; count <= 300; count++) {
+        float *a = guarded(2, count * sizeof *a, 4), *b = guarded(3, count * sizeof *b, 4);
+        fill(a, count, ORDINARY);
+        fill(b, count, count % 2 ? ORDINARY : HUGE_VALUES);
+        if (float_bits(oracle->dot(a, b, count)) != float_bits(tested->dot(a, b, count)))
+            fail("dot product of %u", count);
+    }
+}
+
 static void check_scales(void) {
     int16_t values[320], sums[20];
     for (uint32_t i = 0; i < 20000; i++) {
@@ -233,6 +243,53 @@ static void check_attention(uint32_t head_dim, uint32_t heads, uint32_t held, in
         fail("attention of %u heads of %u to %u tokens", heads, head_dim, held);
 }
 
+/* Tokens of a block together, in room for that many of them at once, beside the reference one after the other. */
+static void check_block(uint32_t head_dim, uint32_t heads, uint32_t held, uint32_t tokens, uint32_t at_once) {
+    enum { OTHER_HEADS = 1, MOST_HEADS = 8 };
+    const uint32_t width = (head_dim + 7) & ~7u, all = held + tokens - 1, step = heads + OTHER_HEADS;
+    const uint32_t row = (all + 15) & ~15u, out_step = step * head_dim;
+    int8_t *keys = guarded(0, (size_t)all * width + CACHE_MARGIN, 16);
+    int8_t *values = guarded(1, (size_t)all * width + CACHE_MARGIN, 16);
+    int8_t *queries = guarded(2, (size_t)tokens * step * width + CACHE_MARGIN, 8);
+    uint8_t *codes = guarded(3, 2 * (size_t)(all + CACHE_MARGIN), 1);
+    int32_t *scores = guarded(4, (size_t)heads * row * sizeof *scores, 16);
+    float *out[2] = {guarded(5, (size_t)tokens * out_step * sizeof **out, 4),
+                     guarded(6, (size_t)tokens * out_step * sizeof **out, 4)};
+    const size_t room = (size_t)at_once * heads * row + below(row);
+    int32_t *spare = guarded(7, (room + 15) / 16 * 16 * sizeof *spare, 16);
+    float factors[MOST_TOKENS * (MOST_HEADS + OTHER_HEADS)];
+    random_bytes(keys, all, head_dim, width, 0);
+    random_bytes(values, all, head_dim, width, 0);
+    random_bytes(queries, tokens * step, head_dim, width, 0);
+    for (uint32_t i = 0; i < tokens * step; i++)
+        factors[i] = bits_float(magnitude_bits(random_float(1.0f))) * shrew_power_of_two(between(-16, 4));
+    const uint32_t spread = below(3) ? 1 + below(40) : 256, least = below(257 - spread);
+    for (uint32_t i = 0; i < 2 * (all + CACHE_MARGIN); i++)
+        codes[i] = (uint8_t)(least + below(spread));
+    for (uint32_t i = 0; i < tokens * out_step; i++)
+        out[0][i] = out[1][i] = bits_float(UNTOUCHED);
+    const span first = {keys, values, codes, codes + all + CACHE_MARGIN, queries, factors, out[0],
+                        scores, held, heads, head_dim, width};
+    span_block block = {first, tokens, step, out_step, (uint32_t)room, spare};
+    block.first.out = out[1];
+    for (uint32_t t = 0; t < tokens; t++) {
+        span one = first;
+        one.queries += (size_t)t * step * width, one.factors += t * step, one.out += t * out_step, one.held += t;
+        oracle->attend(&one);
+    }
+    tested->attend_block(&block);
+    if (memcmp(out[0], out[1], (size_t)tokens * out_step * sizeof **out))
+        fail("attention of %u tokens with %u heads of %u after %u tokens", tokens, heads, head_dim, held);
+}
+
+static void check_blocks(void) {
+    for (uint32_t i = 0; tested->attend_block && i < 1500; i++)
+        check_block(i % 2 ? 1 + below(128) : 8u << below(5), 1 + below(i % 3 ? 2 : 8), 1 + below(i % 5 ? 90 : 400),
+                    2 + below(MOST_TOKENS - 1), below(4) ? below(MOST_TOKENS) : 0);
+    if (tested->attend_block)
+        check_block(272, 1, 5, 20, 20);
+}
+
 static void check_attentions(void) {
     for (uint32_t held = 1; held <= 600; held++)
         check_attention(8u << below(5), 1 + below(8), held, 0);
@@ -273,9 +330,11 @@ int main(int count, char **arguments) {
     tested = count == 2 ? shrew_choose_kernels((uint32_t)atoi(arguments[1])) : NULL;
     if (!tested)
         return 77;
+    check_dots();
     check_scales();
     check_products();
     check_attentions();
+    check_blocks();
     check_activations();
     return 0;
 }

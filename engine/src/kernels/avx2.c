@@ -141,6 +141,17 @@ INLINE void multiply_f32_tile(const product *p, uint32_t row, uint32_t last, uin
         store_four(p->y + (size_t)(first + t) * p->y_stride + row, last - row, add_lanes(sums[t]));
 }
 
+TARGET float shrew_avx2_dot(const float *a, const float *b, uint32_t count) {
+    __m256 lanes = _mm256_setzero_ps();
+    for (uint32_t i = 0; i < count; i += 8) {
+        const __m256i there = first_lanes(count - i);
+        lanes = _mm256_add_ps(lanes, _mm256_mul_ps(_mm256_maskload_ps(a + i, there), _mm256_maskload_ps(b + i, there)));
+    }
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(lanes), _mm256_extractf128_ps(lanes, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+
 TARGET void shrew_avx2_multiply_f32(const product *p, uint32_t first, uint32_t last) {
     for (uint32_t row = first; row < last; row += 4) {
         uint32_t t = 0;
@@ -436,6 +447,9 @@ const shrew_kernels shrew_kernels_avx2 = {
     {shrew_avx2_multiply_f32, multiply_q8, multiply_q4, multiply_ternary},
     attend,
     activate,
+    shrew_avx2_dot,
+    NULL,
+    NULL,
 };
 
 #endif

@@ -25,6 +25,7 @@ void shrew_avx512_multiply_q8(const product *p, uint32_t first, uint32_t last);
 void shrew_avx512_multiply_q4(const product *p, uint32_t first, uint32_t last);
 void shrew_avx512_multiply_ternary(const product *p, uint32_t first, uint32_t last);
 void shrew_avx512_attend(const span *s);
+void shrew_avx512_attend_block(const span_block *b);
 
 INLINE __mmask64 first_bytes(uint32_t count) {
     return count < 64 ? ((uint64_t)1 << count) - 1 : ~(uint64_t)0;
@@ -36,6 +37,10 @@ INLINE __mmask16 first_lanes(uint32_t count) {
 
 INLINE uint32_t at_most(uint32_t value, uint32_t limit) {
     return value < limit ? value : limit;
+}
+
+INLINE uint32_t at_least(uint32_t value, uint32_t limit) {
+    return value > limit ? value : limit;
 }
 
 INLINE __m512i join_planes(__m512i high, __m512i low) {
@@ -64,6 +69,30 @@ INLINE __m512i fold16(const __m512i q[4]) {
     const __m512i a = _mm512_add_epi32(_mm512_unpacklo_epi32(q[0], q[1]), _mm512_unpackhi_epi32(q[0], q[1]));
     const __m512i b = _mm512_add_epi32(_mm512_unpacklo_epi32(q[2], q[3]), _mm512_unpackhi_epi32(q[2], q[3]));
     return _mm512_permutexvar_epi32(order, _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b)));
+}
+
+/* Turns 16 x 16 dwords. */
+INLINE void transpose(__m512i v[16]) {
+    __m512i a[16];
+    for (uint32_t i = 0; i < 16; i += 4) {
+        const __m512i low01 = _mm512_unpacklo_epi32(v[i], v[i + 1]), high01 = _mm512_unpackhi_epi32(v[i], v[i + 1]);
+        const __m512i low23 = _mm512_unpacklo_epi32(v[i + 2], v[i + 3]);
+        const __m512i high23 = _mm512_unpackhi_epi32(v[i + 2], v[i + 3]);
+        a[i] = _mm512_unpacklo_epi64(low01, low23);
+        a[i + 1] = _mm512_unpackhi_epi64(low01, low23);
+        a[i + 2] = _mm512_unpacklo_epi64(high01, high23);
+        a[i + 3] = _mm512_unpackhi_epi64(high01, high23);
+    }
+    for (uint32_t i = 0; i < 4; i++) {
+        const __m512i even01 = _mm512_shuffle_i32x4(a[i], a[i + 4], 0x88);
+        const __m512i odd01 = _mm512_shuffle_i32x4(a[i], a[i + 4], 0xDD);
+        const __m512i even23 = _mm512_shuffle_i32x4(a[i + 8], a[i + 12], 0x88);
+        const __m512i odd23 = _mm512_shuffle_i32x4(a[i + 8], a[i + 12], 0xDD);
+        v[i] = _mm512_shuffle_i32x4(even01, even23, 0x88);
+        v[i + 4] = _mm512_shuffle_i32x4(odd01, odd23, 0x88);
+        v[i + 8] = _mm512_shuffle_i32x4(even01, even23, 0xDD);
+        v[i + 12] = _mm512_shuffle_i32x4(odd01, odd23, 0xDD);
+    }
 }
 
 /* shrew_exp2_fixed of 32 words. */

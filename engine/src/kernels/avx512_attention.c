@@ -5,6 +5,11 @@
 
 #include "kernels/avx512.h"
 
+/* Of 32 words from t on, those before count. */
+INLINE __mmask32 first_words(uint32_t count, uint32_t t) {
+    return count >= t + 32 ? 0xFFFFFFFF : count > t ? (1u << (count - t)) - 1 : 0;
+}
+
 INLINE uint32_t largest_exponent(const uint8_t *codes, uint32_t count) {
     __m512i most = _mm512_setzero_si512();
     for (uint32_t t = 0; t < count; t += 64)
@@ -85,8 +90,9 @@ INLINE int32_t score_keys(const span *s, const int8_t *query, uint32_t exponent)
     return _mm512_reduce_max_epi32(most);
 }
 
-/* The int32 scores in place to numerators, as words; returns their sum. */
-INLINE uint32_t exponentials(int32_t *scores, uint32_t count, int32_t most, fixed_factor factor) {
+/* The int32 scores in place to numerators, as words, with zeros behind them up to a multiple of 32 that is at least
+ * until; returns their sum. */
+INLINE uint32_t exponentials(int32_t *scores, uint32_t count, uint32_t until, int32_t most, fixed_factor factor) {
     const __m512i order = _mm512_set_epi64(7, 5, 3, 1, 6, 4, 2, 0);
     const __m512i top = _mm512_set1_epi32(most), mantissa = _mm512_set1_epi32((int32_t)factor.mantissa);
     const uint32_t exact = at_most(factor.shift, 14);
@@ -95,37 +101,34 @@ INLINE uint32_t exponentials(int32_t *scores, uint32_t count, int32_t most, fixe
     const __m512i enough = _mm512_set1_epi32((int32_t)(2u << exact)); /* makes u more than 16 bits: saturates below */
     uint16_t *numerators = (uint16_t *)(void *)scores;
     __m512i sum = _mm512_setzero_si512();
-    for (uint32_t t = 0; t < count; t += 32) {
+    for (uint32_t t = 0; t < until; t += 32) {
         __m512i u[2];
         for (uint32_t i = 0; i < 2; i++) {
-            const __mmask16 there = count - t > 16 * i ? 0xFFFF : 0;
+            const __mmask16 there = count > t + 16 * i ? 0xFFFF : 0;
             const __m512i score = _mm512_maskz_loadu_epi32(there, scores + t + 16 * i);
             const __m512i below = _mm512_srl_epi32(_mm512_sub_epi32(top, score), before);
             u[i] = _mm512_srl_epi32(_mm512_mullo_epi32(_mm512_min_epu32(below, enough), mantissa), after);
         }
         const __m512i packed = _mm512_permutexvar_epi64(order, _mm512_packus_epi32(u[0], u[1]));
-        const __mmask32 there = count - t < 32 ? (1u << (count - t)) - 1 : 0xFFFFFFFF;
-        const __m512i e = _mm512_maskz_mov_epi16(there, exp2_fixed(packed));
+        const __m512i e = _mm512_maskz_mov_epi16(first_words(count, t), exp2_fixed(packed));
         const __m512i low = _mm512_and_si512(e, _mm512_set1_epi32(0xFFFF)), high = _mm512_srli_epi32(e, 16);
         sum = _mm512_add_epi32(sum, _mm512_add_epi32(low, high));
-        _mm512_mask_storeu_epi16(numerators + t, there, e);
+        _mm512_storeu_si512(numerators + t, e);
     }
     return (uint32_t)_mm512_reduce_add_epi32(sum);
 }
 
-/* Numerators times their values' scales, in units of the largest scale and of 2^-(11 - narrow). Zeros up to a multiple
- * of four. */
+/* Numerators times their values' scales, in units of the largest scale and of 2^-(11 - narrow). */
 INLINE void weigh(uint16_t *numerators, const uint8_t *codes, uint32_t count, uint32_t exponent, uint32_t narrow) {
     const __m512i shift = _mm512_set1_epi16((short)(exponent + narrow));
     for (uint32_t t = 0; t < count; t += 32) {
-        const __mmask32 there = count - t < 32 ? (1u << (count - t)) - 1 : 0xFFFFFFFF;
-        const __m512i code = _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(there, codes + t));
+        const __m512i code = _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(first_words(count, t), codes + t));
         /* (8 + code % 8) << 12: the upper half of a product is then it without 4 bits. */
         const __m512i mantissa = _mm512_or_si512(_mm512_slli_epi16(_mm512_and_si512(code, _mm512_set1_epi16(7)), 12),
                                                  _mm512_set1_epi16(INT16_MIN));
-        const __m512i scaled = _mm512_mulhi_epu16(_mm512_maskz_loadu_epi16(there, numerators + t), mantissa);
+        const __m512i scaled = _mm512_mulhi_epu16(_mm512_loadu_si512(numerators + t), mantissa);
         const __m512i weights = _mm512_srlv_epi16(scaled, _mm512_sub_epi16(shift, _mm512_srli_epi16(code, 3)));
-        _mm512_mask_storeu_epi16(numerators + t, there | there << 1 | there << 2 | there << 3, weights);
+        _mm512_storeu_si512(numerators + t, weights);
     }
 }
 
@@ -192,25 +195,202 @@ INLINE void mix_wide(const span *s, const int16_t *weights, float *out, float sc
     }
 }
 
+INLINE void mix(const span *s, const int16_t *weights, float *out, float scale) {
+    if (s->width == 8)
+        mix_8(s, weights, out, scale);
+    else if (s->width == 16)
+        mix_16(s, weights, out, scale);
+    else
+        mix_wide(s, weights, out, scale);
+}
+
+/* Scores to weights of the values; returns what their products are worth. */
+INLINE float weights_of(const span *s, int32_t *scores, uint32_t until, int32_t most, float factor,
+                        uint32_t key_exponent, uint32_t value_exponent) {
+    const float unit = shrew_power_of_two((int32_t)key_exponent - SCALE_BIAS);
+    const uint32_t sum = exponentials(scores, s->held, until, most, shrew_fix(factor * unit * 4096.0f));
+    const uint32_t narrow = shrew_narrowing(sum);
+    weigh((uint16_t *)(void *)scores, s->value_scales, s->held, value_exponent, narrow);
+    return shrew_mixed_scale(sum, value_exponent, narrow);
+}
+
 TARGET void shrew_avx512_attend(const span *s) {
     const uint32_t key_exponent = largest_exponent(s->key_scales, s->held);
     const uint32_t value_exponent = largest_exponent(s->value_scales, s->held);
-    const float unit = shrew_power_of_two((int32_t)key_exponent - SCALE_BIAS);
     for (uint32_t h = 0; h < s->heads; h++) {
         const int32_t most = score_keys(s, s->queries + (size_t)h * s->width, key_exponent);
-        const uint32_t sum = exponentials(s->scores, s->held, most, shrew_fix(s->factors[h] * unit * 4096.0f));
-        const uint32_t narrow = shrew_narrowing(sum);
-        weigh((uint16_t *)(void *)s->scores, s->value_scales, s->held, value_exponent, narrow);
-        const float scale = shrew_mixed_scale(sum, value_exponent, narrow);
-        const int16_t *weights = (const int16_t *)(const void *)s->scores;
-        float *out = s->out + (size_t)h * s->head_dim;
-        if (s->width == 8)
-            mix_8(s, weights, out, scale);
-        else if (s->width == 16)
-            mix_16(s, weights, out, scale);
-        else
-            mix_wide(s, weights, out, scale);
+        const float scale = weights_of(s, s->scores, s->held, most, s->factors[h], key_exponent, value_exponent);
+        mix(s, (const int16_t *)(const void *)s->scores, s->out + (size_t)h * s->head_dim, scale);
     }
+}
+
+/* ---- Blocks ----------------------------------------------------------------------------------------------------- */
+
+enum { MOST_QUERIES = 64, WIDEST = 256, MIXED_AT_ONCE = 8 };
+
+/* A query head of one token. */
+typedef struct query {
+    const int8_t *values;
+    int32_t *scores;
+    float *out;
+    float factor, scale;
+    int32_t zero; /* what the zero point adds to its products */
+    uint32_t held, key_exponent, value_exponent;
+} query;
+
+/* Queries in the order of their tokens, and so of how much they hold. */
+typedef struct batch {
+    query queries[MOST_QUERIES];
+    uint32_t count, held; /* by the last of them */
+} batch;
+
+INLINE int32_t sum_of_bytes(const int8_t *values, uint32_t count) {
+    __m512i sum = _mm512_setzero_si512();
+    for (uint32_t i = 0; i < count; i += 64)
+        sum = _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(1), _mm512_maskz_loadu_epi8(first_bytes(count - i), values + i));
+    return _mm512_reduce_add_epi32(sum);
+}
+
+INLINE void gather_queries(batch *q, const span_block *b, uint32_t first, uint32_t tokens) {
+    const span *s = &b->first;
+    uint32_t keys = largest_exponent(s->key_scales, s->held + first);
+    uint32_t values = largest_exponent(s->value_scales, s->held + first);
+    q->held = s->held + first + tokens - 1;
+    q->count = 0;
+    const uint32_t row = (q->held + 15) & ~15u;
+    for (uint32_t t = first; t < first + tokens; t++) {
+        const uint32_t held = s->held + t;
+        keys = at_least(s->key_scales[held - 1] >> 3, keys);
+        values = at_least(s->value_scales[held - 1] >> 3, values);
+        for (uint32_t h = 0; h < s->heads; h++, q->count++) {
+            const size_t at = (size_t)t * b->query_step + h;
+            const int8_t *query_values = s->queries + at * s->width;
+            q->queries[q->count] = (query){
+                query_values, b->spare + (size_t)q->count * row, s->out + (size_t)t * b->out_step + h * s->head_dim,
+                s->factors[at], 0.0f, ZERO_POINT_Q8 * sum_of_bytes(query_values, s->width), held, keys, values};
+        }
+    }
+}
+
+/* Sixteen keys from t on, so that a vector has four columns of each; behind the last held it comes again. */
+INLINE void turn_keys(const span *s, uint32_t t, uint32_t held, uint32_t width, __m512i *columns) {
+    for (uint32_t d = 0; d < width; d += 64) {
+        const uint32_t used = at_most(width - d, 64);
+        __m512i v[16];
+        UNROLLED for (uint32_t i = 0; i < 16; i++)
+            v[i] = load_keys(s->keys + (size_t)at_most(t + i, held - 1) * width + d, used);
+        transpose(v);
+        for (uint32_t i = 0; i < used / 4; i++)
+            columns[d / 4 + i] = v[i];
+    }
+}
+
+INLINE void score_batch(const span *s, const batch *q, uint32_t width) {
+    __m512i columns[WIDEST / 4];
+    uint32_t first = 0;
+    for (uint32_t t = 0; t < q->held; t += 16) {
+        turn_keys(s, t, q->held, width, columns);
+        const __m512i codes = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(first_lanes(q->held - t), s->key_scales + t));
+        const __m512i mantissas = _mm512_or_si512(_mm512_and_si512(codes, _mm512_set1_epi32(7)), _mm512_set1_epi32(8));
+        const __m512i exponents = _mm512_srli_epi32(codes, 3);
+        while (q->queries[first].held <= t)
+            first++;
+        for (uint32_t i = first; i < q->count; i++) {
+            const query *one = q->queries + i;
+            __m512i even = _mm512_set1_epi32(-one->zero), odd = _mm512_setzero_si512();
+            for (uint32_t c = 0; c < width / 4; c += 2) {
+                even = _mm512_dpbusd_epi32(even, columns[c], broadcast_dword(one->values + 4 * c));
+                odd = _mm512_dpbusd_epi32(odd, columns[c + 1], broadcast_dword(one->values + 4 * c + 4));
+            }
+            const __m512i dots = _mm512_add_epi32(even, odd);
+            const __m512i shifts = _mm512_sub_epi32(_mm512_set1_epi32((int32_t)one->key_exponent), exponents);
+            _mm512_storeu_si512(one->scores + t, _mm512_srav_epi32(_mm512_mullo_epi32(dots, mantissas), shifts));
+        }
+    }
+}
+
+INLINE int32_t largest_score(const int32_t *scores, uint32_t count) {
+    __m512i most = _mm512_set1_epi32(INT32_MIN);
+    for (uint32_t t = 0; t < count; t += 16)
+        most = _mm512_mask_max_epi32(most, first_lanes(count - t), most, _mm512_loadu_si512(scores + t));
+    return _mm512_reduce_max_epi32(most);
+}
+
+/* Columns 32 at a time of MIXED_AT_ONCE queries, whose weights end with zeros up to what the last one holds. */
+INLINE void mix_queries(const span *s, const query *queries) {
+    const __m512i low = _mm512_set_epi32(23, 22, 21, 20, 7, 6, 5, 4, 19, 18, 17, 16, 3, 2, 1, 0);
+    const __m512i high = _mm512_set_epi32(31, 30, 29, 28, 15, 14, 13, 12, 27, 26, 25, 24, 11, 10, 9, 8);
+    const uint32_t held = queries[MIXED_AT_ONCE - 1].held;
+    for (uint32_t d = 0; d < s->head_dim; d += 32) {
+        __m512i a[MIXED_AT_ONCE], b[MIXED_AT_ONCE];
+        UNROLLED for (uint32_t i = 0; i < MIXED_AT_ONCE; i++)
+            a[i] = b[i] = _mm512_setzero_si512();
+        for (uint32_t t = 0; t < held; t += 2) {
+            const __m512i row = widen(s->values + (size_t)t * s->width + d);
+            const __m512i next = widen(s->values + (size_t)at_most(t + 1, held - 1) * s->width + d);
+            const __m512i first = _mm512_unpacklo_epi16(row, next), second = _mm512_unpackhi_epi16(row, next);
+            UNROLLED for (uint32_t i = 0; i < MIXED_AT_ONCE; i++) {
+                const __m512i pair = broadcast_dword((const int16_t *)(const void *)queries[i].scores + t);
+                a[i] = _mm512_dpwssd_epi32(a[i], first, pair);
+                b[i] = _mm512_dpwssd_epi32(b[i], second, pair);
+            }
+        }
+        UNROLLED for (uint32_t i = 0; i < MIXED_AT_ONCE; i++) {
+            float *out = queries[i].out + d;
+            store_mixed(out, s->head_dim - d, _mm512_permutex2var_epi32(a[i], low, b[i]), queries[i].scale);
+            if (s->head_dim - d > 16)
+                store_mixed(out + 16, s->head_dim - d - 16, _mm512_permutex2var_epi32(a[i], high, b[i]),
+                            queries[i].scale);
+        }
+    }
+}
+
+INLINE void attend_batch(const span_block *b, uint32_t first, uint32_t tokens) {
+    batch q;
+    span one = b->first;
+    gather_queries(&q, b, first, tokens);
+    if (one.width == 32)
+        score_batch(&one, &q, 32);
+    else
+        score_batch(&one, &q, one.width);
+    for (uint32_t i = 0, next; i < q.count; i = next) {
+        const int together = one.width > 16 && q.count - i >= MIXED_AT_ONCE;
+        next = together ? i + MIXED_AT_ONCE : i + 1;
+        const uint32_t until = q.queries[next - 1].held;
+        for (uint32_t k = i; k < next; k++) {
+            query *query = q.queries + k;
+            one.held = query->held;
+            query->scale = weights_of(&one, query->scores, until, largest_score(query->scores, query->held),
+                                      query->factor, query->key_exponent, query->value_exponent);
+        }
+        if (together)
+            mix_queries(&one, q.queries + i);
+        else
+            mix(&one, (const int16_t *)(const void *)q.queries[i].scores, q.queries[i].out, q.queries[i].scale);
+    }
+}
+
+static TARGET void attend_singly(const span_block *b) {
+    span one = b->first;
+    for (uint32_t t = 0; t < b->tokens; t++) {
+        shrew_avx512_attend(&one);
+        one.held++;
+        one.queries += (size_t)b->query_step * one.width;
+        one.factors += b->query_step;
+        one.out += b->out_step;
+    }
+}
+
+/* Keys turn once for all queries, and values for a few; as many tokens at once as there is room for scores. */
+TARGET void shrew_avx512_attend_block(const span_block *b) {
+    const uint32_t row = (b->first.held + b->tokens + 14) & ~15u;
+    const uint32_t at_once = at_most(b->room / row, MOST_QUERIES) / b->first.heads;
+    if (!at_once || b->first.width > WIDEST) {
+        attend_singly(b);
+        return;
+    }
+    for (uint32_t t = 0; t < b->tokens; t += at_once)
+        attend_batch(b, t, at_most(b->tokens - t, at_once));
 }
 
 #endif

@@ -53,6 +53,28 @@ typedef struct span {
     uint32_t held, heads, head_dim, width;     /* width: head_dim rounded up to 8 */
 } span;
 
+/* The same heads of successive tokens, each of which sees one key more than the token before. */
+typedef struct span_block {
+    span first;
+    uint32_t tokens;
+    uint32_t query_step; /* heads from a token's queries and factors to those of the next */
+    uint32_t out_step;   /* floats, likewise */
+    uint32_t room;       /* in spare */
+    int32_t *spare;      /* scratch that may be too small for several tokens, unlike that of the first one alone */
+} span_block;
+
+/* The heads of one token on their way to int8. Those of keys and values go to slabs of the cache. */
+typedef struct token_heads {
+    const float *x;                    /* [heads + 2 * kv_heads][head_dim]: queries, keys, values */
+    const float *turn;                 /* [head_dim] cosine and sine of each rotary pair, or NULL */
+    int8_t *queries, *keys, *values;   /* [heads][width]; in the first slabs, likewise the scale codes */
+    uint8_t *key_scales, *value_scales;
+    float *factors;                    /* [heads] as in a span */
+    size_t slab;                       /* rows from a key head to the next */
+    float share;                       /* 1 / sqrt(head_dim) */
+    uint32_t heads, kv_heads, head_dim, width;
+} token_heads;
+
 typedef struct shrew_kernels {
     const char *name;
     /* [cols] floats to integers, padded to a multiple of 16, with their sums; returns the scale. */
@@ -63,6 +85,11 @@ typedef struct shrew_kernels {
     void (*attend)(const span *s);
     /* out[i] = act(gate[i]) * up[i] with the integer sigmoid; SwiGLU and GELU (where up is NULL). out may be either. */
     void (*activate)(uint32_t mlp, const float *gate, const float *up, float *out, uint32_t count);
+    float (*dot)(const float *a, const float *b, uint32_t count); /* in lanes */
+    /* Attention of a block of tokens; NULL: one after the other. */
+    void (*attend_block)(const span_block *b);
+    /* Turns and stores a token's heads; returns the largest magnitude, as bits. NULL: attention does it head by head. */
+    uint32_t (*store_heads)(const token_heads *t);
 } shrew_kernels;
 
 extern const shrew_kernels shrew_kernels_reference, shrew_kernels_scalar;
@@ -78,6 +105,7 @@ void shrew_scalar_attend(const span *s);
 void shrew_scalar_activate(uint32_t mlp, const float *gate, const float *up, float *out, uint32_t count);
 void shrew_xtensa_score(const span *s, const int8_t *query, uint32_t start, int32_t *scores);
 void shrew_avx2_multiply_f32(const product *p, uint32_t first, uint32_t last);
+float shrew_avx2_dot(const float *a, const float *b, uint32_t count);
 
 /* Scores to weights of the values, aligned to their largest exponent; returns the sum of the softmax numerators. */
 uint32_t shrew_scalar_weigh(const uint8_t *codes, uint32_t exponent, int32_t *scores, uint32_t held, int32_t most,

@@ -172,7 +172,7 @@ static void activate(uint32_t mlp, const float *gate, const float *up, float *ou
 }
 
 const shrew_kernels shrew_kernels_pie = {
-    "pie", quantize, {shrew_reference_multiply_f32, multiply, multiply, multiply}, attend, activate,
+    "pie", quantize, {shrew_reference_multiply_f32, multiply, multiply, multiply}, attend, activate, shrew_dot_f32, NULL, NULL,
 };
 
 #endif

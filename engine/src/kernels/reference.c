@@ -152,4 +152,7 @@ const shrew_kernels shrew_kernels_reference = {
     {shrew_reference_multiply_f32, shrew_reference_multiply, shrew_reference_multiply, shrew_reference_multiply},
     shrew_reference_attend,
     shrew_reference_activate,
+    shrew_dot_f32,
+    NULL,
+    NULL,
 };

@@ -414,4 +414,7 @@ const shrew_kernels shrew_kernels_scalar = {
      HAS_TERNARY ? multiply_ternary : NULL},
     shrew_scalar_attend,
     shrew_scalar_activate,
+    shrew_dot_f32,
+    NULL,
+    NULL,
 };

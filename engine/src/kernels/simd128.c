@@ -409,6 +409,9 @@ const shrew_kernels shrew_kernels_simd128 = {
     {multiply_f32, multiply_q8, multiply_q4, multiply_ternary},
     attend,
     activate,
+    shrew_dot_f32,
+    NULL,
+    NULL,
 };
 
 #endif

@@ -41,12 +41,12 @@ if TYPE_CHECKING:
 @click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True)
 @click.option("--margin", type=float, default=3.0, show_default=True, help="Nats by which right answers shall lead.")
 @click.option(
-    "--strength", type=click.FloatRange(0), default=4.0, show_default=True, help="Of the push against wrong answers."
+    "--strength", type=click.FloatRange(0), default=1.0, show_default=True, help="Of the push against wrong answers."
 )
 @click.option(
     "--trust",
     type=click.FloatRange(0),
-    default=16.0,
+    default=4.0,
     show_default=True,
     help="Of the pull towards the model as it was.",
 )

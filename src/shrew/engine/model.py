@@ -187,14 +187,14 @@ class Model:
         """A new conversation.
 
         Options: ``context`` tokens to hold (0: the model's),
-        ``block`` prompt tokens at a time (0: 8), ``draft`` tokens to guess ahead at most (0: none), ``cache`` auto, f32
-        or int8, ``unit`` auto or one of :func:`~shrew.engine.units`, ``threads`` that share the work (1). The last two
-        do not change a bit of the result.
+        ``block`` prompt tokens at a time (64; 0: the 8 that the engine takes where nothing is said, as on a chip),
+        ``draft`` tokens to guess ahead at most (0: none), ``cache`` auto, f32 or int8, ``unit`` auto or one of
+        :func:`~shrew.engine.units`, ``threads`` that share the work (1). Only ``cache`` changes bits of the result.
         """
         return Session(self, **options)
 
     def session_bytes(self, **options: Any) -> int:
-        """Bytes of memory that such a session takes. Options as for :meth:`session`."""
+        """Bytes of memory that a session with such options takes; ``block`` is 0 where it is not given."""
         size = ffi.new("size_t *")
         check(lib.shrew_session_bytes(self._model, session_options(self, **options), size), f"{self.name}: session")
         return int(size[0])

@@ -66,6 +66,9 @@ class Progress:
     accepted: int
 
 
+#: Prompt tokens that a session of this face takes at a time: a computer has the memory that a chip has not.
+HOST_BLOCK = 64
+
 #: How the cache holds keys and values, in the order of ``shrew_cache``.
 CACHES = ("auto", "f32", "int8")
 
@@ -116,6 +119,7 @@ class Session:
 
     def __init__(self, model: Model, **options: Any) -> None:
         self.model = model
+        options = {"block": HOST_BLOCK, **options}
         settings = session_options(model, **options)
         self._threads = _start_threads(settings)
         size = model.session_bytes(**options)

@@ -46,19 +46,18 @@ def _phase_table(config: ModelConfig, dtype: np.dtype[Any]) -> Phases:
 
 
 def rope_phases(config: ModelConfig, positions: NDArray[np.integer[Any]], dtype: DTypeLike) -> Phases:
-    """The phases of N tokens for all their query and key heads: [N, (H + K) * D/2]."""
-    phases = _phase_table(config, np.dtype(dtype))[positions.reshape(-1)]  # [N, D/2]
-    return np.tile(phases, config.heads + config.kv_heads)
+    """The phases of N tokens: [N, D/2]."""
+    return _phase_table(config, np.dtype(dtype)).take(positions.reshape(-1), axis=0)
 
 
-def rope(x: Array, phases: Phases) -> None:
-    """Turns each neighbouring pair (2i, 2i + 1) of ``x`` [N, (H + K) * D] by its angle, in place.
+def rope(x: Array, heads: int, phases: Phases, backward: bool = False) -> None:
+    """Turns each neighbouring pair (2i, 2i + 1) of the first ``heads`` heads in ``x`` [N, any * D], in place.
 
-    A pair is a complex number and a turn is a product with its phase; so the backward is a product with the conjugate:
-    ``rope(dx, phases.conj())``.
+    A pair is a complex number and a turn is a product with its phase; so the backward is a product with the conjugate.
     """
-    pairs = x.view(phases.dtype)  # [N, (H + K) * D/2]
-    pairs *= phases
+    rows, pairs = phases.shape
+    turned = x.view(phases.dtype).reshape(rows, -1, pairs)[:, :heads]
+    turned *= (phases.conj() if backward else phases)[:, None]
 
 
 # ---- Attention ---------------------------------------------------------------------------------------------------
@@ -146,6 +145,32 @@ def attention_backward(dout: Array, saved: SavedAttention, dq: Array, dk: Array,
     )
     dk[...] = dkeys.transpose(0, 2, 1, 3)
     dv[...] = dvalues[..., :D].transpose(0, 2, 1, 3)
+
+
+class SavedRows(NamedTuple):
+    attention: SavedAttention
+    heads: tuple[int, int, int, int]
+    """B, H, K, D"""
+
+
+def attention_of_rows(qkv: Array, batch: int, heads: int, kv_heads: int, head_dim: int) -> tuple[Array, SavedRows]:
+    """Causal attention whose queries, keys and values are side by side: ``qkv`` [B*T, (H + 2K) * D] to [B*T, H*D]."""
+    shape = batch, heads, kv_heads, head_dim
+    out, saved = attention(*_head_views(qkv, *shape))
+    return out, SavedRows(saved, shape)
+
+
+def attention_of_rows_backward(dout: Array, saved: SavedRows) -> Array:
+    _, H, K, D = saved.heads
+    dqkv = np.empty((len(dout), (H + 2 * K) * D), dout.dtype)
+    attention_backward(dout, saved.attention, *_head_views(dqkv, *saved.heads))
+    return dqkv
+
+
+def _head_views(qkv: Array, B: int, H: int, K: int, D: int) -> tuple[Array, Array, Array]:
+    """Queries [B, T, H, D], keys and values [B, T, K, D]."""
+    heads = qkv.reshape(B, -1, H + 2 * K, D)
+    return heads[:, :, :H], heads[:, :, H:-K], heads[:, :, -K:]
 
 
 def _tiles(B: int, H: int, T: int) -> list[tuple[slice, int, int]]:

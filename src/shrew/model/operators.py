@@ -85,21 +85,21 @@ def norm(x: Array, gain: Gain, kind: Norm, eps: float) -> tuple[Array, SavedNorm
     return y, SavedNorm(unit, inverse)
 
 
-def norm_backward(dy: Array, saved: SavedNorm, gain: Gain, d: Gain, kind: Norm) -> Array:
-    """With u = x / rms(x): dx = (du - u * mean(du * u)) / rms(x); layer norm also takes the mean of du away."""
+def norm_backward(dy: Array, saved: SavedNorm, gain: Gain, d: Gain, kind: Norm, dx: Array) -> None:
+    """With u = x / rms(x): dx += (du - u * mean(du * u)) / rms(x); layer norm also takes the mean of du away."""
     unit, inverse = saved
     dweight, dbias = d
     if dbias is not None:
         dbias += column_sums(dy)
     if dweight is not None:
         dweight += column_sums(dy * unit)
-    dx: Array = dy.copy() if gain.weight is None else dy * gain.weight  # du
-    along = np.einsum("nc,nc->n", dx, unit)[:, None] / unit.shape[1]
+    du: Array = dy.copy() if gain.weight is None else dy * gain.weight
+    along = np.einsum("nc,nc->n", du, unit)[:, None] / unit.shape[1]
     if kind == "layer":
-        dx -= dx.mean(axis=1, keepdims=True)
-    dx -= unit * along
-    dx *= inverse
-    return dx
+        du -= du.mean(axis=1, keepdims=True)
+    du -= unit * along
+    du *= inverse
+    dx += du
 
 
 # ---- MLP non-linearities -----------------------------------------------------------------------------------------

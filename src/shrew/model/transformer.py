@@ -15,30 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shrew.corpus.packed import PackedRows
-from shrew.model.attention import (
-    Phases,
-    SavedAttention,
-    attention,
-    attention_backward,
-    rope,
-    rope_phases,
-)
-from shrew.model.config import ModelConfig
-from shrew.model.documents import Block, document_indices, split_into_blocks
-from shrew.model.operators import (
-    Ids,
-    SavedNorm,
-    activation,
-    activation_backward,
-    cross_entropy,
-    embedding,
-    embedding_backward,
-    linear,
-    linear_backward,
-    norm,
-    norm_backward,
-)
-from shrew.model.parameters import Array, Layer, Network, Parameters
+from shrew.model.arithmetic import Operators, operators_for
+from shrew.model.attention import Phases, rope_phases
+from shrew.model.config import ModelConfig, Norm
+from shrew.model.documents import BLOCK_TOKENS, Block, document_indices, split_into_blocks
+from shrew.model.operators import Ids
+from shrew.model.parameters import Array, Gain, Linear, Network, Parameters
 
 Result = TypeVar("Result")
 
@@ -50,79 +32,11 @@ LANES = 8
 """Sums of gradients that are kept apart and added at the end, in order. Each block belongs to one lane and threads take
 whole lanes, so the number of threads changes no bit of a gradient; more threads than lanes are of no use."""
 
+SUMMED = 1 << 17
+"""Values of all lanes that are summed at a time."""
 
-# ---- One layer -------------------------------------------------------------------------------------------------
-
-
-class SavedLayer(NamedTuple):
-    """What the backward of one layer wants to see again."""
-
-    attention_norm: SavedNorm
-    normed: Array  # [N, C]
-    attention: SavedAttention
-    mixed: Array  # [M, H*D] what the heads read
-    mlp_norm: SavedNorm
-    mlp_in: Array  # [M, C]
-    up: Array  # [M, F] or [M, 2F]
-    activation: Array | None
-    hidden: Array  # [M, F]
-    kept: Ids | None  # [M] rows that go on; None: all
-
-
-def layer_forward(
-    c: ModelConfig, w: Layer, x: Array, batch: int, phases: Phases | None, kept: Ids | None = None
-) -> tuple[Array, SavedLayer]:
-    """x [N, C] to [M, C]: ``x += out(attention(norm(x)))``, then ``x += down(activation(up(norm(x))))``."""
-    normed, attention_norm = norm(x, w.attention_norm, c.norm, c.norm_eps)
-    qkv = linear(normed, w.qkv)  # [N, (H + 2K) * D]
-    if phases is not None:
-        rope(qkv[:, : (c.heads + c.kv_heads) * c.head_dim], phases)
-    mixed, saved_attention = attention(*_heads(c, qkv, batch))  # [N, H*D]
-    if kept is not None:
-        x, mixed = x[kept], mixed[kept]  # [M, C], [M, H*D]
-    x = x + linear(mixed, w.out)
-
-    mlp_in, mlp_norm = norm(x, w.mlp_norm, c.norm, c.norm_eps)
-    up = linear(mlp_in, w.up)  # [M, F], SwiGLU [M, 2F]
-    hidden, saved_activation = activation(up, c.mlp)  # [M, F]
-    x += linear(hidden, w.down)
-    return x, SavedLayer(
-        attention_norm, normed, saved_attention, mixed, mlp_norm, mlp_in, up, saved_activation, hidden, kept
-    )
-
-
-def layer_backward(
-    c: ModelConfig, w: Layer, d: Layer, dx: Array, saved: SavedLayer, batch: int, phases: Phases | None
-) -> Array:
-    """dx [M, C] of the layer's output to [N, C] of its input; gradients of ``w`` are added to ``d``."""
-    s = saved
-    dhidden = linear_backward(dx, s.hidden, w.down, d.down)  # [M, F]
-    dup = activation_backward(dhidden, s.up, s.activation, c.mlp)  # [M, F] or [M, 2F]
-    dmlp_in = linear_backward(dup, s.mlp_in, w.up, d.up)  # [M, C]
-    dx = dx + norm_backward(dmlp_in, s.mlp_norm, w.mlp_norm, d.mlp_norm, c.norm)
-
-    dmixed = linear_backward(dx, s.mixed, w.out, d.out)  # [M, H*D]
-    if s.kept is not None:
-        dx, dmixed = (_scatter(rows, s.kept, len(s.normed)) for rows in (dx, dmixed))  # [N, C], [N, H*D]
-    dqkv = np.empty((len(s.normed), len(w.qkv.weight)), dx.dtype)  # [N, (H + 2K) * D]
-    attention_backward(dmixed, s.attention, *_heads(c, dqkv, batch))
-    if phases is not None:
-        rope(dqkv[:, : (c.heads + c.kv_heads) * c.head_dim], phases.conj())
-    dnormed = linear_backward(dqkv, s.normed, w.qkv, d.qkv)  # [N, C]
-    dx += norm_backward(dnormed, s.attention_norm, w.attention_norm, d.attention_norm, c.norm)
-    return dx
-
-
-def _heads(c: ModelConfig, qkv: Array, batch: int) -> tuple[Array, Array, Array]:
-    """Views of ``qkv`` [N, (H + 2K) * D]: queries [B, T, H, D], keys and values [B, T, K, D]."""
-    heads = qkv.reshape(batch, -1, c.heads + 2 * c.kv_heads, c.head_dim)
-    return heads[:, :, : c.heads], heads[:, :, c.heads : -c.kv_heads], heads[:, :, -c.kv_heads :]
-
-
-def _scatter(rows: Array, kept: Ids, n: int) -> Array:
-    full = np.zeros((n, rows.shape[1]), rows.dtype)
-    full[kept] = rows
-    return full
+SMALL = 500_000
+"""Parameters up to which weights and their gradients stay near the core, and activations should too."""
 
 
 # ---- The whole network -------------------------------------------------------------------------------------------
@@ -134,9 +48,9 @@ class Saved(NamedTuple):
     inputs: Ids  # [B, T]
     positions: Ids  # [B, T]
     phases: Phases | None
-    embed_norm: SavedNorm | None
-    layers: list[SavedLayer]
-    final_norm: SavedNorm | None
+    embed_norm: Any
+    layers: list[Any]
+    final_norm: Any
     features: Array  # [M, C] what the head reads
 
 
@@ -147,38 +61,44 @@ def network_forward(
 
     Without ``save`` the layers' memory is freed on the way.
     """
-    batch = len(inputs)
-    x: Array = embedding(inputs.reshape(-1), w.token_embedding)  # [N, C]
+    batch, ops = len(inputs), operators_for(w.head.dtype)
+    x = ops.embedding(inputs.reshape(-1), w.token_embedding)  # [N, C]
     if w.position_embedding is not None:
-        x += w.position_embedding[positions.reshape(-1)]
+        x += ops.embedding(positions.reshape(-1), w.position_embedding)
     phases = rope_phases(c, positions, x.dtype) if c.position == "rope" else None
     embed_norm = final_norm = None
     if c.embed_norm:
-        x, embed_norm = norm(x, w.embed_norm, c.norm, c.norm_eps)
+        x, embed_norm = ops.norm(x, w.embed_norm, c.norm, c.norm_eps)
     layers = []
     for layer in w.layers:
-        x, saved = layer_forward(c, layer, x, batch, phases, kept if layer is w.layers[-1] else None)
+        x, saved = ops.layer_forward(c, layer, x, batch, phases, kept if layer is w.layers[-1] else None)
         if save:
             layers.append(saved)
     if c.final_norm:
-        x, final_norm = norm(x, w.final_norm, c.norm, c.norm_eps)
-    return x @ w.head.T, Saved(inputs, positions, phases, embed_norm, layers, final_norm, x)
+        x, final_norm = ops.norm(x, w.final_norm, c.norm, c.norm_eps)
+    return ops.linear(x, Linear(w.head, None)), Saved(inputs, positions, phases, embed_norm, layers, final_norm, x)
 
 
 def network_backward(c: ModelConfig, w: Network, d: Network, dlogits: Array, saved: Saved) -> None:
     """Adds to ``d`` the gradients of every tensor, given those of the logits [M, V]."""
-    dhead = d.head
-    dhead += dlogits.T @ saved.features
-    dx: Array = dlogits @ w.head  # [M, C]
+    ops = operators_for(dlogits.dtype)
+    dx = ops.linear_backward(dlogits, saved.features, Linear(w.head, None), Linear(d.head, None))  # [M, C]
     if saved.final_norm is not None:
-        dx = norm_backward(dx, saved.final_norm, w.final_norm, d.final_norm, c.norm)
+        dx = _norm_backward(ops, dx, saved.final_norm, w.final_norm, d.final_norm, c.norm)
     for layer, dlayer, saved_layer in zip(w.layers[::-1], d.layers[::-1], saved.layers[::-1], strict=True):
-        dx = layer_backward(c, layer, dlayer, dx, saved_layer, len(saved.inputs), saved.phases)
+        dx = ops.layer_backward(c, layer, dlayer, dx, saved_layer, len(saved.inputs), saved.phases)
     if saved.embed_norm is not None:
-        dx = norm_backward(dx, saved.embed_norm, w.embed_norm, d.embed_norm, c.norm)
+        dx = _norm_backward(ops, dx, saved.embed_norm, w.embed_norm, d.embed_norm, c.norm)
     if d.position_embedding is not None:
-        embedding_backward(dx, saved.positions.reshape(-1), d.position_embedding)
-    embedding_backward(dx, saved.inputs.reshape(-1), d.token_embedding)
+        ops.embedding_backward(dx, saved.positions.reshape(-1), d.position_embedding)
+    ops.embedding_backward(dx, saved.inputs.reshape(-1), d.token_embedding)
+
+
+def _norm_backward(ops: Operators, dy: Array, saved: Any, gain: Gain, d: Gain, kind: Norm) -> Array:
+    """Of a norm that stands in the stream itself, not in a branch of it."""
+    dx = np.zeros_like(dy)
+    ops.norm_backward(dy, saved, gain, d, kind, dx)
+    return dx
 
 
 # ---- What callers use --------------------------------------------------------------------------------------------
@@ -215,7 +135,7 @@ def forward(
 def weighted_cross_entropy(logits: Array, block: Block, kept: Ids) -> tuple[float, Array]:
     """The ordinary :data:`Loss`: that of each target times its weight."""
     weights = block.weights.reshape(-1)[kept].astype(logits.dtype)
-    return cross_entropy(logits, block.targets.reshape(-1)[kept], weights)
+    return operators_for(logits.dtype).cross_entropy(logits, block.targets.reshape(-1)[kept], weights)
 
 
 def loss_and_gradients(
@@ -232,7 +152,7 @@ def loss_and_gradients(
     result. BLAS should then run single-threaded: set ``OPENBLAS_NUM_THREADS=1`` before NumPy is first imported.
     """
     parameters = Parameters.of(config, params)
-    blocks = split_into_blocks(batch)
+    blocks = split_into_blocks(batch, _block_tokens(config))
 
     def lane(own: list[Block]) -> tuple[float, Parameters]:
         gradients, total = Parameters.zeros(config, parameters.flat.dtype), 0.0
@@ -247,10 +167,9 @@ def loss_and_gradients(
     lanes = _in_lanes(lane, blocks, executor)
     if not lanes:
         return 0.0, 0.0, Parameters.zeros(config, parameters.flat.dtype)
-    gradients = lanes[0][1]
-    for _, other in lanes[1:]:
-        gradients.flat += other.flat
-    return sum(total for total, _ in lanes), float(batch.weights.sum(dtype=np.float64)), gradients
+    gradients = [gradients for _, gradients in lanes]
+    _sum_into_first([each.flat for each in gradients], executor)
+    return sum(total for total, _ in lanes), float(batch.weights.sum(dtype=np.float64)), gradients[0]
 
 
 def evaluate(
@@ -272,7 +191,27 @@ def evaluate(
             total += loss(logits, block, kept)[0]
         return total
 
-    return sum(_in_lanes(lane, split_into_blocks(rows), executor)), float(rows.weights.sum(dtype=np.float64))
+    return sum(_in_lanes(lane, split_into_blocks(rows, _block_tokens(config)), executor)), float(
+        rows.weights.sum(dtype=np.float64)
+    )
+
+
+def _block_tokens(config: ModelConfig) -> int:
+    """The weights of a large model are the more expensive to visit: once for more tokens."""
+    return BLOCK_TOKENS if config.parameters > SMALL else BLOCK_TOKENS // 4
+
+
+def _sum_into_first(arrays: list[Array], executor: Executor | None) -> None:
+    """In order, piece by piece: threads share the pieces."""
+
+    def add(start: int) -> None:
+        piece = slice(start, start + SUMMED)
+        for other in arrays[1:]:
+            arrays[0][piece] += other[piece]
+
+    starts = range(0, len(arrays[0]), SUMMED)
+    for _ in (executor.map if executor and len(starts) > 1 else map)(add, starts):
+        pass
 
 
 def _in_lanes(lane: Callable[[list[Block]], Result], blocks: list[Block], executor: Executor | None) -> list[Result]:

@@ -26,10 +26,11 @@ Moments = dict[str, Array]
 
 def input_moments(config: ModelConfig, parameters: Parameters, blocks: Iterable[Block]) -> Moments:
     """Mean square of the inputs of each matrix, column by column: [C]. The embedding counts as a head if it is one."""
+    wide = Parameters(config, parameters.flat.astype(np.float64))  # in which every layer shows what it read
     sums: dict[str, Array] = {}
     rows = 0
     for block in blocks:
-        logits, saved = network_forward(config, parameters.network, block.inputs, block.positions, None, save=True)
+        logits, saved = network_forward(config, wide.network, block.inputs, block.positions, None, save=True)
         rows += len(logits)
         readings = {"token_embedding" if config.tied_head else "head": saved.features}
         for i, layer in enumerate(saved.layers):

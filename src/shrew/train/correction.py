@@ -48,9 +48,9 @@ class CorrectionConfig:
     """At the first step; it falls to nothing."""
     margin: float = 3.0
     """Nats by which the right token is to lead."""
-    strength: float = 4.0
+    strength: float = 1.0
     """Of the push against confusable answers."""
-    trust: float = 16.0
+    trust: float = 4.0
     """Of the pull towards what the model said before; 0: the other documents are learnt as in the first stage."""
     seed: int = 0
 

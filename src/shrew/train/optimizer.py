@@ -8,12 +8,15 @@ from typing import Protocol
 
 import numpy as np
 
+from shrew.engine.learn import AdamwOptions, CompiledOperators
 from shrew.errors import RunError
 from shrew.model.config import ModelConfig, tensor_specs
 from shrew.model.parameters import Array, Parameters
 from shrew.train.config import TrainConfig
 
 State = dict[str, Array]
+
+OPERATORS = CompiledOperators()
 
 ADAM_EPSILON = 1e-8
 MUON_MOMENTUM = 0.95
@@ -36,9 +39,8 @@ def make_optimizer(model: ModelConfig, config: TrainConfig) -> Optimizer:
 
 def clip_gradients(gradients: Parameters, scale: float, largest: float) -> float:
     """Multiplies by ``scale``, then shortens to the norm ``largest`` (0: any). Returns the norm before that."""
-    flat = gradients.flat
-    norm = math.sqrt(float(np.dot(flat, flat))) * scale
-    flat *= flat.dtype.type(scale * min(1.0, largest / norm) if largest and norm else scale)
+    norm = math.sqrt(OPERATORS.square_sum(gradients.flat)) * scale
+    OPERATORS.scale(gradients.flat, scale * min(1.0, largest / norm) if largest and norm else scale)
     return norm
 
 
@@ -51,28 +53,15 @@ class AdamW:
         self._steps = 0
         self._first = np.zeros(model.parameters, np.float32)
         self._second = np.zeros(model.parameters, np.float32)
-        moved, decay = Parameters.zeros(model), Parameters.zeros(model)
-        for spec in tensor_specs(model):
-            if spec.name not in leave:
-                moved[spec.name][...] = 1.0
-                decay[spec.name][...] = 0.0 if spec.vector else config.weight_decay
-        self._moved, self._decay = moved.flat, decay.flat
+        self._runs = _runs(model, config.weight_decay, leave)
 
     def step(self, parameters: Parameters, gradients: Parameters, learning_rate: float) -> None:
         self._steps += 1
-        gradient = gradients.flat
-        self._first += (1 - self._beta1) * (gradient - self._first)
-        gradient *= gradient
-        self._second += (1 - self._beta2) * (gradient - self._second)
-        root = np.sqrt(self._second, out=gradient)
-        root /= math.sqrt(1 - self._beta2**self._steps)
-        root += ADAM_EPSILON
-        update = self._first / root
-        update *= self._moved
-        update /= 1 - self._beta1**self._steps
-        update += self._decay * parameters.flat
-        update *= learning_rate
-        parameters.flat[:] -= update
+        corrections = 1 - self._beta1**self._steps, 1 - self._beta2**self._steps
+        for run, decay in self._runs:
+            options = AdamwOptions(learning_rate, self._beta1, self._beta2, ADAM_EPSILON, decay, *corrections)
+            arrays = (array[run] for array in (gradients.flat, self._first, self._second, parameters.flat))
+            OPERATORS.adamw(options, *arrays)
 
     def state(self) -> State:
         return {"first": self._first, "second": self._second, "steps": np.array([self._steps], np.float64)}
@@ -134,6 +123,22 @@ def orthogonalize(x: Array) -> Array:
         gram = y @ y.swapaxes(1, 2)  # [n, shorter side, shorter side]
         y = 3.4445 * y + (-4.7750 * gram + 2.0315 * (gram @ gram)) @ y
     return np.swapaxes(y, 1, 2) if tall else y
+
+
+def _runs(model: ModelConfig, weight_decay: float, leave: frozenset[str]) -> list[tuple[slice, float]]:
+    """Where in the flat buffer tensors lie side by side that share a weight decay, and which."""
+    runs: list[tuple[slice, float]] = []
+    start = 0
+    for spec in tensor_specs(model):
+        end = start + spec.rows * spec.cols
+        decay = 0.0 if spec.vector else weight_decay
+        if spec.name not in leave:
+            if runs and runs[-1] == (slice(runs[-1][0].start, start), decay):
+                runs[-1] = slice(runs[-1][0].start, end), decay
+            else:
+                runs.append((slice(start, end), decay))
+        start = end
+    return runs
 
 
 def _checked(state: State, name: str, shape: tuple[int, ...]) -> Array:

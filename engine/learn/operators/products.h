@@ -1,0 +1,153 @@
+/* Products of matrices: tiles of sums that stay in registers, over panels that stay in the nearest cache. A tile is HIGH
+ * rows of WIDE vectors, as many sums as there are registers for. */
+#if LANES == 16
+enum { HIGH = 8, WIDE = 2 };
+#else
+enum { HIGH = 4, WIDE = 2 };
+#endif
+
+enum {
+    TILE = WIDE * LANES,
+    STRETCH = 256, /* of a sum that is made at a time: a panel of it is half of the nearest cache */
+    BAND = 64,     /* rows that are made at a time */
+    PACKED = HIGH > LANES ? HIGH : LANES /* rows of a transposed factor that are gathered together */
+};
+
+/* Vectors of the first half alternate with those of the second, element by element. */
+INLINE void weave(const vec *from, vec *to) {
+    UNROLLED for (uint32_t i = 0; i < LANES / 2; i++)
+        interleave(from[i], from[i + LANES / 2], &to[2 * i], &to[2 * i + 1]);
+}
+
+/* Transposes from [rows, columns] to [columns, width], times scale; columns of `to` without a row get zeros. */
+static void transpose(uint32_t rows, uint32_t columns, float scale, const float *from, size_t from_row, uint32_t width,
+                      float *to, size_t to_row) {
+    for (uint32_t r = 0; r < width; r += LANES)
+        for (uint32_t c = 0; c < columns; c += LANES) {
+            vec block[LANES], mixed[LANES];
+            UNROLLED for (uint32_t i = 0; i < LANES; i++)
+                block[i] = r + i < rows ? load_first(from + (r + i) * from_row + c, columns - c) * splat(scale)
+                                        : splat(0.0f);
+            /* once for each power of two in LANES */
+            if (LANES >= 2)
+                weave(block, mixed);
+            if (LANES >= 4)
+                weave(mixed, block);
+            if (LANES >= 8)
+                weave(block, mixed);
+            if (LANES >= 16)
+                weave(mixed, block);
+            const vec *const columns_of = LANES == 2 || LANES == 8 ? mixed : block;
+            UNROLLED for (uint32_t i = 0; i < LANES; i++)
+                if (c + i < columns)
+                    store_first(to + (c + i) * to_row + r, width - r, columns_of[i]);
+        }
+}
+
+/* Copies [rows, columns] to rows of `width` floats, padded with zeros. */
+static void copy_rows(uint32_t rows, uint32_t columns, const float *from, size_t from_row, uint32_t width, float *to) {
+    for (uint32_t r = 0; r < rows; r++, from += from_row, to += width)
+        for (uint32_t c = 0; c < width; c += LANES)
+            store_first(to + c, width - c, c < columns ? load_first(from + c, columns - c) : splat(0.0f));
+}
+
+/* c[i][0 .. columns) (+)= the sum over k of a[i * a_row + k * a_step] * b[k][0 .. wide), for `high` rows. */
+INLINE void product_rows(uint32_t high, uint32_t wide, uint32_t columns, uint32_t depth, const float *a, size_t a_row,
+                         size_t a_step, const float *b, size_t b_row, float *c, size_t c_row, int add) {
+    vec sums[2 * HIGH][WIDE];
+    UNROLLED for (uint32_t i = 0; i < high; i++)
+        UNROLLED for (uint32_t j = 0; j < wide; j++)
+            sums[i][j] = add ? load_first(c + i * c_row + j * LANES, columns - j * LANES) : splat(0.0f);
+    for (uint32_t k = 0; k < depth; k++) {
+        vec row[WIDE];
+        UNROLLED for (uint32_t j = 0; j < wide; j++)
+            row[j] = load(b + k * b_row + j * LANES);
+        UNROLLED for (uint32_t i = 0; i < high; i++) {
+            const vec factor = splat(a[i * a_row + k * a_step]);
+            UNROLLED for (uint32_t j = 0; j < wide; j++)
+                sums[i][j] = mul_add(factor, row[j], sums[i][j]);
+        }
+    }
+    UNROLLED for (uint32_t i = 0; i < high; i++)
+        UNROLLED for (uint32_t j = 0; j < wide; j++)
+            store_first(c + i * c_row + j * LANES, columns - j * LANES, sums[i][j]);
+}
+
+/* The same for any number of rows. */
+INLINE void product(uint32_t rows, uint32_t wide, uint32_t columns, uint32_t depth, const float *a, size_t a_row,
+                    size_t a_step, const float *b, size_t b_row, float *c, size_t c_row, int add) {
+    const uint32_t high = wide == 1 ? 2 * HIGH : HIGH;
+    uint32_t i = 0;
+    for (; i + high <= rows; i += high)
+        product_rows(high, wide, columns, depth, a + i * a_row, a_row, a_step, b, b_row, c + i * c_row, c_row, add);
+    for (; i + 2 <= rows; i += 2)
+        product_rows(2, wide, columns, depth, a + i * a_row, a_row, a_step, b, b_row, c + i * c_row, c_row, add);
+    if (i < rows)
+        product_rows(1, wide, columns, depth, a + i * a_row, a_row, a_step, b, b_row, c + i * c_row, c_row, add);
+}
+
+
+/* ---- Matrices of any size ------------------------------------------------------------------------------------------- */
+
+static uint32_t stretch_of(const shrew_product_shape *s) {
+    return s->depth < STRETCH ? s->depth : STRETCH;
+}
+
+static size_t NAME(product_floats)(const shrew_product_shape *s) {
+    const size_t gathered = s->a_step == 1 ? 0 : ((size_t)s->rows + PACKED - 1) / PACKED * PACKED;
+    const size_t panels = ((size_t)s->columns + TILE - 1) / TILE * TILE;
+    return whole_lines(panels * stretch_of(s)) + whole_lines(gathered * stretch_of(s)) + LINE;
+}
+
+/* Rows of a transposed a, which are columns of what it is stored as, in groups of PACKED side by side. Read a few rows of
+ * the store at a time, whole: a column alone would touch a page for each of its elements. */
+static void gather_rows(const shrew_product_shape *s, const float *a, uint32_t depth, float *to) {
+    enum { FEW = 8 };
+    for (uint32_t k = 0; k < depth; k += FEW)
+        for (uint32_t i = 0; i < s->rows; i += PACKED)
+            copy_rows(depth - k < FEW ? depth - k : FEW, s->rows - i < PACKED ? s->rows - i : PACKED,
+                      a + k * s->a_step + i, s->a_step, PACKED, to + (size_t)i * depth + (size_t)k * PACKED);
+}
+
+/* Columns of b in panels of TILE, each [depth, TILE]. */
+static void gather_panels(const shrew_product_shape *s, const float *b, uint32_t depth, float *to) {
+    for (uint32_t j = 0; j < s->columns; j += TILE, to += (size_t)TILE * depth) {
+        const uint32_t columns = s->columns - j < TILE ? s->columns - j : TILE;
+        if (s->b_step == 1)
+            copy_rows(depth, columns, b + j, s->b_row, TILE, to);
+        else
+            transpose(columns, depth, 1.0f, b + j * s->b_step, s->b_step, TILE, to, TILE);
+    }
+}
+
+static void NAME(product)(const shrew_product_shape *s, const float *a, const float *b, float *c, int add,
+                          float *memory) {
+    const int gathered = s->a_step != 1;
+    memory = at_line(memory);
+    float *const panels = take(&memory, ((size_t)s->columns + TILE - 1) / TILE * TILE * stretch_of(s));
+    float *const a_rows = memory;
+    for (uint32_t start = 0; start < s->depth; start += STRETCH, add = 1) {
+        const uint32_t depth = s->depth - start < STRETCH ? s->depth - start : STRETCH;
+        const float *const a_start = a + start * s->a_step;
+        if (gathered)
+            gather_rows(s, a_start, depth, a_rows);
+        gather_panels(s, b + start * s->b_row, depth, panels);
+        for (uint32_t band = 0; band < s->rows; band += BAND) /* of c, that is written at one place */
+            for (uint32_t j = 0; j < s->columns; j += TILE) {
+                const uint32_t columns = s->columns - j < TILE ? s->columns - j : TILE;
+                const uint32_t end = s->rows - band < BAND ? s->rows : band + BAND;
+                const float *const panel = panels + (size_t)j * depth;
+                for (uint32_t i = band; i < end; i += HIGH) {
+                    const uint32_t rows = end - i < HIGH ? end - i : HIGH;
+                    const float *const from =
+                        gathered ? a_rows + (size_t)(i - i % PACKED) * depth + i % PACKED : a_start + i * s->a_row;
+                    const size_t a_row = gathered ? 1 : s->a_row, a_step = gathered ? PACKED : 1;
+                    float *const to = c + i * s->c_row + j;
+                    if (columns > LANES)
+                        product(rows, WIDE, columns, depth, from, a_row, a_step, panel, TILE, to, s->c_row, add);
+                    else
+                        product(rows, 1, columns, depth, from, a_row, a_step, panel, TILE, to, s->c_row, add);
+                }
+            }
+    }
+}
