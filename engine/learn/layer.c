@@ -1,9 +1,12 @@
 /* One layer of a transformer, forward and backward, of the operators. Only what is dear to make again is saved: norms and
- * the MLP's hidden values are not. */
+ * the MLP's hidden values are not. But for attention, a few rows go all the way before the next, so that what an operator
+ * makes is still near when the next one reads it; the weights of one layer stay near, too. */
 #include <string.h>
 
 #include "operators/memory.h"
 #include "operators/operators.h"
+
+enum { FEW_ROWS = 128 };
 
 /* Sizes that follow from a layer's, and the arrays of its saved and working memory. */
 typedef struct layer_plan {
@@ -18,6 +21,18 @@ typedef struct saved_layer {
 
 static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
+}
+
+/* How many rows go together from row `first`. */
+static uint32_t few(uint32_t first, uint32_t rows) {
+    return rows - first < FEW_ROWS ? rows - first : FEW_ROWS;
+}
+
+static float *packed(const shrew_operators *o, float **work, uint32_t inputs, uint32_t outputs, const float *weight,
+                     int direction) {
+    float *const panels = take(work, shrew_linear_panels_floats(o, inputs, outputs));
+    shrew_linear_pack(o, inputs, outputs, weight, direction, panels);
+    return panels;
 }
 
 /* 0 where a size is not possible. */
@@ -42,16 +57,21 @@ static int plan_layer(uint32_t unit, const shrew_learn_layer *l, layer_plan *pla
     p.saved_floats = LINE + whole_lines(2 * N) + whole_lines(N * p.qkv) + whole_lines(N * p.mixed) +
                      whole_lines(N * l->heads) + (l->kept ? whole_lines(M * p.mixed) : 0) + whole_lines(M * l->dim) +
                      whole_lines(2 * M) + whole_lines(M * p.up);
-    size_t inner = attention; /* memory of what works at a time */
-    inner = larger(inner, shrew_linear_floats(operators, p.rows, l->dim, p.qkv));
-    inner = larger(inner, shrew_linear_floats(operators, p.kept, p.mixed, l->dim));
-    inner = larger(inner, shrew_linear_floats(operators, p.kept, l->dim, p.up));
-    inner = larger(inner, shrew_linear_floats(operators, p.kept, l->ffn, l->dim));
-    /* the backward's arrays: a norm's output and gradient; the hidden values and theirs, or those of attention */
-    const size_t norms = 2 * whole_lines(N * l->dim);
-    const size_t mlp = 2 * whole_lines(M * l->ffn);
-    const size_t heads = whole_lines(N * p.qkv) + 2 * whole_lines(N * p.mixed);
-    p.memory_floats = LINE + norms + larger(mlp, heads) + whole_lines(inner);
+    /* of the backward, which needs more: packed weights of a half; dqkv and dmixed; of a few rows a norm's output and
+     * gradient, hidden values and theirs; and what one operator needs at a time */
+    const uint32_t R = few(0, p.rows);
+    const size_t panels = whole_lines(shrew_linear_panels_floats(operators, p.mixed, l->dim)) +
+                          whole_lines(shrew_linear_panels_floats(operators, l->dim, p.up)) +
+                          whole_lines(shrew_linear_panels_floats(operators, l->ffn, l->dim));
+    const size_t heads = whole_lines(N * p.qkv) + whole_lines(N * p.mixed) + (l->kept ? whole_lines(M * p.mixed) : 0);
+    const size_t of_few = 2 * whole_lines((size_t)R * l->dim) + 2 * whole_lines((size_t)R * l->ffn);
+    size_t inner = attention;
+    inner = larger(inner, shrew_linear_dweight_floats(operators, R, l->dim, p.qkv));
+    inner = larger(inner, shrew_linear_dweight_floats(operators, R, p.mixed, l->dim));
+    inner = larger(inner, shrew_linear_dweight_floats(operators, R, l->dim, p.up));
+    inner = larger(inner, shrew_linear_dweight_floats(operators, R, l->ffn, l->dim));
+    p.memory_floats = LINE + larger(panels, whole_lines(shrew_linear_panels_floats(operators, l->dim, p.qkv))) + heads +
+                      of_few + whole_lines(inner);
     *plan = p;
     return 1;
 }
@@ -114,27 +134,42 @@ int shrew_learn_layer_forward(uint32_t unit, const shrew_learn_layer *l, const s
         return SHREW_E_ARGUMENT;
     const shrew_operators *const o = shrew_operators_of(unit);
     const saved_layer s = saved_in(l, &p, saved);
-    const uint32_t N = p.rows, M = p.kept;
+    const uint32_t N = p.rows, M = p.kept, C = l->dim;
     float *work = at_line(memory);
-    float *const normed = take(&work, (size_t)N * l->dim), *const hidden = take(&work, (size_t)M * l->ffn);
+    float *const normed = take(&work, (size_t)few(0, N) * C), *const hidden = take(&work, (size_t)few(0, M) * l->ffn);
+    float *const both = work; /* halves use the rest, one after the other */
 
-    o->norm(l->norm, N, l->dim, l->epsilon, x, w->attention_gain, w->attention_bias, normed, s.moments);
-    shrew_linear(o, N, l->dim, p.qkv, normed, w->qkv, w->qkv_bias, s.qkv_out, 0, work);
-    if (phases)
-        o->rope(N, l->heads + l->kv_heads, l->head_dim, p.qkv, phases, 1.0f, s.qkv_out);
-    o->attention(&p.shape, s.qkv_out, s.mixed, s.lse, work);
+    float *const qkv = packed(o, &work, C, p.qkv, w->qkv, FORWARD);
+    for (uint32_t i = 0; i < N; i += FEW_ROWS) {
+        const uint32_t rows = few(i, N);
+        float *const made = s.qkv_out + (size_t)i * p.qkv;
+        o->norm(l->norm, rows, C, l->epsilon, x + (size_t)i * C, w->attention_gain, w->attention_bias, normed,
+                s.moments + 2 * (size_t)i);
+        shrew_linear(o, rows, C, p.qkv, normed, qkv, w->qkv_bias, made, 0);
+        if (phases)
+            o->rope(rows, l->heads + l->kv_heads, l->head_dim, p.qkv, phases + (size_t)i * l->head_dim, 1.0f, made);
+    }
+    o->attention(&p.shape, s.qkv_out, s.mixed, s.lse, both);
     if (kept) {
         o->embedding(M, p.mixed, kept, s.mixed, s.kept_mixed);
-        o->embedding(M, l->dim, kept, x, s.x);
+        o->embedding(M, C, kept, x, s.x);
     } else
-        memcpy(s.x, x, (size_t)N * l->dim * sizeof(float));
-    shrew_linear(o, M, p.mixed, l->dim, s.kept_mixed, w->out, w->out_bias, s.x, 1, work);
+        memcpy(s.x, x, (size_t)N * C * sizeof(float));
 
-    o->norm(l->norm, M, l->dim, l->epsilon, s.x, w->mlp_gain, w->mlp_bias, normed, s.mlp_moments);
-    shrew_linear(o, M, l->dim, p.up, normed, w->up, w->up_bias, s.up, 0, work);
-    o->activation(l->mlp, M, l->ffn, s.up, hidden);
-    memcpy(y, s.x, (size_t)M * l->dim * sizeof(float));
-    shrew_linear(o, M, l->ffn, l->dim, hidden, w->down, w->down_bias, y, 1, work);
+    work = both;
+    float *const out = packed(o, &work, p.mixed, C, w->out, FORWARD);
+    float *const up = packed(o, &work, C, p.up, w->up, FORWARD);
+    float *const down = packed(o, &work, l->ffn, C, w->down, FORWARD);
+    for (uint32_t i = 0; i < M; i += FEW_ROWS) {
+        const uint32_t rows = few(i, M);
+        float *const middle = s.x + (size_t)i * C, *const end = y + (size_t)i * C, *const up_out = s.up + (size_t)i * p.up;
+        shrew_linear(o, rows, p.mixed, C, s.kept_mixed + (size_t)i * p.mixed, out, w->out_bias, middle, 1);
+        o->norm(l->norm, rows, C, l->epsilon, middle, w->mlp_gain, w->mlp_bias, normed, s.mlp_moments + 2 * (size_t)i);
+        shrew_linear(o, rows, C, p.up, normed, up, w->up_bias, up_out, 0);
+        o->activation(l->mlp, rows, l->ffn, up_out, hidden);
+        memcpy(end, middle, (size_t)rows * C * sizeof(float));
+        shrew_linear(o, rows, l->ffn, C, hidden, down, w->down_bias, end, 1);
+    }
     return SHREW_OK;
 }
 
@@ -150,42 +185,53 @@ int shrew_learn_layer_backward(uint32_t unit, const shrew_learn_layer *l, const 
         return SHREW_E_ARGUMENT;
     const shrew_operators *const o = shrew_operators_of(unit);
     const saved_layer s = saved_in(l, &p, saved);
-    const uint32_t N = p.rows, M = p.kept;
+    const uint32_t N = p.rows, M = p.kept, C = l->dim;
     float *work = at_line(memory);
-    float *const normed = take(&work, (size_t)N * l->dim), *const dnormed = take(&work, (size_t)N * l->dim);
-    float *const both = work; /* halves use it, one after the other */
-
-    float *const hidden = take(&work, (size_t)M * l->ffn), *const dhidden = take(&work, (size_t)M * l->ffn);
-    float *const dup = s.up;
-    shrew_linear_dx(o, M, l->ffn, l->dim, dy, w->down, dhidden, work);
-    o->activation_backward(l->mlp, M, l->ffn, dhidden, s.up, dup, hidden);
-    shrew_linear_dweight(o, M, l->ffn, l->dim, dy, hidden, d->down, d->down_bias, work);
-    o->norm(l->norm, M, l->dim, l->epsilon, s.x, w->mlp_gain, w->mlp_bias, normed, s.mlp_moments);
-    shrew_linear_dweight(o, M, l->dim, p.up, dup, normed, d->up, d->up_bias, work);
-    shrew_linear_dx(o, M, l->dim, p.up, dup, w->up, dnormed, work);
-    o->norm_backward(l->norm, M, l->dim, dnormed, s.x, s.mlp_moments, w->mlp_gain, d->mlp_gain, d->mlp_bias, dy);
-
-    work = both;
     float *const dqkv = take(&work, (size_t)N * p.qkv), *const dmixed = take(&work, (size_t)N * p.mixed);
-    shrew_linear_dweight(o, M, p.mixed, l->dim, dy, s.kept_mixed, d->out, d->out_bias, work);
+    float *const dkept = kept ? take(&work, (size_t)M * p.mixed) : dmixed;
+    float *const normed = take(&work, (size_t)few(0, N) * C), *const dnormed = take(&work, (size_t)few(0, N) * C);
+    float *const hidden = take(&work, (size_t)few(0, M) * l->ffn), *const dhidden = take(&work, (size_t)few(0, M) * l->ffn);
+    float *const both = work;
+
+    float *const out = packed(o, &work, p.mixed, C, w->out, BACKWARD);
+    float *const up = packed(o, &work, C, p.up, w->up, BACKWARD);
+    float *const down = packed(o, &work, l->ffn, C, w->down, BACKWARD);
+    for (uint32_t i = 0; i < M; i += FEW_ROWS) {
+        const uint32_t rows = few(i, M);
+        float *const dend = dy + (size_t)i * C, *const dup = s.up + (size_t)i * p.up; /* which takes the place of up */
+        float *const middle = s.x + (size_t)i * C, *const moments = s.mlp_moments + 2 * (size_t)i;
+        shrew_linear_dx(o, rows, l->ffn, C, dend, down, dhidden);
+        o->activation_backward(l->mlp, rows, l->ffn, dhidden, dup, dup, hidden);
+        shrew_linear_dweight(o, rows, l->ffn, C, dend, hidden, d->down, d->down_bias, work);
+        o->norm(l->norm, rows, C, l->epsilon, middle, w->mlp_gain, w->mlp_bias, normed, moments);
+        shrew_linear_dweight(o, rows, C, p.up, dup, normed, d->up, d->up_bias, work);
+        shrew_linear_dx(o, rows, C, p.up, dup, up, dnormed);
+        o->norm_backward(l->norm, rows, C, dnormed, middle, moments, w->mlp_gain, d->mlp_gain, d->mlp_bias, dend);
+        shrew_linear_dweight(o, rows, p.mixed, C, dend, s.kept_mixed + (size_t)i * p.mixed, d->out, d->out_bias, work);
+        shrew_linear_dx(o, rows, p.mixed, C, dend, out, dkept + (size_t)i * p.mixed);
+    }
     if (kept) {
-        float *const dkept = take(&work, (size_t)M * p.mixed);
-        shrew_linear_dx(o, M, p.mixed, l->dim, dy, w->out, dkept, work);
         memset(dmixed, 0, (size_t)N * p.mixed * sizeof(float));
         o->embedding_backward(M, p.mixed, dkept, kept, dmixed);
-        memset(dx, 0, (size_t)N * l->dim * sizeof(float));
-        o->embedding_backward(M, l->dim, dy, kept, dx);
-    } else {
-        shrew_linear_dx(o, M, p.mixed, l->dim, dy, w->out, dmixed, work);
-        memcpy(dx, dy, (size_t)N * l->dim * sizeof(float));
+        memset(dx, 0, (size_t)N * C * sizeof(float));
+        o->embedding_backward(M, C, dy, kept, dx);
+    } else
+        memcpy(dx, dy, (size_t)N * C * sizeof(float));
+    o->attention_backward(&p.shape, s.qkv_out, s.mixed, s.lse, dmixed, dqkv, both);
+
+    work = both;
+    float *const qkv = packed(o, &work, C, p.qkv, w->qkv, BACKWARD);
+    for (uint32_t i = 0; i < N; i += FEW_ROWS) {
+        const uint32_t rows = few(i, N);
+        const float *const begin = x + (size_t)i * C;
+        float *const dmade = dqkv + (size_t)i * p.qkv, *const moments = s.moments + 2 * (size_t)i;
+        if (phases)
+            o->rope(rows, l->heads + l->kv_heads, l->head_dim, p.qkv, phases + (size_t)i * l->head_dim, -1.0f, dmade);
+        o->norm(l->norm, rows, C, l->epsilon, begin, w->attention_gain, w->attention_bias, normed, moments);
+        shrew_linear_dweight(o, rows, C, p.qkv, dmade, normed, d->qkv, d->qkv_bias, work);
+        shrew_linear_dx(o, rows, C, p.qkv, dmade, qkv, dnormed);
+        o->norm_backward(l->norm, rows, C, dnormed, begin, moments, w->attention_gain, d->attention_gain,
+                         d->attention_bias, dx + (size_t)i * C);
     }
-    o->attention_backward(&p.shape, s.qkv_out, s.mixed, s.lse, dmixed, dqkv, work);
-    if (phases)
-        o->rope(N, l->heads + l->kv_heads, l->head_dim, p.qkv, phases, -1.0f, dqkv);
-    o->norm(l->norm, N, l->dim, l->epsilon, x, w->attention_gain, w->attention_bias, normed, s.moments);
-    shrew_linear_dweight(o, N, l->dim, p.qkv, dqkv, normed, d->qkv, d->qkv_bias, work);
-    shrew_linear_dx(o, N, l->dim, p.qkv, dqkv, w->qkv, dnormed, work);
-    o->norm_backward(l->norm, N, l->dim, dnormed, x, s.moments, w->attention_gain, d->attention_gain,
-                     d->attention_bias, dx);
     return SHREW_OK;
 }

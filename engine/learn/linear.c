@@ -1,4 +1,5 @@
 /* Linear maps x weight' + bias as products of matrices: rows of x are tokens, weight [outputs, inputs] as models store it. */
+#include "operators/memory.h"
 #include "operators/operators.h"
 
 static shrew_product_shape forward_shape(uint32_t rows, uint32_t inputs, uint32_t outputs) {
@@ -13,36 +14,44 @@ static shrew_product_shape dweight_shape(uint32_t rows, uint32_t inputs, uint32_
     return (shrew_product_shape){outputs, inputs, rows, 1, outputs, inputs, 1, inputs};
 }
 
-/* For both directions. */
-size_t shrew_linear_floats(const shrew_operators *operators, uint32_t rows, uint32_t inputs, uint32_t outputs) {
-    const shrew_product_shape shapes[] = {forward_shape(rows, inputs, outputs), dx_shape(rows, inputs, outputs),
-                                          dweight_shape(rows, inputs, outputs)};
-    size_t most = 0;
-    for (int i = 0; i < 3; i++) {
-        const size_t floats = operators->product_floats(&shapes[i]);
-        most = floats > most ? floats : most;
-    }
-    return most;
+size_t shrew_linear_panels_floats(const shrew_operators *operators, uint32_t inputs, uint32_t outputs) {
+    const size_t forward = operators->panels_floats(outputs, inputs), backward = operators->panels_floats(inputs, outputs);
+    return forward > backward ? forward : backward;
+}
+
+void shrew_linear_pack(const shrew_operators *operators, uint32_t inputs, uint32_t outputs, const float *weight,
+                       int direction, float *panels) {
+    const shrew_product_shape shape =
+        direction == FORWARD ? forward_shape(1, inputs, outputs) : dx_shape(1, inputs, outputs);
+    operators->pack(&shape, weight, panels);
 }
 
 void shrew_linear(const shrew_operators *operators, uint32_t rows, uint32_t inputs, uint32_t outputs, const float *x,
-                  const float *weight, const float *bias, float *y, int add, float *memory) {
+                  const float *panels, const float *bias, float *y, int add) {
     const shrew_product_shape shape = forward_shape(rows, inputs, outputs);
-    operators->product(&shape, x, weight, y, add, memory);
+    operators->product(&shape, x, panels, y, add, NULL);
     if (bias)
         operators->add_bias(rows, outputs, bias, y);
 }
 
 void shrew_linear_dx(const shrew_operators *operators, uint32_t rows, uint32_t inputs, uint32_t outputs, const float *dy,
-                     const float *weight, float *dx, float *memory) {
+                     const float *panels, float *dx) {
     const shrew_product_shape shape = dx_shape(rows, inputs, outputs);
-    operators->product(&shape, dy, weight, dx, 0, memory);
+    operators->product(&shape, dy, panels, dx, 0, NULL);
+}
+
+size_t shrew_linear_dweight_floats(const shrew_operators *operators, uint32_t rows, uint32_t inputs, uint32_t outputs) {
+    const shrew_product_shape shape = dweight_shape(rows, inputs, outputs);
+    return LINE + whole_lines(operators->panels_floats(inputs, rows)) + operators->product_floats(&shape);
 }
 
 void shrew_linear_dweight(const shrew_operators *operators, uint32_t rows, uint32_t inputs, uint32_t outputs,
                           const float *dy, const float *x, float *dweight, float *dbias, float *memory) {
     const shrew_product_shape shape = dweight_shape(rows, inputs, outputs);
-    operators->product(&shape, dy, x, dweight, 1, memory);
+    memory = at_line(memory);
+    float *const panels = take(&memory, operators->panels_floats(inputs, rows));
+    operators->pack(&shape, x, panels);
+    operators->product(&shape, dy, panels, dweight, 1, memory);
     if (dbias)
         operators->column_sums(rows, outputs, dy, dbias);
 }

@@ -1,4 +1,5 @@
 /* The operators of learning: checks what it is given and hands it to the unit asked for. */
+#include "operators/memory.h"
 #include "operators/operators.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -47,31 +48,38 @@ size_t shrew_learn_linear_bytes(uint32_t unit, uint32_t rows, uint32_t inputs, u
     const shrew_operators *const operators = shrew_operators_of(unit);
     if (!operators || !rows || !inputs || !outputs)
         return 0;
-    return shrew_linear_floats(operators, rows, inputs, outputs) * sizeof(float);
+    const size_t panels = LINE + shrew_linear_panels_floats(operators, inputs, outputs);
+    const size_t dweight = shrew_linear_dweight_floats(operators, rows, inputs, outputs);
+    return (panels > dweight ? panels : dweight) * sizeof(float);
 }
 
 int shrew_learn_linear(uint32_t unit, uint32_t rows, uint32_t inputs, uint32_t outputs, const float *x,
                        const float *weight, const float *bias, float *y, void *memory, size_t memory_bytes) {
+    const shrew_operators *const operators = shrew_operators_of(unit);
     const size_t bytes = shrew_learn_linear_bytes(unit, rows, inputs, outputs);
     if (!bytes || !x || !weight || !y || !memory)
         return SHREW_E_ARGUMENT;
     if (memory_bytes < bytes)
         return SHREW_E_MEMORY;
-    shrew_linear(shrew_operators_of(unit), rows, inputs, outputs, x, weight, bias, y, 0, memory);
+    float *const panels = at_line(memory);
+    shrew_linear_pack(operators, inputs, outputs, weight, FORWARD, panels);
+    shrew_linear(operators, rows, inputs, outputs, x, panels, bias, y, 0);
     return SHREW_OK;
 }
 
 int shrew_learn_linear_backward(uint32_t unit, uint32_t rows, uint32_t inputs, uint32_t outputs, const float *dy,
                                 const float *x, const float *weight, float *dweight, float *dbias, float *dx,
                                 void *memory, size_t memory_bytes) {
+    const shrew_operators *const operators = shrew_operators_of(unit);
     const size_t bytes = shrew_learn_linear_bytes(unit, rows, inputs, outputs);
     if (!bytes || !dy || !x || !weight || !dweight || !dx || !memory)
         return SHREW_E_ARGUMENT;
     if (memory_bytes < bytes)
         return SHREW_E_MEMORY;
-    const shrew_operators *const operators = shrew_operators_of(unit);
+    float *const panels = at_line(memory);
     shrew_linear_dweight(operators, rows, inputs, outputs, dy, x, dweight, dbias, memory);
-    shrew_linear_dx(operators, rows, inputs, outputs, dy, weight, dx, memory);
+    shrew_linear_pack(operators, inputs, outputs, weight, BACKWARD, panels);
+    shrew_linear_dx(operators, rows, inputs, outputs, dy, panels, dx);
     return SHREW_OK;
 }
 

@@ -24,8 +24,10 @@ typedef struct shrew_operators {
                  const float *bias, float *y, float *moments);
     void (*norm_backward)(uint32_t kind, uint32_t rows, uint32_t width, const float *dy, const float *x,
                           const float *moments, const float *gain, float *dgain, float *dbias, float *dx);
-    size_t (*product_floats)(const shrew_product_shape *shape);
-    void (*product)(const shrew_product_shape *shape, const float *a, const float *b, float *c, int add,
+    size_t (*panels_floats)(uint32_t columns, uint32_t depth);
+    void (*pack)(const shrew_product_shape *shape, const float *b, float *panels); /* on whole cache lines */
+    size_t (*product_floats)(const shrew_product_shape *shape);                    /* of memory */
+    void (*product)(const shrew_product_shape *shape, const float *a, const float *panels, float *c, int add,
                     float *memory);
     size_t (*attention_floats)(const shrew_learn_heads *shape); /* of memory, for both directions */
     void (*attention)(const shrew_learn_heads *shape, const float *qkv, float *out, float *lse, float *memory);
@@ -46,13 +48,22 @@ typedef struct shrew_operators {
 /* NULL: there is none for this unit, which says nothing of the processor. */
 const shrew_operators *shrew_operators_of(uint32_t unit);
 
-/* ---- Linear maps, of products (learn/linear.c) ---------------------------------------------------------------------- */
+/* ---- Linear maps, of products (learn/linear.c): weight [outputs, inputs] --------------------------------------------- */
 
-size_t shrew_linear_floats(const shrew_operators *operators, uint32_t rows, uint32_t inputs, uint32_t outputs);
+/* What a weight is packed into, once for any number of rows: forward for shrew_linear, backward for shrew_linear_dx. */
+enum { FORWARD = 0, BACKWARD = 1 };
+size_t shrew_linear_panels_floats(const shrew_operators *operators, uint32_t inputs, uint32_t outputs);
+void shrew_linear_pack(const shrew_operators *operators, uint32_t inputs, uint32_t outputs, const float *weight,
+                       int direction, float *panels);
+
+/* y = x weight' + bias, or with `add` y += that. */
 void shrew_linear(const shrew_operators *operators, uint32_t rows, uint32_t inputs, uint32_t outputs, const float *x,
-                  const float *weight, const float *bias, float *y, int add, float *memory);
+                  const float *panels, const float *bias, float *y, int add);
 void shrew_linear_dx(const shrew_operators *operators, uint32_t rows, uint32_t inputs, uint32_t outputs,
-                     const float *dy, const float *weight, float *dx, float *memory);
+                     const float *dy, const float *panels, float *dx);
+
+/* Adds to dweight and, unless NULL, dbias. */
+size_t shrew_linear_dweight_floats(const shrew_operators *operators, uint32_t rows, uint32_t inputs, uint32_t outputs);
 void shrew_linear_dweight(const shrew_operators *operators, uint32_t rows, uint32_t inputs, uint32_t outputs,
                           const float *dy, const float *x, float *dweight, float *dbias, float *memory);
 

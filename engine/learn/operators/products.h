@@ -89,14 +89,33 @@ INLINE void product(uint32_t rows, uint32_t wide, uint32_t columns, uint32_t dep
 
 /* ---- Matrices of any size ------------------------------------------------------------------------------------------- */
 
-static uint32_t stretch_of(const shrew_product_shape *s) {
-    return s->depth < STRETCH ? s->depth : STRETCH;
+/* Columns of b in panels of TILE: [depth, TILE] each, a stretch of the depth after the other. */
+static size_t NAME(panels_floats)(uint32_t columns, uint32_t depth) {
+    return ((size_t)columns + TILE - 1) / TILE * TILE * depth;
 }
 
+static uint32_t stretch_from(uint32_t start, uint32_t depth) {
+    return depth - start < STRETCH ? depth - start : STRETCH;
+}
+
+static void NAME(pack)(const shrew_product_shape *s, const float *b, float *panels) {
+    for (uint32_t start = 0; start < s->depth; start += STRETCH) {
+        const uint32_t depth = stretch_from(start, s->depth);
+        for (uint32_t j = 0; j < s->columns; j += TILE, panels += (size_t)TILE * depth) {
+            const uint32_t columns = s->columns - j < TILE ? s->columns - j : TILE;
+            const float *const from = b + start * s->b_row + j * s->b_step;
+            if (s->b_step == 1)
+                copy_rows(depth, columns, from, s->b_row, TILE, panels);
+            else
+                transpose(columns, depth, 1.0f, from, s->b_step, TILE, panels, TILE);
+        }
+    }
+}
+
+/* Of memory for a product: rows of a transposed a, gathered. */
 static size_t NAME(product_floats)(const shrew_product_shape *s) {
-    const size_t gathered = s->a_step == 1 ? 0 : ((size_t)s->rows + PACKED - 1) / PACKED * PACKED;
-    const size_t panels = ((size_t)s->columns + TILE - 1) / TILE * TILE;
-    return whole_lines(panels * stretch_of(s)) + whole_lines(gathered * stretch_of(s)) + LINE;
+    const size_t groups = ((size_t)s->rows + PACKED - 1) / PACKED;
+    return s->a_step == 1 ? 0 : groups * PACKED * stretch_from(0, s->depth) + LINE;
 }
 
 /* Rows of a transposed a, which are columns of what it is stored as, in groups of PACKED side by side. Read a few rows of
@@ -109,39 +128,25 @@ static void gather_rows(const shrew_product_shape *s, const float *a, uint32_t d
                       a + k * s->a_step + i, s->a_step, PACKED, to + (size_t)i * depth + (size_t)k * PACKED);
 }
 
-/* Columns of b in panels of TILE, each [depth, TILE]. */
-static void gather_panels(const shrew_product_shape *s, const float *b, uint32_t depth, float *to) {
-    for (uint32_t j = 0; j < s->columns; j += TILE, to += (size_t)TILE * depth) {
-        const uint32_t columns = s->columns - j < TILE ? s->columns - j : TILE;
-        if (s->b_step == 1)
-            copy_rows(depth, columns, b + j, s->b_row, TILE, to);
-        else
-            transpose(columns, depth, 1.0f, b + j * s->b_step, s->b_step, TILE, to, TILE);
-    }
-}
-
-static void NAME(product)(const shrew_product_shape *s, const float *a, const float *b, float *c, int add,
+static void NAME(product)(const shrew_product_shape *s, const float *a, const float *panels, float *c, int add,
                           float *memory) {
     const int gathered = s->a_step != 1;
-    memory = at_line(memory);
-    float *const panels = take(&memory, ((size_t)s->columns + TILE - 1) / TILE * TILE * stretch_of(s));
-    float *const a_rows = memory;
+    const size_t a_row = gathered ? 1 : s->a_row, a_step = gathered ? PACKED : 1;
+    float *const a_rows = gathered ? at_line(memory) : NULL;
     for (uint32_t start = 0; start < s->depth; start += STRETCH, add = 1) {
-        const uint32_t depth = s->depth - start < STRETCH ? s->depth - start : STRETCH;
-        const float *const a_start = a + start * s->a_step;
+        const uint32_t depth = stretch_from(start, s->depth);
+        const float *const a_start = a + start * s->a_step, *const here = panels + NAME(panels_floats)(s->columns, start);
         if (gathered)
             gather_rows(s, a_start, depth, a_rows);
-        gather_panels(s, b + start * s->b_row, depth, panels);
         for (uint32_t band = 0; band < s->rows; band += BAND) /* of c, that is written at one place */
             for (uint32_t j = 0; j < s->columns; j += TILE) {
                 const uint32_t columns = s->columns - j < TILE ? s->columns - j : TILE;
                 const uint32_t end = s->rows - band < BAND ? s->rows : band + BAND;
-                const float *const panel = panels + (size_t)j * depth;
+                const float *const panel = here + (size_t)j * depth;
                 for (uint32_t i = band; i < end; i += HIGH) {
                     const uint32_t rows = end - i < HIGH ? end - i : HIGH;
                     const float *const from =
                         gathered ? a_rows + (size_t)(i - i % PACKED) * depth + i % PACKED : a_start + i * s->a_row;
-                    const size_t a_row = gathered ? 1 : s->a_row, a_step = gathered ? PACKED : 1;
                     float *const to = c + i * s->c_row + j;
                     if (columns > LANES)
                         product(rows, WIDE, columns, depth, from, a_row, a_step, panel, TILE, to, s->c_row, add);

@@ -18,7 +18,7 @@ from shrew.corpus.packed import PackedRows
 from shrew.model.arithmetic import Operators, operators_for
 from shrew.model.attention import Phases, rope_phases
 from shrew.model.config import ModelConfig, Norm
-from shrew.model.documents import BLOCK_TOKENS, Block, document_indices, split_into_blocks
+from shrew.model.documents import Block, document_indices, split_into_blocks
 from shrew.model.operators import Ids
 from shrew.model.parameters import Array, Gain, Linear, Network, Parameters
 
@@ -34,9 +34,6 @@ whole lanes, so the number of threads changes no bit of a gradient; more threads
 
 SUMMED = 1 << 17
 """Values of all lanes that are summed at a time."""
-
-SMALL = 500_000
-"""Parameters up to which weights and their gradients stay near the core, and activations should too."""
 
 
 # ---- The whole network -------------------------------------------------------------------------------------------
@@ -152,7 +149,7 @@ def loss_and_gradients(
     result. BLAS should then run single-threaded: set ``OPENBLAS_NUM_THREADS=1`` before NumPy is first imported.
     """
     parameters = Parameters.of(config, params)
-    blocks = split_into_blocks(batch, _block_tokens(config))
+    blocks = split_into_blocks(batch)
 
     def lane(own: list[Block]) -> tuple[float, Parameters]:
         gradients, total = Parameters.zeros(config, parameters.flat.dtype), 0.0
@@ -191,14 +188,7 @@ def evaluate(
             total += loss(logits, block, kept)[0]
         return total
 
-    return sum(_in_lanes(lane, split_into_blocks(rows, _block_tokens(config)), executor)), float(
-        rows.weights.sum(dtype=np.float64)
-    )
-
-
-def _block_tokens(config: ModelConfig) -> int:
-    """The weights of a large model are the more expensive to visit: once for more tokens."""
-    return BLOCK_TOKENS if config.parameters > SMALL else BLOCK_TOKENS // 4
+    return sum(_in_lanes(lane, split_into_blocks(rows), executor)), float(rows.weights.sum(dtype=np.float64))
 
 
 def _sum_into_first(arrays: list[Array], executor: Executor | None) -> None:
