@@ -103,13 +103,16 @@ static size_t NAME(panels_floats)(uint32_t columns, uint32_t depth) {
     return ((size_t)columns + TILE - 1) / TILE * TILE * depth;
 }
 
-static uint32_t stretch_from(uint32_t start, uint32_t depth) {
-    return depth - start < STRETCH ? depth - start : STRETCH;
+/* In equal parts: a short one would be mostly reading and writing of sums. */
+static uint32_t stretch_of(uint32_t depth) {
+    const uint32_t parts = (depth + STRETCH - 1) / STRETCH;
+    return (depth + parts - 1) / parts;
 }
 
 static void NAME(pack)(const shrew_product_shape *s, const float *b, float *panels) {
-    for (uint32_t start = 0; start < s->depth; start += STRETCH) {
-        const uint32_t depth = stretch_from(start, s->depth);
+    const uint32_t stretch = stretch_of(s->depth);
+    for (uint32_t start = 0; start < s->depth; start += stretch) {
+        const uint32_t depth = s->depth - start < stretch ? s->depth - start : stretch;
         for (uint32_t j = 0; j < s->columns; j += TILE, panels += (size_t)TILE * depth) {
             const uint32_t columns = s->columns - j < TILE ? s->columns - j : TILE;
             const float *const from = b + start * s->b_row + j * s->b_step;
@@ -124,7 +127,7 @@ static void NAME(pack)(const shrew_product_shape *s, const float *b, float *pane
 /* Of memory for a product: rows of a transposed a, gathered. */
 static size_t NAME(product_floats)(const shrew_product_shape *s) {
     const size_t groups = ((size_t)s->rows + PACKED - 1) / PACKED;
-    return s->a_step == 1 ? 0 : groups * PACKED * stretch_from(0, s->depth) + LINE;
+    return s->a_step == 1 ? 0 : groups * PACKED * stretch_of(s->depth) + LINE;
 }
 
 /* Rows of a transposed a, which are columns of what it is stored as, in groups of PACKED side by side. Read a few rows of
@@ -142,8 +145,9 @@ static void NAME(product)(const shrew_product_shape *s, const float *a, const fl
     const int gathered = s->a_step != 1;
     const size_t a_row = gathered ? 1 : s->a_row, a_step = gathered ? PACKED : 1;
     float *const a_rows = gathered ? at_line(memory) : NULL;
-    for (uint32_t start = 0; start < s->depth; start += STRETCH, from = c, bias = NULL) {
-        const uint32_t depth = stretch_from(start, s->depth);
+    const uint32_t stretch = stretch_of(s->depth);
+    for (uint32_t start = 0; start < s->depth; start += stretch, from = c, bias = NULL) {
+        const uint32_t depth = s->depth - start < stretch ? s->depth - start : stretch;
         const float *const a_start = a + start * s->a_step, *const here = panels + NAME(panels_floats)(s->columns, start);
         if (gathered)
             gather_rows(s, a_start, depth, a_rows);
