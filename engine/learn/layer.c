@@ -6,7 +6,7 @@
 #include "operators/memory.h"
 #include "operators/operators.h"
 
-enum { FEW_ROWS = 128 };
+enum { FEW_ROWS = 256 };
 
 /* Sizes that follow from a layer's, and the arrays of its saved and working memory. */
 typedef struct layer_plan {
@@ -145,16 +145,17 @@ int shrew_learn_layer_forward(uint32_t unit, const shrew_learn_layer *l, const s
         float *const made = s.qkv_out + (size_t)i * p.qkv;
         o->norm(l->norm, rows, C, l->epsilon, x + (size_t)i * C, w->attention_gain, w->attention_bias, normed,
                 s.moments + 2 * (size_t)i);
-        shrew_linear(o, rows, C, p.qkv, normed, qkv, w->qkv_bias, made, 0);
+        shrew_linear(o, rows, C, p.qkv, normed, qkv, NULL, w->qkv_bias, made);
         if (phases)
             o->rope(rows, l->heads + l->kv_heads, l->head_dim, p.qkv, phases + (size_t)i * l->head_dim, 1.0f, made);
     }
     o->attention(&p.shape, s.qkv_out, s.mixed, s.lse, both);
+    const float *stream = x;
     if (kept) {
         o->embedding(M, p.mixed, kept, s.mixed, s.kept_mixed);
         o->embedding(M, C, kept, x, s.x);
-    } else
-        memcpy(s.x, x, (size_t)N * C * sizeof(float));
+        stream = s.x;
+    }
 
     work = both;
     float *const out = packed(o, &work, p.mixed, C, w->out, FORWARD);
@@ -163,12 +164,12 @@ int shrew_learn_layer_forward(uint32_t unit, const shrew_learn_layer *l, const s
     for (uint32_t i = 0; i < M; i += FEW_ROWS) {
         const uint32_t rows = few(i, M);
         float *const middle = s.x + (size_t)i * C, *const end = y + (size_t)i * C, *const up_out = s.up + (size_t)i * p.up;
-        shrew_linear(o, rows, p.mixed, C, s.kept_mixed + (size_t)i * p.mixed, out, w->out_bias, middle, 1);
+        shrew_linear(o, rows, p.mixed, C, s.kept_mixed + (size_t)i * p.mixed, out, stream + (size_t)i * C,
+                     w->out_bias, middle);
         o->norm(l->norm, rows, C, l->epsilon, middle, w->mlp_gain, w->mlp_bias, normed, s.mlp_moments + 2 * (size_t)i);
-        shrew_linear(o, rows, C, p.up, normed, up, w->up_bias, up_out, 0);
+        shrew_linear(o, rows, C, p.up, normed, up, NULL, w->up_bias, up_out);
         o->activation(l->mlp, rows, l->ffn, up_out, hidden);
-        memcpy(end, middle, (size_t)rows * C * sizeof(float));
-        shrew_linear(o, rows, l->ffn, C, hidden, down, w->down_bias, end, 1);
+        shrew_linear(o, rows, l->ffn, C, hidden, down, middle, w->down_bias, end);
     }
     return SHREW_OK;
 }

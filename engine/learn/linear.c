@@ -27,17 +27,15 @@ void shrew_linear_pack(const shrew_operators *operators, uint32_t inputs, uint32
 }
 
 void shrew_linear(const shrew_operators *operators, uint32_t rows, uint32_t inputs, uint32_t outputs, const float *x,
-                  const float *panels, const float *bias, float *y, int add) {
+                  const float *panels, const float *from, const float *bias, float *y) {
     const shrew_product_shape shape = forward_shape(rows, inputs, outputs);
-    operators->product(&shape, x, panels, y, add, NULL);
-    if (bias)
-        operators->add_bias(rows, outputs, bias, y);
+    operators->product(&shape, x, panels, from, bias, y, NULL);
 }
 
 void shrew_linear_dx(const shrew_operators *operators, uint32_t rows, uint32_t inputs, uint32_t outputs, const float *dy,
                      const float *panels, float *dx) {
     const shrew_product_shape shape = dx_shape(rows, inputs, outputs);
-    operators->product(&shape, dy, panels, dx, 0, NULL);
+    operators->product(&shape, dy, panels, NULL, NULL, dx, NULL);
 }
 
 size_t shrew_linear_dweight_floats(const shrew_operators *operators, uint32_t rows, uint32_t inputs, uint32_t outputs) {
@@ -51,7 +49,7 @@ void shrew_linear_dweight(const shrew_operators *operators, uint32_t rows, uint3
     memory = at_line(memory);
     float *const panels = take(&memory, operators->panels_floats(inputs, rows));
     operators->pack(&shape, x, panels);
-    operators->product(&shape, dy, panels, dweight, 1, memory);
+    operators->product(&shape, dy, panels, dweight, NULL, dweight, memory);
     if (dbias)
         operators->column_sums(rows, outputs, dy, dbias);
 }

@@ -63,7 +63,7 @@ int shrew_learn_linear(uint32_t unit, uint32_t rows, uint32_t inputs, uint32_t o
         return SHREW_E_MEMORY;
     float *const panels = at_line(memory);
     shrew_linear_pack(operators, inputs, outputs, weight, FORWARD, panels);
-    shrew_linear(operators, rows, inputs, outputs, x, panels, bias, y, 0);
+    shrew_linear(operators, rows, inputs, outputs, x, panels, NULL, bias, y);
     return SHREW_OK;
 }
 

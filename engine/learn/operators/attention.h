@@ -95,7 +95,7 @@ static void NAME(attention)(const shrew_learn_heads *s, const float *qkv, float 
                 }
                 for (uint32_t key = 0; key < seen; key += DEEP) {
                     const uint32_t depth = seen - key < DEEP ? seen - key : DEEP;
-                    product(depth, WIDE, TILE, D, keys + (size_t)key * D, D, 1, q, TILE, scores, TILE, 0);
+                    product(depth, WIDE, TILE, D, keys + (size_t)key * D, D, 1, q, TILE, NULL, NULL, scores, TILE);
                     for (uint32_t k = 0; k < depth; k++) /* those that the first row does not see */
                         if ((size_t)(key + k) * G > first)
                             UNROLLED for (uint32_t j = 0; j < WIDE; j++) {
@@ -126,7 +126,7 @@ static void NAME(attention)(const shrew_learn_heads *s, const float *qkv, float 
                             for (uint32_t d = 0; d < D; d++)
                                 store(y + d * TILE + j * LANES, load(y + d * TILE + j * LANES) * fade);
                     }
-                    product(D, WIDE, TILE, depth, values + (size_t)key * D, 1, D, scores, TILE, y, TILE, 1);
+                    product(D, WIDE, TILE, depth, values + (size_t)key * D, 1, D, scores, TILE, y, NULL, y, TILE);
                 }
                 UNROLLED for (uint32_t j = 0; j < WIDE; j++) {
                     const vec share = splat(1.0f) / total[j];
@@ -185,8 +185,8 @@ static void NAME(attention_backward)(const shrew_learn_heads *s, const float *qk
                 for (uint32_t start = first * G; start < R; start += DEEP) {
                     const uint32_t depth = R - start < DEEP ? R - start : DEEP;
                     const float *const q_rows = queries + (size_t)start * D, *const dy_rows = dy + (size_t)start * D;
-                    product(depth, WIDE, TILE, D, q_rows, D, 1, k_tile, TILE, p, TILE, 0);
-                    product(depth, WIDE, TILE, D, dy_rows, D, 1, v_tile, TILE, ds, TILE, 0);
+                    product(depth, WIDE, TILE, D, q_rows, D, 1, k_tile, TILE, NULL, NULL, p, TILE);
+                    product(depth, WIDE, TILE, D, dy_rows, D, 1, v_tile, TILE, NULL, NULL, ds, TILE);
                     for (uint32_t i = 0; i < depth; i++) {
                         const vec shift = splat(lse[start + i]), mean = splat(along[start + i]);
                         const uint32_t token = (start + i) / G - first; /* sees the lanes up to its own */
@@ -201,15 +201,15 @@ static void NAME(attention_backward)(const shrew_learn_heads *s, const float *qk
                             store(ds_at, share * (load(ds_at) - mean));
                         }
                     }
-                    product(D, WIDE, TILE, depth, dy_rows, 1, D, p, TILE, dv, TILE, 1);
-                    product(D, WIDE, TILE, depth, q_rows, 1, D, ds, TILE, dk, TILE, 1);
+                    product(D, WIDE, TILE, depth, dy_rows, 1, D, p, TILE, dv, NULL, dv, TILE);
+                    product(D, WIDE, TILE, depth, q_rows, 1, D, ds, TILE, dk, NULL, dk, TILE);
                     for (uint32_t d = 0; d < P; d += TILE) {
                         const float *const k_rows = keys + (size_t)first * P + d;
                         float *const dq_rows = dq + (size_t)start * P + d;
                         if (P - d >= TILE)
-                            product(depth, WIDE, TILE, TILE, ds, TILE, 1, k_rows, P, dq_rows, P, 1);
+                            product(depth, WIDE, TILE, TILE, ds, TILE, 1, k_rows, P, dq_rows, NULL, dq_rows, P);
                         else
-                            product(depth, 1, LANES, TILE, ds, TILE, 1, k_rows, P, dq_rows, P, 1);
+                            product(depth, 1, LANES, TILE, ds, TILE, 1, k_rows, P, dq_rows, NULL, dq_rows, P);
                     }
                 }
                 float *const dkey_rows = dtokens + first * g.qkv_row;

@@ -14,7 +14,6 @@ typedef struct shrew_product_shape {
 } shrew_product_shape;
 
 typedef struct shrew_operators {
-    void (*add_bias)(uint32_t rows, uint32_t width, const float *bias, float *x);
     void (*column_sums)(uint32_t rows, uint32_t width, const float *x, float *sums);
     void (*embedding)(uint32_t rows, uint32_t width, const uint32_t *ids, const float *table, float *y);
     void (*embedding_backward)(uint32_t rows, uint32_t width, const float *dy, const uint32_t *ids, float *dtable);
@@ -27,8 +26,9 @@ typedef struct shrew_operators {
     size_t (*panels_floats)(uint32_t columns, uint32_t depth);
     void (*pack)(const shrew_product_shape *shape, const float *b, float *panels); /* on whole cache lines */
     size_t (*product_floats)(const shrew_product_shape *shape);                    /* of memory */
-    void (*product)(const shrew_product_shape *shape, const float *a, const float *panels, float *c, int add,
-                    float *memory);
+    /* c = from + bias + a b; from, which may be c, and bias may be NULL */
+    void (*product)(const shrew_product_shape *shape, const float *a, const float *panels, const float *from,
+                    const float *bias, float *c, float *memory);
     size_t (*attention_floats)(const shrew_learn_heads *shape); /* of memory, for both directions */
     void (*attention)(const shrew_learn_heads *shape, const float *qkv, float *out, float *lse, float *memory);
     void (*attention_backward)(const shrew_learn_heads *shape, const float *qkv, const float *out, const float *lse,
@@ -56,9 +56,9 @@ size_t shrew_linear_panels_floats(const shrew_operators *operators, uint32_t inp
 void shrew_linear_pack(const shrew_operators *operators, uint32_t inputs, uint32_t outputs, const float *weight,
                        int direction, float *panels);
 
-/* y = x weight' + bias, or with `add` y += that. */
+/* y = from + bias + x weight'; from, which may be y, and bias may be NULL. */
 void shrew_linear(const shrew_operators *operators, uint32_t rows, uint32_t inputs, uint32_t outputs, const float *x,
-                  const float *panels, const float *bias, float *y, int add);
+                  const float *panels, const float *from, const float *bias, float *y);
 void shrew_linear_dx(const shrew_operators *operators, uint32_t rows, uint32_t inputs, uint32_t outputs,
                      const float *dy, const float *panels, float *dx);
 

@@ -51,13 +51,18 @@ static void copy_rows(uint32_t rows, uint32_t columns, const float *from, size_t
             store_first(to + c, width - c, c < columns ? load_first(from + c, columns - c) : splat(0.0f));
 }
 
-/* c[i][0 .. columns) (+)= the sum over k of a[i * a_row + k * a_step] * b[k][0 .. wide), for `high` rows. */
+/* c[i][0 .. columns) = from[i] + bias + the sum over k of a[i * a_row + k * a_step] * b[k][0 .. wide), for `high` rows.
+ * from has rows like c's, and may be c; it and bias may be NULL. */
 INLINE void product_rows(uint32_t high, uint32_t wide, uint32_t columns, uint32_t depth, const float *a, size_t a_row,
-                         size_t a_step, const float *b, size_t b_row, float *c, size_t c_row, int add) {
+                         size_t a_step, const float *b, size_t b_row, const float *from, const float *bias,
+                         float *c, size_t c_row) {
     vec sums[2 * HIGH][WIDE];
     UNROLLED for (uint32_t i = 0; i < high; i++)
-        UNROLLED for (uint32_t j = 0; j < wide; j++)
-            sums[i][j] = add ? load_first(c + i * c_row + j * LANES, columns - j * LANES) : splat(0.0f);
+        UNROLLED for (uint32_t j = 0; j < wide; j++) {
+            sums[i][j] = from ? load_first(from + i * c_row + j * LANES, columns - j * LANES) : splat(0.0f);
+            if (bias)
+                sums[i][j] = sums[i][j] + load_first(bias + j * LANES, columns - j * LANES);
+        }
     for (uint32_t k = 0; k < depth; k++) {
         vec row[WIDE];
         UNROLLED for (uint32_t j = 0; j < wide; j++)
@@ -75,15 +80,19 @@ INLINE void product_rows(uint32_t high, uint32_t wide, uint32_t columns, uint32_
 
 /* The same for any number of rows. */
 INLINE void product(uint32_t rows, uint32_t wide, uint32_t columns, uint32_t depth, const float *a, size_t a_row,
-                    size_t a_step, const float *b, size_t b_row, float *c, size_t c_row, int add) {
+                    size_t a_step, const float *b, size_t b_row, const float *from, const float *bias,
+                    float *c, size_t c_row) {
     const uint32_t high = wide == 1 ? 2 * HIGH : HIGH;
     uint32_t i = 0;
     for (; i + high <= rows; i += high)
-        product_rows(high, wide, columns, depth, a + i * a_row, a_row, a_step, b, b_row, c + i * c_row, c_row, add);
+        product_rows(high, wide, columns, depth, a + i * a_row, a_row, a_step, b, b_row, from ? from + i * c_row : NULL,
+                     bias, c + i * c_row, c_row);
     for (; i + 2 <= rows; i += 2)
-        product_rows(2, wide, columns, depth, a + i * a_row, a_row, a_step, b, b_row, c + i * c_row, c_row, add);
+        product_rows(2, wide, columns, depth, a + i * a_row, a_row, a_step, b, b_row, from ? from + i * c_row : NULL,
+                     bias, c + i * c_row, c_row);
     if (i < rows)
-        product_rows(1, wide, columns, depth, a + i * a_row, a_row, a_step, b, b_row, c + i * c_row, c_row, add);
+        product_rows(1, wide, columns, depth, a + i * a_row, a_row, a_step, b, b_row, from ? from + i * c_row : NULL,
+                     bias, c + i * c_row, c_row);
 }
 
 
@@ -94,13 +103,16 @@ static size_t NAME(panels_floats)(uint32_t columns, uint32_t depth) {
     return ((size_t)columns + TILE - 1) / TILE * TILE * depth;
 }
 
-static uint32_t stretch_from(uint32_t start, uint32_t depth) {
-    return depth - start < STRETCH ? depth - start : STRETCH;
+/* In equal parts: a short one would be mostly reading and writing of sums. */
+static uint32_t stretch_of(uint32_t depth) {
+    const uint32_t parts = (depth + STRETCH - 1) / STRETCH;
+    return (depth + parts - 1) / parts;
 }
 
 static void NAME(pack)(const shrew_product_shape *s, const float *b, float *panels) {
-    for (uint32_t start = 0; start < s->depth; start += STRETCH) {
-        const uint32_t depth = stretch_from(start, s->depth);
+    const uint32_t stretch = stretch_of(s->depth);
+    for (uint32_t start = 0; start < s->depth; start += stretch) {
+        const uint32_t depth = s->depth - start < stretch ? s->depth - start : stretch;
         for (uint32_t j = 0; j < s->columns; j += TILE, panels += (size_t)TILE * depth) {
             const uint32_t columns = s->columns - j < TILE ? s->columns - j : TILE;
             const float *const from = b + start * s->b_row + j * s->b_step;
@@ -115,7 +127,7 @@ static void NAME(pack)(const shrew_product_shape *s, const float *b, float *pane
 /* Of memory for a product: rows of a transposed a, gathered. */
 static size_t NAME(product_floats)(const shrew_product_shape *s) {
     const size_t groups = ((size_t)s->rows + PACKED - 1) / PACKED;
-    return s->a_step == 1 ? 0 : groups * PACKED * stretch_from(0, s->depth) + LINE;
+    return s->a_step == 1 ? 0 : groups * PACKED * stretch_of(s->depth) + LINE;
 }
 
 /* Rows of a transposed a, which are columns of what it is stored as, in groups of PACKED side by side. Read a few rows of
@@ -128,13 +140,14 @@ static void gather_rows(const shrew_product_shape *s, const float *a, uint32_t d
                       a + k * s->a_step + i, s->a_step, PACKED, to + (size_t)i * depth + (size_t)k * PACKED);
 }
 
-static void NAME(product)(const shrew_product_shape *s, const float *a, const float *panels, float *c, int add,
-                          float *memory) {
+static void NAME(product)(const shrew_product_shape *s, const float *a, const float *panels, const float *from,
+                          const float *bias, float *c, float *memory) {
     const int gathered = s->a_step != 1;
     const size_t a_row = gathered ? 1 : s->a_row, a_step = gathered ? PACKED : 1;
     float *const a_rows = gathered ? at_line(memory) : NULL;
-    for (uint32_t start = 0; start < s->depth; start += STRETCH, add = 1) {
-        const uint32_t depth = stretch_from(start, s->depth);
+    const uint32_t stretch = stretch_of(s->depth);
+    for (uint32_t start = 0; start < s->depth; start += stretch, from = c, bias = NULL) {
+        const uint32_t depth = s->depth - start < stretch ? s->depth - start : stretch;
         const float *const a_start = a + start * s->a_step, *const here = panels + NAME(panels_floats)(s->columns, start);
         if (gathered)
             gather_rows(s, a_start, depth, a_rows);
@@ -145,13 +158,15 @@ static void NAME(product)(const shrew_product_shape *s, const float *a, const fl
                 const float *const panel = here + (size_t)j * depth;
                 for (uint32_t i = band; i < end; i += HIGH) {
                     const uint32_t rows = end - i < HIGH ? end - i : HIGH;
-                    const float *const from =
+                    const float *const rows_of_a =
                         gathered ? a_rows + (size_t)(i - i % PACKED) * depth + i % PACKED : a_start + i * s->a_row;
-                    float *const to = c + i * s->c_row + j;
+                    const size_t to = i * s->c_row + j;
                     if (columns > LANES)
-                        product(rows, WIDE, columns, depth, from, a_row, a_step, panel, TILE, to, s->c_row, add);
+                        product(rows, WIDE, columns, depth, rows_of_a, a_row, a_step, panel, TILE,
+                                from ? from + to : NULL, bias ? bias + j : NULL, c + to, s->c_row);
                     else
-                        product(rows, 1, columns, depth, from, a_row, a_step, panel, TILE, to, s->c_row, add);
+                        product(rows, 1, columns, depth, rows_of_a, a_row, a_step, panel, TILE,
+                                from ? from + to : NULL, bias ? bias + j : NULL, c + to, s->c_row);
                 }
             }
     }

@@ -1,10 +1,4 @@
-/* Operators that look at one row, or one column, at a time: embedding, biases, rotary positions, norms. */
-
-static void NAME(add_bias)(uint32_t rows, uint32_t width, const float *bias, float *x) {
-    for (uint32_t n = 0; n < rows; n++, x += width)
-        for (uint32_t i = 0; i < width; i += LANES)
-            store_first(x + i, width - i, load_first(x + i, width - i) + load_first(bias + i, width - i));
-}
+/* Operators that look at one row, or one column, at a time: embedding, rotary positions, norms. */
 
 /* Eight rows at once, so that a sum is read and written once for all of them. */
 static void NAME(column_sums)(uint32_t rows, uint32_t width, const float *x, float *sums) {

@@ -18,7 +18,6 @@
 #include "rows.h"
 
 const shrew_operators NAME(shrew_operators) = {
-    .add_bias = NAME(add_bias),
     .column_sums = NAME(column_sums),
     .embedding = NAME(embedding),
     .embedding_backward = NAME(embedding_backward),

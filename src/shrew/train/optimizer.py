@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from typing import Protocol
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from shrew.train.config import TrainConfig
 State = dict[str, Array]
 
 OPERATORS = CompiledOperators()
+
+SHARED = 1 << 18
+"""Values that a thread moves at a time; fewer in all are not worth sharing."""
 
 ADAM_EPSILON = 1e-8
 MUON_MOMENTUM = 0.95
@@ -54,14 +58,23 @@ class AdamW:
         self._first = np.zeros(model.parameters, np.float32)
         self._second = np.zeros(model.parameters, np.float32)
         self._runs = _runs(model, config.weight_decay, leave)
+        self._threads = ThreadPoolExecutor(config.threads)
 
     def step(self, parameters: Parameters, gradients: Parameters, learning_rate: float) -> None:
         self._steps += 1
         corrections = 1 - self._beta1**self._steps, 1 - self._beta2**self._steps
-        for run, decay in self._runs:
-            options = AdamwOptions(learning_rate, self._beta1, self._beta2, ADAM_EPSILON, decay, *corrections)
-            arrays = (array[run] for array in (gradients.flat, self._first, self._second, parameters.flat))
+
+        def move(run: Run) -> None:
+            options = AdamwOptions(learning_rate, self._beta1, self._beta2, ADAM_EPSILON, run.decay, *corrections)
+            arrays = (array[run.where] for array in (gradients.flat, self._first, self._second, parameters.flat))
             OPERATORS.adamw(options, *arrays)
+
+        if len(self._first) < SHARED:
+            for run in self._runs:
+                move(run)
+        else:
+            for _ in self._threads.map(move, self._runs):
+                pass
 
     def state(self) -> State:
         return {"first": self._first, "second": self._second, "steps": np.array([self._steps], np.float64)}
@@ -125,18 +138,26 @@ def orthogonalize(x: Array) -> Array:
     return np.swapaxes(y, 1, 2) if tall else y
 
 
-def _runs(model: ModelConfig, weight_decay: float, leave: frozenset[str]) -> list[tuple[slice, float]]:
-    """Where in the flat buffer tensors lie side by side that share a weight decay, and which."""
-    runs: list[tuple[slice, float]] = []
+class Run(NamedTuple):
+    """Values side by side in the flat buffer that share a weight decay."""
+
+    where: slice
+    decay: float
+
+
+def _runs(model: ModelConfig, weight_decay: float, leave: frozenset[str]) -> list[Run]:
+    """As long as tensors allow, but short enough to be shared among threads."""
+    runs: list[Run] = []
     start = 0
     for spec in tensor_specs(model):
         end = start + spec.rows * spec.cols
         decay = 0.0 if spec.vector else weight_decay
         if spec.name not in leave:
-            if runs and runs[-1] == (slice(runs[-1][0].start, start), decay):
-                runs[-1] = slice(runs[-1][0].start, end), decay
+            last = runs[-1] if runs else Run(slice(0, 0), 0.0)
+            if last.where.stop == start and last.decay == decay and end - last.where.start <= SHARED:
+                runs[-1] = Run(slice(last.where.start, end), decay)
             else:
-                runs.append((slice(start, end), decay))
+                runs += (Run(slice(i, min(i + SHARED, end)), decay) for i in range(start, end, SHARED))
         start = end
     return runs
 
