@@ -153,8 +153,8 @@ def _runs(model: ModelConfig, weight_decay: float, leave: frozenset[str]) -> lis
         end = start + spec.rows * spec.cols
         decay = 0.0 if spec.vector else weight_decay
         if spec.name not in leave:
-            last = runs[-1] if runs else Run(slice(0, 0), 0.0)
-            if last.where.stop == start and last.decay == decay and end - last.where.start <= SHARED:
+            last = runs[-1] if runs else None
+            if last and last.where.stop == start and last.decay == decay and end - last.where.start <= SHARED:
                 runs[-1] = Run(slice(last.where.start, end), decay)
             else:
                 runs += (Run(slice(i, min(i + SHARED, end)), decay) for i in range(start, end, SHARED))
