@@ -275,7 +275,8 @@ typedef enum shrew_unit {
     SHREW_UNIT_AVX512 = 4, /* with VNNI */
     SHREW_UNIT_SIMD128 = 5, /* WebAssembly */
     SHREW_UNIT_PIE = 6,     /* ESP32-S3 */
-    SHREW_UNITS = 7
+    SHREW_UNIT_AMX = 7,     /* with AVX-512; on Linux, which grants its registers */
+    SHREW_UNITS = 8
 } shrew_unit;
 
 /* A caller's way to do count tasks at once: calls task(argument, i) once for every i < count, on any threads, and returns

@@ -33,7 +33,7 @@ INLINE __m512i high_of(__m512i words) {
 }
 
 /* The reference's limit of 511 cannot be passed: the reciprocal is within 2 ulp. */
-static TARGET float quantize(const float *x, uint32_t cols, int16_t *values, int16_t *sums) {
+TARGET float shrew_avx512_quantize(const float *x, uint32_t cols, int16_t *values, int16_t *sums) {
     const uint32_t padded = (cols + 15) & ~15u, largest = largest_magnitude(x, cols);
     const int within = largest >= TWO_POW_MINUS_100 && largest < TWO_POW_100;
     if (!within) {
@@ -105,7 +105,7 @@ INLINE void store_bytes(const float *head, const float *turn, uint32_t head_dim,
     }
 }
 
-static TARGET uint32_t store_heads(const token_heads *t) {
+TARGET uint32_t shrew_avx512_store_heads(const token_heads *t) {
     const uint32_t D = t->head_dim;
     const float *x = t->x;
     uint32_t most = 0;
@@ -146,7 +146,7 @@ INLINE __m512i divide_2_pow_30(__m512i divisor) {
     return _mm512_mask_mov_epi32(least, _mm512_cmple_epi32_mask(product, _mm512_set1_epi32(1 << 30)), next);
 }
 
-static TARGET void activate(uint32_t mlp, const float *gate, const float *up, float *out, uint32_t count) {
+TARGET void shrew_avx512_activate(uint32_t mlp, const float *gate, const float *up, float *out, uint32_t count) {
     for (uint32_t i = 0; i < count; i += 16) {
         const __mmask16 there = first_lanes(count - i);
         const __m512 v = _mm512_maskz_loadu_ps(there, gate + i);
@@ -174,13 +174,13 @@ static TARGET void activate(uint32_t mlp, const float *gate, const float *up, fl
 
 const shrew_kernels shrew_kernels_avx512 = {
     "avx512",
-    quantize,
+    shrew_avx512_quantize,
     {shrew_avx2_multiply_f32, shrew_avx512_multiply_q8, shrew_avx512_multiply_q4, shrew_avx512_multiply_ternary},
     shrew_avx512_attend,
-    activate,
+    shrew_avx512_activate,
     shrew_avx2_dot,
     shrew_avx512_attend_block,
-    store_heads,
+    shrew_avx512_store_heads,
 };
 
 #endif

@@ -21,6 +21,9 @@
 
 enum { ZERO_POINT_Q8 = 128 };
 
+float shrew_avx512_quantize(const float *x, uint32_t cols, int16_t *values, int16_t *sums);
+void shrew_avx512_activate(uint32_t mlp, const float *gate, const float *up, float *out, uint32_t count);
+uint32_t shrew_avx512_store_heads(const token_heads *t);
 void shrew_avx512_multiply_q8(const product *p, uint32_t first, uint32_t last);
 void shrew_avx512_multiply_q4(const product *p, uint32_t first, uint32_t last);
 void shrew_avx512_multiply_ternary(const product *p, uint32_t first, uint32_t last);
