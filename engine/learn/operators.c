@@ -13,6 +13,9 @@ const shrew_operators *shrew_operators_of(uint32_t unit) {
     case SHREW_UNIT_AVX2: return &shrew_operators_avx2;
     case SHREW_UNIT_AVX512: return &shrew_operators_avx512;
 #endif
+#ifdef SHREW_AMX
+    case SHREW_UNIT_AMX: return &shrew_operators_amx;
+#endif
     default: return NULL;
     }
 }
@@ -34,7 +37,11 @@ static int runs(uint32_t unit) {
 int shrew_learn_unit(uint32_t unit) {
     if (unit != SHREW_UNIT_AUTO)
         return runs(unit) ? (int)unit : SHREW_E_ARGUMENT;
-    return runs(SHREW_UNIT_AVX512) ? SHREW_UNIT_AVX512 : runs(SHREW_UNIT_AVX2) ? SHREW_UNIT_AVX2 : SHREW_UNIT_SCALAR;
+    static const uint32_t fastest_first[] = {SHREW_UNIT_AMX, SHREW_UNIT_AVX512, SHREW_UNIT_AVX2};
+    for (uint32_t i = 0; i < sizeof fastest_first / sizeof *fastest_first; i++)
+        if (runs(fastest_first[i]))
+            return (int)fastest_first[i];
+    return SHREW_UNIT_SCALAR;
 }
 
 static int below(const uint32_t *ids, uint32_t count, uint32_t limit) {

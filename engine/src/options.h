@@ -49,4 +49,11 @@ static inline int shrew_has_type(uint32_t type) {
            (HAS_TERNARY && type == SHREW_TERNARY);
 }
 
+/* Tiles of matrices are asked of Linux, and of a compiler that knows them. */
+#if defined(__x86_64__) && defined(__GNUC__) && defined(__linux__) && defined(__has_include)
+#if __has_include(<amxint8intrin.h>)
+#define SHREW_AMX
+#endif
+#endif
+
 #endif

@@ -3,6 +3,7 @@
 #ifndef SHREW_LEARN_OPERATORS_H
 #define SHREW_LEARN_OPERATORS_H
 
+#include "options.h"
 #include "shrew_learn.h"
 
 /* A product of matrices [rows, depth] and [depth, columns]. The steps are from one element to the next along a
@@ -70,6 +71,9 @@ void shrew_linear_dweight(const shrew_operators *operators, uint32_t rows, uint3
 extern const shrew_operators shrew_operators_portable;
 #if defined(__x86_64__) && defined(__GNUC__)
 extern const shrew_operators shrew_operators_avx2, shrew_operators_avx512;
+#endif
+#ifdef SHREW_AMX
+extern const shrew_operators shrew_operators_amx;
 #endif
 
 #endif

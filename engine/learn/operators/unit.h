@@ -1,4 +1,5 @@
-/* All operators for one set of instructions, which the including file has named: UNIT, and LANES floats a vector. */
+/* All operators for one set of instructions, which the including file has named: UNIT, LANES floats
+ * a vector, and TILES where matrices are multiplied in tiles. */
 #include <string.h>
 
 #include "memory.h"
@@ -10,6 +11,11 @@
 #define NAME(operator) NAME_OF(operator, UNIT)
 
 #include "products.h"
+#ifdef TILES
+#include "tiles.h"
+#else
+#include "matrices.h"
+#endif
 
 #include "activation.h"
 #include "attention.h"

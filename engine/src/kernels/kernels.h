@@ -60,13 +60,6 @@ enum { HAS_BLOCK_KERNELS = 1 };
 enum { HAS_BLOCK_KERNELS = 0 };
 #endif
 
-/* Tiles of matrices are asked of Linux, and of a compiler that knows them. */
-#if defined(__x86_64__) && defined(__GNUC__) && defined(__linux__) && defined(__has_include)
-#if __has_include(<amxint8intrin.h>)
-#define SHREW_AMX
-#endif
-#endif
-
 /* The same heads of successive tokens, each of which sees one key more than the token before. */
 typedef struct span_block {
     span first;
