@@ -1,17 +1,18 @@
 /* One layer of a transformer, forward and backward, of the operators. Only what is dear to make again is saved: norms and
- * the MLP's hidden values are not. But for attention, a few rows go all the way before the next, so that what an operator
+ * the MLP's hidden values are not, nor what they are made of where products cost less than memory. But for attention, a few rows go all the way before the next, so that what an operator
  * makes is still near when the next one reads it; the weights of one layer stay near, too. */
 #include <string.h>
 
 #include "operators/memory.h"
 #include "operators/operators.h"
 
-enum { FEW_ROWS = 256 };
+enum { FEW_ROWS = 128 };
 
 /* Sizes that follow from a layer's, and the arrays of its saved and working memory. */
 typedef struct layer_plan {
     shrew_learn_heads shape;
     uint32_t rows, kept, qkv, mixed, up; /* N, M; widths of what products make */
+    uint32_t few_up, saved_up;           /* rows of the latter that are there at a time, and that are saved */
     size_t saved_floats, memory_floats;
 } layer_plan;
 
@@ -54,17 +55,20 @@ static int plan_layer(uint32_t unit, const shrew_learn_layer *l, layer_plan *pla
     if (p.kept > p.rows)
         return 0;
     const size_t N = p.rows, M = p.kept;
+    p.saved_up = operators->remakes ? 0 : p.kept;
+    p.few_up = operators->remakes ? few(0, p.kept) : 0;
     p.saved_floats = LINE + whole_lines(2 * N) + whole_lines(N * p.qkv) + whole_lines(N * p.mixed) +
                      whole_lines(N * l->heads) + (l->kept ? whole_lines(M * p.mixed) : 0) + whole_lines(M * l->dim) +
-                     whole_lines(2 * M) + whole_lines(M * p.up);
+                     whole_lines(2 * M) + whole_lines((size_t)p.saved_up * p.up);
     /* of the backward, which needs more: packed weights of a half; dqkv and dmixed; of a few rows a norm's output and
-     * gradient, hidden values and theirs; and what one operator needs at a time */
+     * gradient, what the MLP makes, hidden values and theirs; and what one operator needs at a time */
     const uint32_t R = few(0, p.rows);
     const size_t panels = whole_lines(shrew_linear_panels_floats(operators, p.mixed, l->dim)) +
-                          whole_lines(shrew_linear_panels_floats(operators, l->dim, p.up)) +
+                          2 * whole_lines(shrew_linear_panels_floats(operators, l->dim, p.up)) +
                           whole_lines(shrew_linear_panels_floats(operators, l->ffn, l->dim));
     const size_t heads = whole_lines(N * p.qkv) + whole_lines(N * p.mixed) + (l->kept ? whole_lines(M * p.mixed) : 0);
-    const size_t of_few = 2 * whole_lines((size_t)R * l->dim) + 2 * whole_lines((size_t)R * l->ffn);
+    const size_t of_few = 2 * whole_lines((size_t)R * l->dim) + 2 * whole_lines((size_t)R * l->ffn) +
+                          whole_lines((size_t)p.few_up * p.up);
     size_t inner = attention;
     inner = larger(inner, shrew_linear_dweight_floats(operators, R, l->dim, p.qkv));
     inner = larger(inner, shrew_linear_dweight_floats(operators, R, p.mixed, l->dim));
@@ -87,7 +91,7 @@ static saved_layer saved_in(const shrew_learn_layer *l, const layer_plan *p, flo
     s.kept_mixed = l->kept ? take(&saved, M * p->mixed) : s.mixed;
     s.x = take(&saved, M * l->dim);
     s.mlp_moments = take(&saved, 2 * M);
-    s.up = take(&saved, M * p->up);
+    s.up = take(&saved, (size_t)p->saved_up * p->up);
     return s;
 }
 
@@ -137,6 +141,7 @@ int shrew_learn_layer_forward(uint32_t unit, const shrew_learn_layer *l, const s
     const uint32_t N = p.rows, M = p.kept, C = l->dim;
     float *work = at_line(memory);
     float *const normed = take(&work, (size_t)few(0, N) * C), *const hidden = take(&work, (size_t)few(0, M) * l->ffn);
+    float *const few_up = take(&work, (size_t)p.few_up * p.up);
     float *const both = work; /* halves use the rest, one after the other */
 
     float *const qkv = packed(o, &work, C, p.qkv, w->qkv, FORWARD);
@@ -163,7 +168,8 @@ int shrew_learn_layer_forward(uint32_t unit, const shrew_learn_layer *l, const s
     float *const down = packed(o, &work, l->ffn, C, w->down, FORWARD);
     for (uint32_t i = 0; i < M; i += FEW_ROWS) {
         const uint32_t rows = few(i, M);
-        float *const middle = s.x + (size_t)i * C, *const end = y + (size_t)i * C, *const up_out = s.up + (size_t)i * p.up;
+        float *const middle = s.x + (size_t)i * C, *const end = y + (size_t)i * C;
+        float *const up_out = o->remakes ? few_up : s.up + (size_t)i * p.up;
         shrew_linear(o, rows, p.mixed, C, s.kept_mixed + (size_t)i * p.mixed, out, stream + (size_t)i * C,
                      w->out_bias, middle);
         o->norm(l->norm, rows, C, l->epsilon, middle, w->mlp_gain, w->mlp_bias, normed, s.mlp_moments + 2 * (size_t)i);
@@ -192,19 +198,24 @@ int shrew_learn_layer_backward(uint32_t unit, const shrew_learn_layer *l, const 
     float *const dkept = kept ? take(&work, (size_t)M * p.mixed) : dmixed;
     float *const normed = take(&work, (size_t)few(0, N) * C), *const dnormed = take(&work, (size_t)few(0, N) * C);
     float *const hidden = take(&work, (size_t)few(0, M) * l->ffn), *const dhidden = take(&work, (size_t)few(0, M) * l->ffn);
+    float *const few_up = take(&work, (size_t)p.few_up * p.up);
     float *const both = work;
 
     float *const out = packed(o, &work, p.mixed, C, w->out, BACKWARD);
     float *const up = packed(o, &work, C, p.up, w->up, BACKWARD);
+    float *const up_again = o->remakes ? packed(o, &work, C, p.up, w->up, FORWARD) : NULL;
     float *const down = packed(o, &work, l->ffn, C, w->down, BACKWARD);
     for (uint32_t i = 0; i < M; i += FEW_ROWS) {
         const uint32_t rows = few(i, M);
-        float *const dend = dy + (size_t)i * C, *const dup = s.up + (size_t)i * p.up; /* which takes the place of up */
+        float *const dend = dy + (size_t)i * C;
+        float *const dup = o->remakes ? few_up : s.up + (size_t)i * p.up; /* which takes the place of up */
         float *const middle = s.x + (size_t)i * C, *const moments = s.mlp_moments + 2 * (size_t)i;
+        o->norm(l->norm, rows, C, l->epsilon, middle, w->mlp_gain, w->mlp_bias, normed, moments);
+        if (o->remakes)
+            shrew_linear(o, rows, C, p.up, normed, up_again, NULL, w->up_bias, dup);
         shrew_linear_dx(o, rows, l->ffn, C, dend, down, dhidden);
         o->activation_backward(l->mlp, rows, l->ffn, dhidden, dup, dup, hidden);
         shrew_linear_dweight(o, rows, l->ffn, C, dend, hidden, d->down, d->down_bias, work);
-        o->norm(l->norm, rows, C, l->epsilon, middle, w->mlp_gain, w->mlp_bias, normed, moments);
         shrew_linear_dweight(o, rows, C, p.up, dup, normed, d->up, d->up_bias, work);
         shrew_linear_dx(o, rows, C, p.up, dup, up, dnormed);
         o->norm_backward(l->norm, rows, C, dnormed, middle, moments, w->mlp_gain, d->mlp_gain, d->mlp_bias, dend);

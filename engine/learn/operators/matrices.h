@@ -1,5 +1,6 @@
 /* Products of matrices of any size, in vectors. */
 enum {
+    REMAKES = 0,
     STRETCH = 256, /* of a sum that is made at a time: a panel of it is half of the nearest cache */
     BAND = 64,     /* rows that are made at a time */
     PACKED = HIGH > LANES ? HIGH : LANES /* rows of a transposed factor that are gathered together */

@@ -15,6 +15,7 @@ typedef struct shrew_product_shape {
 } shrew_product_shape;
 
 typedef struct shrew_operators {
+    int remakes; /* products cost less than memory, so that what they make is made again rather than saved */
     void (*column_sums)(uint32_t rows, uint32_t width, const float *x, float *sums);
     void (*embedding)(uint32_t rows, uint32_t width, const uint32_t *ids, const float *table, float *y);
     void (*embedding_backward)(uint32_t rows, uint32_t width, const float *dy, const uint32_t *ids, float *dtable);

@@ -5,6 +5,7 @@
  * a's has row i; line i of b's has pair i of the steps, for which all columns lie side by side. A pair is two steps in 32
  * bits: step i below step i + SIDE, so that both kinds of lines are made of vectors as they are read. */
 enum { SIDE = 16, DEPTH = 2 * SIDE, PARTS = 2, TILE_FLOATS = SIDE * SIDE };
+enum { REMAKES = 1 };
 enum { STRETCH = 128 }; /* of a sum that is made at a time: two strips of a and of b fill the nearest cache */
 
 typedef struct tile_shapes {

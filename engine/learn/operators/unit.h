@@ -24,6 +24,7 @@
 #include "rows.h"
 
 const shrew_operators NAME(shrew_operators) = {
+    .remakes = REMAKES,
     .column_sums = NAME(column_sums),
     .embedding = NAME(embedding),
     .embedding_backward = NAME(embedding_backward),
