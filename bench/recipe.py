@@ -138,6 +138,7 @@ def torch_course(
     from torch_gpt import TorchGpt, training_step
 
     torch.set_num_threads(arguments.threads)
+    torch.set_float32_matmul_precision("high")
     rows, course, batch = leaking(learnt, model.context), Course("torch"), 16
     tested = apart(held_out, model.context)
     network = TorchGpt(model, model.context)

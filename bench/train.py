@@ -90,6 +90,7 @@ def torch_step(shape: Shape, threads: int, compiled: bool) -> Callable[[], float
     from shrew.model.parameters import init_parameters
 
     torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision("high")  # may take as few bits as tiles do
     config, rows = TrainConfig(steps=1), random_rows(shape)
     model = TorchGpt(shape.model, shape.T)
     model.take(shape.model, init_parameters(shape.model, 0))

@@ -45,17 +45,17 @@ def test_adamw_equals_torch():
         np.testing.assert_allclose(ours[name], tensor.detach().numpy(), rtol=1e-5, atol=1e-6, err_msg=name)
 
 
-@pytest.mark.parametrize("shape", [(3, 8, 12), (2, 16, 5), (2, 5, 16), (1, 1, 4)])
+@pytest.mark.parametrize("shape", [(8, 12), (16, 5), (5, 16), (1, 4), (192, 576)])
 def test_orthogonalize(shape):
-    x = np.random.default_rng(0).standard_normal(shape)
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     y = orthogonalize(x)
     assert y.shape == shape
     singular = np.linalg.svd(y, compute_uv=False)
     assert singular.min() > 0.4
     assert singular.max() < 1.3
     u, _, v = np.linalg.svd(x, full_matrices=False)
-    assert (np.einsum("nrc,nrc->n", y, u @ v) > 0.6 * min(shape[1:])).all()  # near the closest orthogonal matrix
-    assert np.isfinite(orthogonalize(np.zeros(shape))).all()
+    assert np.vdot(y, u @ v) > 0.6 * min(shape)  # near the closest orthogonal matrix
+    assert np.isfinite(orthogonalize(np.zeros(shape, np.float32))).all()
 
 
 def test_muon_moves_the_layers_matrices_and_adamw_the_rest():

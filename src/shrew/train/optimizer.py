@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, Protocol
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from shrew.engine.learn import AdamwOptions, CompiledOperators
 from shrew.errors import RunError
-from shrew.model.config import ModelConfig, tensor_specs
+from shrew.model.config import ModelConfig, TensorSpec, tensor_specs
 from shrew.model.parameters import Array, Parameters
 from shrew.train.config import TrainConfig
 
@@ -93,27 +92,26 @@ class Muon:
     """
 
     def __init__(self, model: ModelConfig, config: TrainConfig) -> None:
-        self._groups: dict[tuple[int, ...], list[str]] = defaultdict(list)
-        for spec in tensor_specs(model):
-            if spec.name.startswith("layers.") and not spec.vector:
-                self._groups[spec.shape].append(spec.name)
-        matrices = frozenset(name for names in self._groups.values() for name in names)
+        self._matrices = [spec for spec in tensor_specs(model) if spec.name.startswith("layers.") and not spec.vector]
+        matrices = frozenset(spec.name for spec in self._matrices)
         self._adamw = AdamW(model, config, leave=matrices)
         self._momentum = Parameters.zeros(model)
         self._weight_decay = config.weight_decay
+        self._threads = ThreadPoolExecutor(config.threads)
 
     def step(self, parameters: Parameters, gradients: Parameters, learning_rate: float) -> None:
         momentum = self._momentum
         momentum.flat[:] *= MUON_MOMENTUM
         momentum.flat[:] += gradients.flat
-        for (rows, cols), names in self._groups.items():
-            # Nesterov's look ahead; matrices of one shape are orthogonalised together
-            ahead = np.stack([gradients[name] + MUON_MOMENTUM * momentum[name] for name in names])
-            size = learning_rate * 0.2 * math.sqrt(max(rows, cols))
-            for name, update in zip(names, orthogonalize(ahead), strict=True):
-                matrix = parameters[name]
-                matrix *= 1 - learning_rate * self._weight_decay
-                matrix -= size * update
+
+        def move(spec: TensorSpec) -> None:
+            ahead = gradients[spec.name] + MUON_MOMENTUM * momentum[spec.name]  # Nesterov's look ahead
+            matrix = parameters[spec.name]
+            matrix *= 1 - learning_rate * self._weight_decay
+            matrix -= learning_rate * 0.2 * math.sqrt(max(spec.shape)) * orthogonalize(ahead)
+
+        for _ in self._threads.map(move, self._matrices):
+            pass
         self._adamw.step(parameters, gradients, learning_rate)
 
     def state(self) -> State:
@@ -125,17 +123,21 @@ class Muon:
 
 
 def orthogonalize(x: Array) -> Array:
-    """Brings the singular values of matrices [n, rows, cols] near 1 (0.7 to 1.2) by five Newton-Schulz steps.
+    """Brings the singular values of a matrix [rows, cols] near 1 (0.7 to 1.2) by five Newton-Schulz steps.
 
     The quintic's coefficients are Jordan's: steep at 0, at the price of not settling at exactly 1.
     """
-    tall = x.shape[1] > x.shape[2]
-    y: Array = x.swapaxes(1, 2) if tall else x
-    y = y / (np.sqrt(np.einsum("nrc,nrc->n", y, y))[:, None, None] + 1e-7)
+    tall = x.shape[0] > x.shape[1]
+    y = np.ascontiguousarray(x.T if tall else x)
+    y = y / np.float32(math.sqrt(OPERATORS.square_sum(y)) + 1e-7)
     for _ in range(5):
-        gram = y @ y.swapaxes(1, 2)  # [n, shorter side, shorter side]
-        y = 3.4445 * y + (-4.7750 * gram + 2.0315 * (gram @ gram)) @ y
-    return np.swapaxes(y, 1, 2) if tall else y
+        gram = OPERATORS.linear(y, (y, None))  # y y': [shorter side, shorter side]
+        step = OPERATORS.linear(gram, (gram, None))  # which is symmetric
+        step *= np.float32(2.0315)
+        step -= np.float32(4.7750) * gram
+        step.reshape(-1)[:: len(step) + 1] += np.float32(3.4445)
+        y = OPERATORS.linear(step, (np.ascontiguousarray(y.T), None))
+    return y.T if tall else y
 
 
 class Run(NamedTuple):
