@@ -51,7 +51,7 @@ static inline int shrew_has_type(uint32_t type) {
 
 /* Tiles of matrices are asked of Linux, and of a compiler that knows them. */
 #if defined(__x86_64__) && defined(__GNUC__) && defined(__linux__) && defined(__has_include)
-#if __has_include(<amxint8intrin.h>)
+#if __has_include(<amxint8intrin.h>) || __has_include(<amxintrin.h>) /* of gcc, of clang */
 #define SHREW_AMX
 #endif
 #endif

@@ -15,13 +15,21 @@ INLINE const int8_t *high_plane(const quantized_rows *q, uint32_t token) {
 /* ---- Weights ---------------------------------------------------------------------------------------------------- */
 
 /* Sixteen bytes of every fourth of sixteen rows. */
-INLINE __m512i load_quarters(const uint8_t *data, size_t fourth) {
-    const __m512i a = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(const void *)data));
-    const __m128i b = _mm_loadu_si128((const __m128i *)(const void *)(data + fourth));
-    const __m128i c = _mm_loadu_si128((const __m128i *)(const void *)(data + 2 * fourth));
-    const __m128i d = _mm_loadu_si128((const __m128i *)(const void *)(data + 3 * fourth));
-    const __m512i ab = _mm512_mask_broadcast_i32x4(a, 0x00F0, b);
-    return _mm512_mask_broadcast_i32x4(_mm512_mask_broadcast_i32x4(ab, 0x0F00, c), 0xF000, d);
+INLINE __m512i load_quarters(const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d) {
+    const __m512i first = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(const void *)a));
+    const __m512i half = _mm512_mask_broadcast_i32x4(first, 0x00F0, _mm_loadu_si128((const __m128i *)(const void *)b));
+    const __m512i most = _mm512_mask_broadcast_i32x4(half, 0x0F00, _mm_loadu_si128((const __m128i *)(const void *)c));
+    return _mm512_mask_broadcast_i32x4(most, 0xF000, _mm_loadu_si128((const __m128i *)(const void *)d));
+}
+
+/* Four such, of successive rows, to columns: v[i] gets the i-th four bytes of each row. */
+INLINE void turn_quarters(__m512i v[4], const __m512i rows[4]) {
+    const __m512i low_ab = _mm512_unpacklo_epi32(rows[0], rows[1]), high_ab = _mm512_unpackhi_epi32(rows[0], rows[1]);
+    const __m512i low_cd = _mm512_unpacklo_epi32(rows[2], rows[3]), high_cd = _mm512_unpackhi_epi32(rows[2], rows[3]);
+    v[0] = _mm512_unpacklo_epi64(low_ab, low_cd);
+    v[1] = _mm512_unpackhi_epi64(low_ab, low_cd);
+    v[2] = _mm512_unpacklo_epi64(high_ab, high_cd);
+    v[3] = _mm512_unpackhi_epi64(high_ab, high_cd);
 }
 
 /* Up to 64 bytes of sixteen rows, or of as many times 16 as share bytes, from row on, behind the last of which it comes
@@ -39,14 +47,12 @@ INLINE void load_columns(__m512i v[16], const shrew_tensor *w, uint32_t row, uin
         return;
     }
     UNROLLED for (uint32_t k = 0; k < 4; k++, data += 16) {
-        const __m512i a = load_quarters(data, 4 * stride), b = load_quarters(data + stride, 4 * stride);
-        const __m512i d = load_quarters(data + 2 * stride, 4 * stride), e = load_quarters(data + 3 * stride, 4 * stride);
-        const __m512i low_ab = _mm512_unpacklo_epi32(a, b), high_ab = _mm512_unpackhi_epi32(a, b);
-        const __m512i low_de = _mm512_unpacklo_epi32(d, e), high_de = _mm512_unpackhi_epi32(d, e);
-        v[4 * k] = _mm512_unpacklo_epi64(low_ab, low_de);
-        v[4 * k + 1] = _mm512_unpackhi_epi64(low_ab, low_de);
-        v[4 * k + 2] = _mm512_unpacklo_epi64(high_ab, high_de);
-        v[4 * k + 3] = _mm512_unpackhi_epi64(high_ab, high_de);
+        __m512i every_fourth[4];
+        UNROLLED for (uint32_t i = 0; i < 4; i++) {
+            const uint8_t *from = data + i * stride;
+            every_fourth[i] = load_quarters(from, from + 4 * stride, from + 8 * stride, from + 12 * stride);
+        }
+        turn_quarters(v + 4 * k, every_fourth);
     }
 }
 
