@@ -48,7 +48,8 @@ def test_float_logits_agree_to_1e_4(options: dict[str, object]) -> None:
     config = tiny_config(**options)
     parameters = random_parameters(config)
     ids = np.random.default_rng(1).integers(0, config.vocab, config.context).astype(np.uint16)
-    expected = forward(config, parameters, ids[None].astype(np.intp))[0]
+    exact = {name: tensor.astype(np.float64) for name, tensor in parameters.items()}
+    expected = forward(config, exact, ids[None].astype(np.intp))[0]
     model = Model.from_bytes(build_image(config, parameters, BYTES))
     logits = model.session().feed_all(ids)
     assert np.abs(logits - expected).max() < 1e-4
