@@ -32,8 +32,8 @@ from shrew.image import WeightType, build_image, import_llama2c
 from shrew.model.config import ModelConfig
 from shrew.model.parameters import init_parameters
 from shrew.quantize.text import write_documents
+from shrew.tokenizer import Tokenizer, train_for_corpus
 from shrew.tokenizer import import_llama2c as import_tokenizer
-from shrew.tokenizer import train_for_corpus
 from shrew.train.config import RunConfig, TrainConfig
 from shrew.train.export import load_run
 from shrew.train.loop import train
@@ -47,12 +47,14 @@ BUDGET = 230_000
 
 
 class Row(NamedTuple):
-    model: dict[str, int]
+    model: dict[str, Any]
+    """What differs from SHAPE."""
     training: dict[str, Any] = {}  # noqa: RUF012  (never changed)
     """What differs from OPTIONS."""
 
 
-#: All but the number of tokens, which the tokenizer says.
+#: ``vocab`` is what the tokenizer aims for.
+SHAPE: dict[str, Any] = {"vocab": 512, "context": 512}
 SMALL = {"dim": 64, "layers": 4, "heads": 4, "kv_heads": 2, "ffn": 160}
 MIDDLE = {"dim": 96, "layers": 4, "heads": 6, "kv_heads": 3, "ffn": 192}
 LARGE = {"dim": 128, "layers": 4, "heads": 8, "kv_heads": 4, "ffn": 284}
@@ -107,15 +109,28 @@ def image_types(config: RunConfig) -> dict[str, WeightType]:
     return {name: WeightType("q8") if weight.type == "f32" else weight for name, weight in types.items()}
 
 
+def fresh_bytes(config: RunConfig, tokenizer: Tokenizer) -> int:
+    """What the image of the model will take."""
+    return len(build_image(config.model, init_parameters(config.model, 0), tokenizer, types=image_types(config)))
+
+
 def measure(
     name: str, row: Row, corpus: Corpus, texts: list[str], options: dict[str, Any], out: Path
 ) -> dict[str, Any]:
-    tokenizer = train_for_corpus(corpus.train, kind="bpe", vocab=512)
-    model = ModelConfig(vocab=tokenizer.vocab, context=512, **row.model)  # type: ignore[arg-type]  # all of them numbers
-    rows = prepare(corpus, tokenizer, model.context)
+    shape = SHAPE | row.model
+    tokenizer = train_for_corpus(corpus.train, kind="bpe", vocab=shape["vocab"])
+    model = ModelConfig(**shape | {"vocab": tokenizer.vocab})
     config = RunConfig(model=model, train=TrainConfig(**{**OPTIONS, **options, **row.training}))
-    fresh = build_image(model, init_parameters(model, 0), tokenizer, types=image_types(config))
-    assert len(fresh) <= BUDGET, f"{name}: {len(fresh):,} bytes"
+    size = fresh_bytes(config, tokenizer)
+    assert size <= BUDGET, f"{name}: {size:,} bytes"
+    return train_and_score(name, config, tokenizer, corpus, texts, out)
+
+
+def train_and_score(
+    name: str, config: RunConfig, tokenizer: Tokenizer, corpus: Corpus, texts: list[str], out: Path
+) -> dict[str, Any]:
+    model = config.model
+    rows = prepare(corpus, tokenizer, model.context)
     run = Run.create(out / name.replace(" ", "-"), config, overwrite=True)
     tokenizer.save(run.tokenizer_path)
     result = train(run, rows.train, rows.validation, progress=make_progress())

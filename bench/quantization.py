@@ -50,6 +50,7 @@ ROWS = [
         for calibrated in (False, True)
     ),
     ("q4:32 (value q8) calibrated", WeightType("q4", 32), "*.value.weight=q8", True),
+    ("q4:32 (value, key q8) calibrated", WeightType("q4", 32), "*.value.weight=q8 *.key.weight=q8", True),
     ("q4:32 (embedding q8) calibrated", WeightType("q4", 32), "token_embedding.weight=q8", True),
 ]
 
@@ -85,7 +86,7 @@ def main() -> None:
             if options.only and name != "f32" and not name.startswith(tuple(options.only)):
                 continue
             started = time.perf_counter()
-            types = choose_types(config, weight, [parse_override(override, -1)] if override else [])
+            types = choose_types(config, weight, [parse_override(text, -1) for text in override.split()])
             matrices: Mapping[str, Matrix] = parameters
             if calibrated:
                 matrices = calibrate(config, parameters, types, learnt, steps=options.steps, executor=executor)

@@ -31,9 +31,6 @@ STEP_TOKENS = BLOCK_TOKENS * STEP_BLOCKS
 #: Blocks that the importance of inputs is measured on.
 MOMENT_BLOCKS = 16
 
-#: Most tokens to learn from. What it reads twice, the student begins to learn by heart.
-CALIBRATION_TOKENS = 800_000
-
 #: Bytes of its features that a teacher keeps; those of more blocks it computes again.
 REMEMBERED_BYTES = 256 << 20
 
@@ -45,8 +42,8 @@ LEARNT_TYPES = ("q4", "ternary")
 
 
 def calibration_tokens(steps: int) -> int:
-    """Tokens of text that so many steps can use."""
-    return min(CALIBRATION_TOKENS, STEP_TOKENS * max(steps, MOMENT_BLOCKS // 2))
+    """Tokens of text that so many steps read once. What it reads twice, the student begins to learn by heart."""
+    return STEP_TOKENS * max(steps, MOMENT_BLOCKS // 2)
 
 
 class Student:

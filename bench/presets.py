@@ -1,0 +1,110 @@
+"""Which shape does best in an image of a fixed size: depth against width, vocabulary, heads, kind of MLP, the head.
+
+Usage: python bench/presets.py [--size 64k|230k] [--type q4] [--rows NAME ...] [--passes N] [--written MB]
+[--out FOLDER] [--threads N] [--json]
+
+Each row changes the base in what its name says; its MLP then takes what the size leaves, in steps of 8. All train for
+their type, on the same text, and are scored by the engine on stories held out, as in qat.py, which see.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from qat import OPTIONS, SHAPE, fresh_bytes, stories, train_and_score
+
+from shrew.corpus import Corpus
+from shrew.engine import Model
+from shrew.model.config import ModelConfig
+from shrew.tokenizer import Tokenizer, train_for_corpus
+from shrew.train.config import RunConfig, TrainConfig
+from shrew.train.prepare import prepare
+
+SIZES = {"64k": 64_000, "230k": 230_000}
+
+BASES: dict[str, dict[str, Any]] = {
+    "64k": {"dim": 64, "layers": 2, "heads": 4, "kv_heads": 2, "vocab": 384},
+    "230k": {"dim": 96, "layers": 4, "heads": 6, "kv_heads": 3},
+}
+
+ROWS: dict[str, dict[str, dict[str, Any]]] = {
+    "64k": {
+        "base": {},
+        "80 x 1": {"dim": 80, "layers": 1, "heads": 5, "kv_heads": 5},
+        "48 x 3": {"dim": 48, "layers": 3, "heads": 4, "kv_heads": 2},
+        "32 x 6": {"dim": 32, "layers": 6, "heads": 2, "kv_heads": 2},
+        "vocabulary 288": {"vocab": 288},
+        "vocabulary 512": {"vocab": 512},
+        "heads of 8": {"heads": 8, "kv_heads": 4},
+        "heads of 32": {"heads": 2, "kv_heads": 1},
+        "one key head": {"kv_heads": 1},
+        "relu": {"mlp": "relu"},
+    },
+    "230k": {
+        "base": {},
+        "128 x 2": {"dim": 128, "layers": 2, "heads": 8, "kv_heads": 4},
+        "112 x 3": {"dim": 112, "layers": 3, "heads": 8, "kv_heads": 4, "head_dim": 14},
+        "80 x 6": {"dim": 80, "layers": 6, "heads": 4, "kv_heads": 2},
+        "64 x 8": {"dim": 64, "layers": 8, "heads": 4, "kv_heads": 2},
+        "vocabulary 384": {"vocab": 384},
+        "vocabulary 1024": {"vocab": 1024},
+        "heads of 8": {"heads": 12, "kv_heads": 6},
+        "heads of 32": {"heads": 3, "kv_heads": 3},
+        "one key head": {"kv_heads": 1},
+        "relu": {"mlp": "relu"},
+        "gelu": {"mlp": "gelu"},
+        "own head": {"tied_head": False},
+    },
+}
+
+
+def filled(config: RunConfig, tokenizer: Tokenizer, size: int) -> RunConfig:
+    """The same with the widest MLP that fits."""
+    wider = replace(config, model=replace(config.model, ffn=config.model.ffn + 8))
+    return filled(wider, tokenizer, size) if fresh_bytes(wider, tokenizer) <= size else config
+
+
+def measure(name: str, given: argparse.Namespace, corpus: Corpus, texts: list[str]) -> dict[str, Any]:
+    shape = SHAPE | BASES[given.size] | ROWS[given.size][name]
+    tokenizer = train_for_corpus(corpus.train, kind="bpe", vocab=shape["vocab"])
+    rows = prepare(corpus, tokenizer, shape["context"]).train
+    steps = round(given.passes * len(rows) / OPTIONS["batch"])
+    options = OPTIONS | {"steps": steps, "threads": given.threads, "weights": given.type}
+    model = ModelConfig(**shape | {"vocab": tokenizer.vocab, "ffn": 8})
+    config = filled(RunConfig(model=model, train=TrainConfig(**options)), tokenizer, SIZES[given.size])
+    found = train_and_score(name, config, tokenizer, corpus, texts, given.out)
+    image = Model.open(given.out / name.replace(" ", "-") / "model.bin")
+    return found | {"ffn": config.model.ffn, "vocab": tokenizer.vocab, "session_bytes": image.session_bytes()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", choices=SIZES, default="230k")
+    parser.add_argument("--type", default="q4")
+    parser.add_argument("--rows", nargs="*", help="names of rows; default all")
+    parser.add_argument("--passes", type=float, default=1.0, help="over the text")
+    parser.add_argument("--written", type=float, default=4.1, help="megabytes of stories by stories3M")
+    parser.add_argument("--out", type=Path, default=Path("runs/presets"))
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    corpus, texts = stories(given.out, given.written)
+    for name in given.rows or ROWS[given.size]:
+        found = measure(name, given, corpus, texts)
+        if given.json:
+            print(json.dumps(found), flush=True)
+        else:
+            print(
+                "{row:16} ffn {ffn:4}  {parameters:8,} parameters {image_bytes:8,} bytes  {tokens:10,} tokens in "
+                "{seconds:4,} s  session {session_bytes:8,}  {bits_per_byte:.4f} bits per byte".format(**found),
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
