@@ -1,5 +1,5 @@
-/* Products of matrices of any size on tiles of bfloat16. A float is taken as the sum of two of them, which is 16 bits of it;
- * of the four products of two floats' parts the three that reach as far are added, in floats.
+/* Products of matrices of any size on tiles of bfloat16. A float is taken as the sum of two of them, 16 bits of it; of the
+ * four products of two floats' parts the three that reach as far are added, in floats.
  *
  * A tile of a factor is SIDE rows (of a) or columns (of b) by DEPTH steps of the sum, in SIDE lines of 64 bytes. Line i of
  * a's has row i; line i of b's has pair i of the steps, for which all columns lie side by side. A pair is two steps in 32
@@ -32,7 +32,7 @@ static uint32_t up_to(uint32_t count, uint32_t multiple) {
     return (count + multiple - 1) / multiple * multiple;
 }
 
-/* To the nearest bfloat16, by way of a sum that has no room for the bits below; NaN stays NaN. */
+/* To the nearest bfloat16, by way of a sum that has no room for the bits below; NaN stays NaN, and above 2^111 all is. */
 INLINE vec rounded(vec x) {
     const vec large = mul_add(x, splat(65536.0f), x);
     return large - (large - x);
@@ -41,7 +41,8 @@ INLINE vec rounded(vec x) {
 /* The parts of a tile, one tile after the other, from floats: `lines` rows or columns of `depth` steps. Along: the steps
  * lie side by side, and lines `stride` floats apart; else the other way round. A line becomes a line of the tile or, turned,
  * a column of it. */
-INLINE void split_tile(int along, int turned, uint32_t lines, uint32_t depth, const float *from, size_t stride, float *to) {
+INLINE void split_tile(int along, int turned, uint32_t lines, uint32_t depth, const float *from, size_t stride,
+                       float *to) {
     vec parts[PARTS][SIDE];
     const uint32_t later = depth > SIDE ? depth - SIDE : 0;
     const lanes upper = splat_bits(0xFFFF0000), half = splat_bits(0x8000);
@@ -75,7 +76,8 @@ INLINE void split_tile(int along, int turned, uint32_t lines, uint32_t depth, co
 }
 
 /* A strip of SIDE rows or columns, tile after tile along the sum. */
-INLINE void split_strip(int along, int turned, uint32_t lines, uint32_t depth, const float *from, size_t stride, float *to) {
+INLINE void split_strip(int along, int turned, uint32_t lines, uint32_t depth, const float *from, size_t stride,
+                        float *to) {
     for (uint32_t k = 0; k < depth; k += DEPTH, to += PARTS * TILE_FLOATS) {
         const float *const here = from + (along ? k : k * stride);
         if (lines >= SIDE && depth - k >= DEPTH)
@@ -133,7 +135,8 @@ typedef struct tile_place {
 } tile_place;
 
 /* Sums begin with from + bias, either of which may be NULL; in `whole` where they do not lie so. */
-INLINE tile_place first_sums(uint32_t rows, uint32_t columns, const float *from, const float *bias, size_t c_row, float *whole) {
+INLINE tile_place first_sums(uint32_t rows, uint32_t columns, const float *from, const float *bias, size_t c_row,
+                             float *whole) {
     static const float zeros[SIDE];
     const int complete = rows >= SIDE && columns >= SIDE;
     if (!from && !bias)
