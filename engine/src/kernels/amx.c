@@ -14,7 +14,12 @@
 #define TILES __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,amx-tile,amx-int8")))
 #define TILES_INLINE static inline __attribute__((always_inline)) TILES
 
-enum { FEWEST_TOKENS = 8, TILE_TOKENS = 16, TILE_COLS = 64, PANEL_CHUNKS = 6 };
+enum {
+    FEWEST_TOKENS = 5, /* for each plane of weights; with fewer, turning them takes longer than AVX-512 */
+    TILE_TOKENS = 16,
+    TILE_COLS = 64,
+    PANEL_CHUNKS = 6,
+};
 
 /* Some columns, TILE_COLS of them to a chunk, of two strips of sixteen rows, or of both planes of one. */
 typedef struct panel {
@@ -22,8 +27,8 @@ typedef struct panel {
     uint32_t first, count; /* chunks */
 } panel;
 
-/* Sums of sixteen tokens for sixteen rows each: high and low activations times the first tiles of a panel's chunks, then
- * times the second. */
+/* Sums of sixteen tokens for sixteen rows each: high and low activations times the first tiles of a panel's chunks,
+ * then times the second. */
 typedef struct tile_sums {
     __m512i tokens[4][TILE_TOKENS];
 } tile_sums;
@@ -231,31 +236,27 @@ TILES_INLINE void multiply_tiles(const product *p, uint32_t first, uint32_t last
     _tile_release();
 }
 
-static TILES void multiply_q8(const product *p, uint32_t first, uint32_t last) {
-    if (p->tokens < FEWEST_TOKENS)
-        shrew_avx512_multiply_q8(p, first, last);
-    else if (p->weight->multipliers)
-        multiply_tiles(p, first, last, SHREW_Q8, 1);
+TILES_INLINE void multiply(const product *p, uint32_t first, uint32_t last, uint32_t type,
+                           void (*few)(const product *p, uint32_t first, uint32_t last)) {
+    const int grouped = p->weight->multipliers != NULL;
+    if (p->tokens < FEWEST_TOKENS * planes_of(type, grouped))
+        few(p, first, last);
+    else if (grouped)
+        multiply_tiles(p, first, last, type, 1);
     else
-        multiply_tiles(p, first, last, SHREW_Q8, 0);
+        multiply_tiles(p, first, last, type, 0);
+}
+
+static TILES void multiply_q8(const product *p, uint32_t first, uint32_t last) {
+    multiply(p, first, last, SHREW_Q8, shrew_avx512_multiply_q8);
 }
 
 static TILES void multiply_q4(const product *p, uint32_t first, uint32_t last) {
-    if (p->tokens < FEWEST_TOKENS)
-        shrew_avx512_multiply_q4(p, first, last);
-    else if (p->weight->multipliers)
-        multiply_tiles(p, first, last, SHREW_Q4, 1);
-    else
-        multiply_tiles(p, first, last, SHREW_Q4, 0);
+    multiply(p, first, last, SHREW_Q4, shrew_avx512_multiply_q4);
 }
 
 static TILES void multiply_ternary(const product *p, uint32_t first, uint32_t last) {
-    if (p->tokens < FEWEST_TOKENS)
-        shrew_avx512_multiply_ternary(p, first, last);
-    else if (p->weight->multipliers)
-        multiply_tiles(p, first, last, SHREW_TERNARY, 1);
-    else
-        multiply_tiles(p, first, last, SHREW_TERNARY, 0);
+    multiply(p, first, last, SHREW_TERNARY, shrew_avx512_multiply_ternary);
 }
 
 const shrew_kernels shrew_kernels_amx = {
