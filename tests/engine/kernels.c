@@ -166,13 +166,13 @@ static void check_products(void) {
     for (uint32_t type = 0; type < SHREW_TYPES; type++)
         for (uint32_t g = 0; g < (type == SHREW_F32 ? 1 : sizeof groups / sizeof *groups); g++) {
             for (uint32_t cols = 1; cols <= 300; cols++)
-                check_product(type, groups[g], 1 + below(40), cols, 1 + below(9), 0);
+                check_product(type, groups[g], 1 + below(40), cols, 1 + below(20), 0);
             for (uint32_t rows = 1; rows <= 70; rows++) /* twice a panel of ternary rows, and a few */
-                check_product(type, groups[g], rows, 1 + below(200), rows % 2 ? 1 : 1 + below(9), 0);
+                check_product(type, groups[g], rows, 1 + below(200), rows % 2 ? 1 : 1 + below(20), 0);
             for (uint32_t tokens = 1; tokens <= MOST_TOKENS; tokens++)
                 check_product(type, groups[g], 1 + below(40), 1 + below(200), tokens, 0);
             for (uint32_t i = 0; i < sizeof long_rows / sizeof *long_rows; i++)
-                for (uint32_t tokens = 1; tokens < 10; tokens += 8) {
+                for (uint32_t tokens = 1; tokens <= 33; tokens += 8) { /* around tiles of 16 */
                     check_product(type, groups[g], 1 + below(20), long_rows[i], tokens, 0);
                     check_product(type, groups[g], 1 + below(20), long_rows[i], tokens, 1);
                 }

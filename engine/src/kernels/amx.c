@@ -1,10 +1,10 @@
 /* x86-64 with tiles of matrices: AVX-512 for everything but the products of blocks.
  *
- * One instruction multiplies 16 tokens by 64 columns of 16 rows. Activations are read where they lie, both planes of
- * them (avx512.h). Weights are turned, so that a tile's row holds four columns of each row of theirs, and those with
- * multipliers become weights times multipliers, in two planes of bytes where one does not hold them. A tile is always
- * full of columns: the last of a row begins where it ends with the row, and what it repeats is zeros in the weights.
- * Likewise the last tokens, whose repeated results are the same. */
+ * One instruction multiplies 16 tokens by 64 columns of 16 rows. Activations are read where they lie, both their planes
+ * (avx512.h). Weights are turned, so that a row of a tile holds four columns of each row of theirs, and those with
+ * multipliers become weights times multipliers, in two planes of bytes where one is too narrow. Tiles are always full
+ * of columns: the last begins where it ends with the row, and what it repeats is zeros in the weights. Likewise for the
+ * last tokens, whose repeated results are the same. */
 #include "kernels/kernels.h"
 
 #ifdef SHREW_AMX
@@ -12,33 +12,41 @@
 #include "kernels/avx512_columns.h"
 
 #define TILES __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,amx-tile,amx-int8")))
+#define TILES_INLINE static inline __attribute__((always_inline)) TILES
 
-enum { FEWEST_TOKENS = 8, TILE_COLS = 64, TILE_SUMS = 4, PANEL_TILES = 8 };
+enum {
+    FEWEST_TOKENS = 5, /* for each plane of weights; with fewer, turning them takes longer than AVX-512 */
+    TILE_TOKENS = 16,
+    TILE_COLS = 64,
+    PANEL_CHUNKS = 6,
+};
 
-typedef struct tile_config {
-    uint8_t palette, start_row, reserved[14];
-    uint16_t row_bytes[16];
-    uint8_t rows[16];
-} tile_config;
-
-/* Up to PANEL_TILES * TILE_COLS columns of two strips of sixteen rows, or of both planes of one. */
+/* Some columns, TILE_COLS of them to a chunk, of two strips of sixteen rows, or of both planes of one. */
 typedef struct panel {
-    __m512i tiles[PANEL_TILES][2][16];
-    uint32_t starts[PANEL_TILES], count;
+    __m512i tiles[PANEL_CHUNKS][2][16];
+    uint32_t first, count; /* chunks */
 } panel;
 
-/* Sums of 16 tokens for 16 rows each: high and low activations by the first half of a panel's tiles, then by the second. */
+/* Sums of sixteen tokens for sixteen rows each: high and low activations times the first tiles of a panel's chunks,
+ * then times the second. */
 typedef struct tile_sums {
-    __m512i tokens[TILE_SUMS][16];
+    __m512i tokens[4][TILE_TOKENS];
 } tile_sums;
 
 /* ---- Weights ---------------------------------------------------------------------------------------------------- */
 
-/* v[i] gets columns c + 4 * i and three more of sixteen rows. */
-INLINE void load_quarter(__m512i v[4], const uint8_t *const rows[16], uint32_t c) {
+INLINE uint32_t planes_of(uint32_t type, int grouped) {
+    return grouped && type != SHREW_TERNARY ? 2 : 1; /* a multiplier itself is a byte */
+}
+
+/* v[i] gets columns c + 4 * i and three more of sixteen rows, behind the last of which it comes again. */
+INLINE void load_quarter(__m512i v[4], const uint8_t *data, size_t stride, uint32_t per_byte, uint32_t left) {
     __m512i every_fourth[4];
     UNROLLED for (uint32_t i = 0; i < 4; i++)
-        every_fourth[i] = load_quarters(rows[i] + c, rows[i + 4] + c, rows[i + 8] + c, rows[i + 12] + c);
+        every_fourth[i] = load_quarters(data + at_most(i / per_byte, left) * stride,
+                                        data + at_most((i + 4) / per_byte, left) * stride,
+                                        data + at_most((i + 8) / per_byte, left) * stride,
+                                        data + at_most((i + 12) / per_byte, left) * stride);
     turn_quarters(v, every_fourth);
 }
 
@@ -64,50 +72,61 @@ INLINE void split_products(__m512i weights, __m512i multipliers, __m512i *high, 
                                    _mm512_add_epi16(odd, half));
 }
 
-/* Tiles of sixteen rows from row on, into one half of a panel or, in two planes, into both. done columns of the row
- * have been in panels before. */
-INLINE void fill_half(panel *panel, const shrew_tensor *w, uint32_t type, int grouped, uint32_t planes, uint32_t half,
-                      uint32_t row, uint32_t done) {
+/* Sixteen columns of a strip, from c on, to four rows of a tile, or in two planes to those and the next tile's. */
+INLINE void fill_quarter(__m512i *tile, const __m512i columns[4], __m512i multipliers, uint32_t type, int grouped) {
+    UNROLLED for (uint32_t i = 0; i < 4; i++) {
+        const __m512i weights = signed_weights(columns[i], type);
+        __m512i high = weights, low = weights;
+        if (grouped)
+            split_products(weights, multipliers, &high, &low);
+        if (planes_of(type, grouped) == 2) {
+            tile[i] = high;
+            tile[16 + i] = low;
+        } else {
+            tile[i] = low;
+        }
+    }
+}
+
+/* All chunks of sixteen rows from row on. */
+INLINE void fill_strip(panel *panel, uint32_t which, const shrew_tensor *w, uint32_t row, uint32_t type, int grouped) {
+    const uint32_t per_byte = shrew_rows_per_byte(type), last = (w->rows - 1) / per_byte;
+    const uint32_t byte_row = at_most(row / per_byte, last), left = last - byte_row;
     const uint32_t cols = at_most(w->stride, TILE_COLS);
-    const uint8_t *rows[16];
-    for (uint32_t i = 0; i < 16; i++)
-        rows[i] = (const uint8_t *)w->data +
-                  (size_t)(at_most(row + i, w->rows - 1) / shrew_rows_per_byte(type)) * w->stride;
+    const uint8_t *data = (const uint8_t *)w->data + (size_t)byte_row * w->stride;
     multiplier_window window = open_window(w);
-    for (uint32_t tile = 0; tile < panel->count; tile++) {
-        __m512i *first = panel->tiles[tile][half], *second = panel->tiles[tile][1];
-        for (uint32_t c = panel->starts[tile]; c < panel->starts[tile] + cols; c += 16, first += 4, second += 4) {
-            __m512i v[4];
+    for (uint32_t i = 0; i < panel->count; i++) {
+        const uint32_t done = (panel->first + i) * TILE_COLS, start = at_most(done, w->stride - cols);
+        __m512i *tile = panel->tiles[i][which];
+        for (uint32_t c = start; c < start + cols; c += 16, tile += 4) {
+            __m512i v[4], multipliers = _mm512_setzero_si512();
             if (c < done) {
-                first[0] = first[1] = first[2] = first[3] = _mm512_setzero_si512();
-                if (planes == 2)
-                    second[0] = second[1] = second[2] = second[3] = _mm512_setzero_si512();
+                UNROLLED for (uint32_t k = 0; k < 4; k++)
+                    tile[k] = tile[16 * (planes_of(type, grouped) - 1) + k] = _mm512_setzero_si512();
                 continue;
             }
-            load_quarter(v, rows, c);
-            const __m512i multipliers = grouped ? multipliers_of(&window, w, row, 1, c / w->group) : v[0];
-            UNROLLED for (uint32_t i = 0; i < 4; i++) {
-                const __m512i weights = signed_weights(v[i], type);
-                __m512i high, low = weights;
-                if (grouped)
-                    split_products(weights, multipliers, &high, &low);
-                if (planes == 2) {
-                    first[i] = high;
-                    second[i] = low;
-                } else {
-                    first[i] = low;
-                }
-            }
+            if (grouped)
+                multipliers = multipliers_of(&window, w, row, 1, c / w->group);
+            if (left >= 15 / per_byte)
+                load_quarter(v, data + c, w->stride, per_byte, 15);
+            else
+                load_quarter(v, data + c, w->stride, per_byte, left);
+            fill_quarter(tile, v, multipliers, type, grouped);
         }
-        done = at_least(done, panel->starts[tile] + cols);
     }
 }
 
 /* ---- Products --------------------------------------------------------------------------------------------------- */
 
-/* Compilers do not know what the instructions read. */
-static inline void finish_stores(void) {
-    __asm__ volatile("" ::: "memory");
+typedef struct tile_config {
+    uint8_t palette, start_row, reserved[14];
+    uint16_t row_bytes[16];
+    uint8_t rows[16];
+} tile_config;
+
+/* gcc does not know that the instructions for tiles read memory, and without this leaves out what nobody else reads. */
+static inline void finish_stores(const void *to) {
+    __asm__ volatile("" ::"r"(to) : "memory");
 }
 
 /* Tiles 0 to 3 are sums, 4 and 5 activations, 6 and 7 weights. */
@@ -117,107 +136,127 @@ static TILES void configure_tiles(uint32_t tokens, uint32_t cols) {
         config.rows[tile] = (uint8_t)(tile < 6 ? tokens : cols / 4);
         config.row_bytes[tile] = (uint16_t)(tile < 4 || tile > 5 ? 64 : cols);
     }
-    finish_stores();
+    finish_stores(&config);
     _tile_loadconfig(&config);
 }
 
-/* sums = or += a panel times tokens that lie token_bytes apart. */
-static TILES inline __attribute__((always_inline)) void
-multiply_panel(const panel *panel, const int8_t *high, const int8_t *low, size_t token_bytes, int add, tile_sums *sums) {
-    if (add) {
-        _tile_loadd(0, sums->tokens[0], 64);
-        _tile_loadd(1, sums->tokens[1], 64);
-        _tile_loadd(2, sums->tokens[2], 64);
-        _tile_loadd(3, sums->tokens[3], 64);
-    } else {
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
-    }
-    for (uint32_t i = 0; i < panel->count; i++) {
-        _tile_loadd(4, high + panel->starts[i], token_bytes);
-        _tile_loadd(6, panel->tiles[i][0], 64);
-        _tile_dpbssd(0, 4, 6);
-        _tile_loadd(5, low + panel->starts[i], token_bytes);
-        _tile_dpbssd(1, 5, 6);
-        _tile_loadd(7, panel->tiles[i][1], 64);
-        _tile_dpbssd(2, 4, 7);
-        _tile_dpbssd(3, 5, 7);
-    }
+static TILES void load_tiles(const tile_sums *sums) {
+    _tile_loadd(0, sums->tokens[0], 64);
+    _tile_loadd(1, sums->tokens[1], 64);
+    _tile_loadd(2, sums->tokens[2], 64);
+    _tile_loadd(3, sums->tokens[3], 64);
+}
+
+static TILES void clear_tiles(void) {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+}
+
+static TILES void store_tiles(tile_sums *sums) {
     _tile_stored(0, sums->tokens[0], 64);
     _tile_stored(1, sums->tokens[1], 64);
     _tile_stored(2, sums->tokens[2], 64);
     _tile_stored(3, sums->tokens[3], 64);
 }
 
-INLINE void store_results(const product *p, uint32_t planes, uint32_t first_token, uint32_t tokens, uint32_t row,
-                          uint32_t last, const tile_sums *sums) {
-    for (uint32_t half = 0; half < 3 - planes && row < last; half++, row += 16) {
+/* Adds to the sums. */
+static TILES void multiply_chunk(const panel *panel, uint32_t i, const quantized_rows *q, uint32_t token) {
+    const uint32_t cols = at_most(q->stride, TILE_COLS);
+    const int8_t *x = high_plane(q, token) + at_most((panel->first + i) * TILE_COLS, q->stride - cols);
+    const size_t step = 2 * (size_t)q->stride;
+    finish_stores(panel);
+    _tile_loadd(4, x, step);
+    _tile_loadd(6, panel->tiles[i][0], 64);
+    _tile_dpbssd(0, 4, 6);
+    _tile_loadd(5, x + q->stride, step);
+    _tile_dpbssd(1, 5, 6);
+    _tile_loadd(7, panel->tiles[i][1], 64);
+    _tile_dpbssd(2, 4, 7);
+    _tile_dpbssd(3, 5, 7);
+}
+
+INLINE void store_results(const product *p, uint32_t token, uint32_t tokens, uint32_t row, uint32_t last,
+                          uint32_t planes, const tile_sums *sums) {
+    const float *const token_scales = p->quantized->scales + token;
+    const size_t y_stride = p->y_stride;
+    for (uint32_t i = 0; i < 3 - planes && row < last; i++, row += 16) {
+        const __m512i(*of)[TILE_TOKENS] = sums->tokens + 2 * i;
         const __mmask16 there = first_lanes(last - row);
-        const __m512 scales = _mm512_maskz_loadu_ps(there, p->weight->row_scales + row);
-        for (uint32_t t = 0; t < tokens; t++) {
-            __m512i sum = join_planes(sums->tokens[2 * half][t], sums->tokens[2 * half + 1][t]);
+        const __m512 row_scales = _mm512_maskz_loadu_ps(there, p->weight->row_scales + row);
+        float *y = p->y + token * y_stride + row;
+        for (uint32_t t = 0; t < tokens; t++, y += y_stride) {
+            __m512i sum = join_planes(of[0][t], of[1][t]);
             if (planes == 2)
-                sum = _mm512_add_epi32(_mm512_slli_epi32(sum, 8),
-                                       join_planes(sums->tokens[2][t], sums->tokens[3][t]));
-            store_sums(p, first_token + t, row, there, scales, sum);
+                sum = _mm512_add_epi32(_mm512_slli_epi32(sum, 8), join_planes(of[2][t], of[3][t]));
+            const __m512 scales = _mm512_mul_ps(row_scales, _mm512_set1_ps(token_scales[t]));
+            _mm512_mask_storeu_ps(y, there, _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scales));
         }
     }
 }
 
-static TILES inline __attribute__((always_inline)) void multiply_as(const product *p, uint32_t first, uint32_t last,
-                                                                    uint32_t type, int grouped) {
+/* Share i of count of the rows that follow. */
+INLINE void prefetch_share(const uint8_t *next, uint32_t bytes, uint32_t i, uint32_t count) {
+    for (uint32_t at = bytes / count * i & ~63u; at < bytes / count * (i + 1); at += 64)
+        _mm_prefetch(next + at, _MM_HINT_T0);
+}
+
+TILES_INLINE void multiply_tiles(const product *p, uint32_t first, uint32_t last, uint32_t type, int grouped) {
     const shrew_tensor *w = p->weight;
-    const quantized_rows *q = p->quantized;
-    const uint32_t planes = grouped && type != SHREW_TERNARY ? 2 : 1; /* a multiplier itself is a byte */
-    const uint32_t cols = at_most(w->stride, TILE_COLS), tokens = at_most(p->tokens, 16);
+    const uint32_t cols = at_most(w->stride, TILE_COLS), chunks = (w->stride + TILE_COLS - 1) / TILE_COLS;
+    const uint32_t tokens = at_most(p->tokens, TILE_TOKENS), tiles = (p->tokens + TILE_TOKENS - 1) / TILE_TOKENS;
+    const uint32_t planes = planes_of(type, grouped), rows = 16 * (3 - planes);
+    const uint32_t bytes = rows / shrew_rows_per_byte(type) * w->stride;
+    const uint8_t *next = (const uint8_t *)w->data + (size_t)(first / shrew_rows_per_byte(type)) * w->stride + bytes;
+    tile_sums sums[SHREW_MAX_BLOCK / TILE_TOKENS];
     panel panel;
-    tile_sums sums[SHREW_MAX_BLOCK / 16];
     configure_tiles(tokens, cols);
-    for (uint32_t row = first; row < last; row += 32 / planes)
-        for (uint32_t start = 0; start < w->stride; start += PANEL_TILES * TILE_COLS) {
-            for (panel.count = 0; panel.count < PANEL_TILES && start + panel.count * TILE_COLS < w->stride; panel.count++)
-                panel.starts[panel.count] = at_most(start + panel.count * TILE_COLS, w->stride - cols);
-            for (uint32_t half = 0; half < 3 - planes; half++)
-                fill_half(&panel, w, type, grouped, planes, half, row + 16 * half, start);
-            finish_stores();
-            for (uint32_t t = 0, i = 0; t < p->tokens; t += 16, i++) {
-                const uint32_t token = at_most(t, p->tokens - tokens);
-                const int8_t *x = high_plane(q, token);
-                multiply_panel(&panel, x, x + q->stride, 2 * (size_t)q->stride, start != 0, sums + i);
-                if (start + PANEL_TILES * TILE_COLS >= w->stride)
-                    store_results(p, planes, token, tokens, row, last, sums + i);
+    for (uint32_t row = first; row < last; row += rows, next += bytes)
+        for (panel.first = 0; panel.first < chunks; panel.first += PANEL_CHUNKS) {
+            panel.count = at_most(chunks - panel.first, PANEL_CHUNKS);
+            for (uint32_t i = 0; i < 3 - planes; i++)
+                fill_strip(&panel, i, w, row + 16 * i, type, grouped);
+            for (uint32_t i = 0; i < tiles; i++) {
+                const uint32_t token = at_most(TILE_TOKENS * i, p->tokens - tokens);
+                tile_sums *to = chunks > PANEL_CHUNKS ? sums + i : sums; /* one is nearer than several */
+                if (panel.first)
+                    load_tiles(to);
+                else
+                    clear_tiles();
+                for (uint32_t k = 0; k < panel.count; k++)
+                    multiply_chunk(&panel, k, p->quantized, token);
+                store_tiles(to);
+                if (panel.first + panel.count == chunks)
+                    store_results(p, token, tokens, row, last, planes, to);
+                if (panel.first == 0)
+                    prefetch_share(next, bytes, i, tiles);
             }
         }
     _tile_release();
 }
 
-static TILES void multiply_q8(const product *p, uint32_t first, uint32_t last) {
-    if (p->tokens < FEWEST_TOKENS)
-        shrew_avx512_multiply_q8(p, first, last);
-    else if (p->weight->multipliers)
-        multiply_as(p, first, last, SHREW_Q8, 1);
+TILES_INLINE void multiply(const product *p, uint32_t first, uint32_t last, uint32_t type,
+                           void (*few)(const product *p, uint32_t first, uint32_t last)) {
+    const int grouped = p->weight->multipliers != NULL;
+    if (p->tokens < FEWEST_TOKENS * planes_of(type, grouped))
+        few(p, first, last);
+    else if (grouped)
+        multiply_tiles(p, first, last, type, 1);
     else
-        multiply_as(p, first, last, SHREW_Q8, 0);
+        multiply_tiles(p, first, last, type, 0);
+}
+
+static TILES void multiply_q8(const product *p, uint32_t first, uint32_t last) {
+    multiply(p, first, last, SHREW_Q8, shrew_avx512_multiply_q8);
 }
 
 static TILES void multiply_q4(const product *p, uint32_t first, uint32_t last) {
-    if (p->tokens < FEWEST_TOKENS)
-        shrew_avx512_multiply_q4(p, first, last);
-    else if (p->weight->multipliers)
-        multiply_as(p, first, last, SHREW_Q4, 1);
-    else
-        multiply_as(p, first, last, SHREW_Q4, 0);
+    multiply(p, first, last, SHREW_Q4, shrew_avx512_multiply_q4);
 }
 
 static TILES void multiply_ternary(const product *p, uint32_t first, uint32_t last) {
-    if (p->tokens < FEWEST_TOKENS)
-        shrew_avx512_multiply_ternary(p, first, last);
-    else if (p->weight->multipliers)
-        multiply_as(p, first, last, SHREW_TERNARY, 1);
-    else
-        multiply_as(p, first, last, SHREW_TERNARY, 0);
+    multiply(p, first, last, SHREW_TERNARY, shrew_avx512_multiply_ternary);
 }
 
 const shrew_kernels shrew_kernels_amx = {
