@@ -14,18 +14,19 @@ typedef struct tile_shapes {
     uint8_t lines[16];
 } tile_shapes;
 
+/* gcc does not know that the instructions for tiles read memory, and without this leaves out what nobody else reads. */
+INLINE void written(const void *to) {
+    __asm__ volatile("" ::"r"(to) : "memory");
+}
+
 static void use_tiles(void) {
     tile_shapes shapes = {.palette = 1};
     for (uint32_t i = 0; i < 8; i++) {
         shapes.line_bytes[i] = 64;
         shapes.lines[i] = SIDE;
     }
+    written(&shapes);
     _tile_loadconfig(&shapes);
-}
-
-/* What has been written is in memory before tiles are loaded, of which compilers do not know. */
-INLINE void written(void) {
-    __asm__ volatile("" ::: "memory");
 }
 
 static uint32_t up_to(uint32_t count, uint32_t multiple) {
@@ -148,7 +149,7 @@ INLINE tile_place first_sums(uint32_t rows, uint32_t columns, const float *from,
     const vec shift = bias ? load_first(bias, columns) : splat(0.0f);
     for (uint32_t i = 0; i < SIDE; i++)
         store(whole + i * SIDE, from && i < rows ? load_first(from + i * c_row, columns) + shift : shift);
-    written();
+    written(whole);
     return (tile_place){whole, SIDE * sizeof(float)};
 }
 
@@ -226,7 +227,7 @@ static void NAME(product)(const shrew_product_shape *s, const float *a, const fl
             }
             if (rows <= SIDE)
                 memset(band + strip, 0, strip * sizeof(float));
-            written();
+            written(band);
             for (uint32_t j = 0; j < s->columns; j += 2 * SIDE) {
                 const size_t to = i * s->c_row + j;
                 product_of_strips(rows, s->columns - j, depth, band, here + j / SIDE * strip, from ? from + to : NULL,
