@@ -18,7 +18,6 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from shrew.cli.options import json_option, print_json, printable
-from shrew.cli.train import new_run, run_training
 
 if TYPE_CHECKING:
     from shrew.corpus import Corpus, Document
@@ -75,17 +74,20 @@ def _assistant(out: Path, limits: dict[str, Any], show: _Show) -> tuple[dict[str
     from shrew.image import WeightType, build_image, write_image
     from shrew.quantize import choose_types
     from shrew.train.export import load_run
+    from shrew.train.loop import train
     from shrew.train.prepare import DataConfig
+    from shrew.train.progress import make_progress
+    from shrew.train.start import new_run
 
     corpus = builtin_corpus("desk")
     show.corpus(corpus)
-    run, prepared, _ = new_run(out / "desk", DataConfig(("desk",)), "desk", limits, overwrite=True)
+    run, prepared, _ = new_run(out / "desk", DataConfig(("desk",)), "desk", training=limits, overwrite=True)
     config = run.config.model
     show.step(
         "Train", f"{config.layers} layers of {config.dim}, {config.parameters:,} parameters, NumPy on this machine"
     )
     # Nothing is chosen by looking at the held-out questions: they are only asked at the end.
-    trained = run_training(run, prepared.train, None)
+    trained = train(run, prepared.train, progress=make_progress())
     if trained.interrupted:
         raise click.Abort
 
@@ -159,14 +161,21 @@ def _story(out: Path, show: _Show) -> dict[str, Any]:
     from shrew.engine import Model, Sampling
     from shrew.image import WeightType, build_image, write_image
     from shrew.train.export import load_run
+    from shrew.train.loop import train
     from shrew.train.prepare import DataConfig
+    from shrew.train.progress import make_progress
+    from shrew.train.start import new_run
 
     show.step("A story teller", "the same engine and trainer, one minute on plain text")
-    changes = ("model.vocab=1024", "model.context=192", "train.batch=12")
     run, prepared, _ = new_run(
-        out / "story", DataConfig(("stories",)), "desk", {"minutes": 1.0}, changes, overwrite=True
+        out / "story",
+        DataConfig(("stories",)),
+        "desk",
+        model={"vocab": 1024, "context": 192},
+        training={"minutes": 1.0, "batch": 12},
+        overwrite=True,
     )
-    trained = run_training(run, prepared.train, None)
+    trained = train(run, prepared.train, progress=make_progress())
     if trained.interrupted:
         raise click.Abort
     loaded = load_run(run.path)
