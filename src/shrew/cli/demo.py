@@ -68,10 +68,11 @@ def demo(out: Path, minutes: float, steps: int | None, story: bool, chat: bool, 
 
 
 def _assistant(out: Path, limits: dict[str, Any], show: _Show) -> tuple[dict[str, Any], Model]:
-    from shrew.corpus import builtin_corpus
+    from shrew.corpus import builtin_corpus, commands_of
     from shrew.engine import Model
     from shrew.errors import TrainingError
-    from shrew.image import WeightType, build_image, write_image
+    from shrew.image import Commands, WeightType, build_image, write_image
+    from shrew.image.commands import literal
     from shrew.quantize import choose_types
     from shrew.train.export import load_run
     from shrew.train.loop import train
@@ -93,12 +94,18 @@ def _assistant(out: Path, limits: dict[str, Any], show: _Show) -> tuple[dict[str
 
     show.step("Shrink", "int8 weights, one scale for each row")
     loaded = load_run(run.path)
-    metadata = [*loaded.metadata(name="Shrew desk assistant", licence="CC0-1.0"), ("refusal", _refusal(corpus))]
+    metadata = loaded.metadata(name="Shrew desk assistant", licence="CC0-1.0", refusal=_refusal(corpus))
+    commands = Commands.of([literal(command) for command in commands_of(corpus.train)])
     floats = Model.from_bytes(
-        build_image(config, loaded.parameters, loaded.tokenizer, metadata=metadata), "float image"
+        build_image(config, loaded.parameters, loaded.tokenizer, metadata=metadata, commands=commands), "float image"
     )
     image = build_image(
-        config, loaded.parameters, loaded.tokenizer, types=choose_types(config, WeightType("q8")), metadata=metadata
+        config,
+        loaded.parameters,
+        loaded.tokenizer,
+        types=choose_types(config, WeightType("q8")),
+        metadata=metadata,
+        commands=commands,
     )
     if len(image) > IMAGE_LIMIT:
         raise TrainingError(f"the image has {len(image):,} bytes, more than the {IMAGE_LIMIT:,} of this demo")
