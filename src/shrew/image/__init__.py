@@ -2,7 +2,7 @@
 
 from shrew.image.contents import describe, model_config, read_parameters
 from shrew.image.llama2c import import_llama2c
-from shrew.image.writer import GROUPS, WeightType, build_image, weight_bytes, write_image
+from shrew.image.writer import GROUPS, WeightType, build_image, stored_tensors, weight_bytes, write_image
 
 __all__ = [
     "GROUPS",
@@ -12,6 +12,7 @@ __all__ = [
     "import_llama2c",
     "model_config",
     "read_parameters",
+    "stored_tensors",
     "weight_bytes",
     "write_image",
 ]
