@@ -1,0 +1,201 @@
+"""A plan: what of a model goes where on a chip, whether it fits, and how fast it will be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+from shrew.chips.costs import known
+from shrew.chips.facts import FIRMWARE, Chip, Figure, Memory
+from shrew.chips.layout import Layout, StoredTensor, blank_model
+from shrew.chips.placement import FLASH, PSRAM, SRAM, place
+from shrew.chips.prediction import Machine, Time, decode_time, prompt_time
+from shrew.chips.work import GRAIN
+from shrew.model.config import ModelConfig
+
+#: What the segments of a memory are, in the order in which pictures show them.
+GROUPS = ("firmware", "Wi-Fi", "stack and reserve", "session", "attention", "MLP", "head and embedding", "norms and biases")
+
+
+@dataclass(frozen=True)
+class Request:
+    """A model, and a chip with as much memory as somebody has."""
+
+    layout: Layout
+    chip: Chip
+    psram: int
+    flash: int
+    context: int
+    cores: int = 2
+    wifi: bool = True
+    grain: int = GRAIN
+    flash_memory: Memory | None = None
+    """Another kind of flash than the chip's usual one."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """A memory and what is in it."""
+
+    name: str
+    size: int
+    segments: Mapping[str, int]
+    """Bytes by what they are; those of the image that were copied elsewhere are "copied"."""
+
+    @property
+    def left(self) -> int:
+        """Bytes; below zero so many are lacking."""
+        return self.size - sum(self.segments.values())
+
+
+@dataclass(frozen=True)
+class Plan:
+    request: Request
+    session_bytes: int
+    """As the engine says here; with pointers of four bytes it may be a little less."""
+    session: str
+    """The memory of the session."""
+    placement: Mapping[str, str]
+    memories: tuple[Use, ...]
+    lacking: tuple[str, ...]
+    """What does not fit, a line each."""
+    decode: Time
+    prompt: Time
+    slots: int
+    """How many images of this size the flash holds besides the firmware."""
+    mapped: int
+    """Bytes of the window that are taken, in whole pages."""
+    assumptions: Mapping[str, Figure] = field(repr=False)
+
+    @property
+    def fits(self) -> bool:
+        return not self.lacking
+
+
+@cache
+def session_bytes(config: ModelConfig, context: int, floats: bool, cores: int) -> int:
+    """Asked from the engine itself."""
+    model = blank_model(config)
+    return model.session_bytes(context=context, cache="f32" if floats else "int8", threads=cores)
+
+
+def make_plan(request: Request) -> Plan:
+    """Where everything goes, and the speed that follows. A model that does not fit has a plan, too: it says what is
+    lacking, and the speed is that of a chip with enough of it."""
+    chip, layout = request.chip, request.layout
+    psram = chip.psram_of(request.psram)
+    cores = min(request.cores, chip.cores)
+    session = session_bytes(layout.config, request.context, layout.is_float, cores)
+    room = _sram_room(request)
+    in_sram = session <= min(room, int(chip.largest.value))
+    in_psram = not in_sram and session <= request.psram
+    home = PSRAM if in_psram else SRAM
+    placement = place(
+        layout,
+        max(0, room - session if in_sram else room),
+        request.psram - session if in_psram else request.psram,
+    )
+    machine = Machine(chip, request.flash_memory or chip.flash, psram, placement, home, cores, request.grain)
+    memories = _uses(request, session, home, placement)
+    mapped = _mapped(request)
+    return Plan(
+        request=request,
+        session_bytes=session,
+        session=home,
+        placement=placement,
+        memories=memories,
+        lacking=tuple(_lacking(request, session, in_sram or in_psram, mapped)),
+        decode=decode_time(machine, layout, request.context),
+        prompt=prompt_time(machine, layout, request.context),
+        slots=max(0, int(request.flash - FIRMWARE.flash.value)) // max(1, _paged(layout.image_bytes, chip.page)),
+        mapped=mapped,
+        assumptions=_assumptions(request, psram),
+    )
+
+
+def group_of(tensor: StoredTensor) -> str:
+    """What a tensor is to people."""
+    part = tensor.name.rsplit(".", 2)[-2] if "." in tensor.name else tensor.name
+    if tensor.spec.vector:
+        return "norms and biases"
+    if part in ("query", "key", "value", "out"):
+        return "attention"
+    return "MLP" if part in ("gate", "up", "down") else "head and embedding"
+
+
+def _sram_room(request: Request) -> int:
+    taken = FIRMWARE.stack.value + FIRMWARE.reserve.value + (request.chip.wifi.value if request.wifi else 0)
+    return int(request.chip.free.value - taken)
+
+
+def _paged(count: int, page: int) -> int:
+    return -(-count // page) * page
+
+
+def _mapped(request: Request) -> int:
+    chip = request.chip
+    psram = request.psram if chip.psram_in_window else 0
+    return _paged(request.layout.image_bytes, chip.page) + int(FIRMWARE.mapped.value) + psram
+
+
+def _uses(request: Request, session: int, home: str, placement: Mapping[str, str]) -> tuple[Use, ...]:
+    chip, layout = request.chip, request.layout
+    weights: dict[str, dict[str, int]] = {memory: {} for memory in (SRAM, PSRAM, FLASH)}
+    for tensor in layout.tensors:
+        at, group = weights[placement[tensor.name]], group_of(tensor)
+        at[group] = at.get(group, 0) + tensor.bytes
+    copied = sum(sum(weights[memory].values()) for memory in (SRAM, PSRAM))
+    kept = {"session": session}
+    wifi = {"Wi-Fi": int(chip.wifi.value)} if request.wifi else {}
+    own = {"firmware": chip.sram - int(chip.free.value), **wifi}
+    rest = {"stack and reserve": int(FIRMWARE.stack.value + FIRMWARE.reserve.value)}
+    uses = [Use(SRAM, chip.sram, {**own, **rest, **(kept if home == SRAM else {}), **weights[SRAM]})]
+    if request.psram:
+        uses.append(Use(PSRAM, request.psram, {**(kept if home == PSRAM else {}), **weights[PSRAM]}))
+    image = {**weights[FLASH], "tokenizer and tables": layout.other_bytes, "copied": copied}
+    uses.append(Use(FLASH, request.flash, {"firmware": int(FIRMWARE.flash.value), **image}))
+    return tuple(uses)
+
+
+def _lacking(request: Request, session: int, has_session: bool, mapped: int) -> list[str]:
+    chip, image, lines = request.chip, request.layout.image_bytes, []
+    flash = request.flash - int(FIRMWARE.flash.value)
+    if image > flash:
+        lines.append(f"flash: the image takes {image:,} bytes, {flash:,} are left beside the firmware")
+    if mapped > chip.window.value:
+        lines.append(f"mapping: image, firmware and PSRAM take {mapped:,} bytes of a window of {chip.window.value:,.0f}")
+    if not has_session:
+        room = max(0, min(_sram_room(request), int(chip.largest.value)))
+        lines.append(f"session: {session:,} bytes for {request.context} tokens, {room:,} are free in one piece of SRAM")
+    return lines
+
+
+def _assumptions(request: Request, psram: Memory | None) -> Mapping[str, Figure]:
+    chip, flash = request.chip, request.flash_memory or request.chip.flash
+    figures = {
+        "cycles per instruction": chip.cycles_per_instruction,
+        "SRAM free without Wi-Fi": chip.free,
+        "longest piece of it": chip.largest,
+        **({"SRAM for Wi-Fi": chip.wifi} if request.wifi else {}),
+        "stack": FIRMWARE.stack,
+        "SRAM left alone": FIRMWARE.reserve,
+        "flash for the firmware": FIRMWARE.flash,
+        "mapping window": chip.window,
+        "of it for the firmware": FIRMWARE.mapped,
+        f"{flash.name}, bytes/s": flash.bandwidth,
+        f"{flash.name}, seconds to begin": flash.latency,
+    }
+    if psram:
+        figures |= {
+            f"{psram.name}, bytes/s": psram.bandwidth,
+            f"{psram.name}, seconds to begin": psram.latency,
+        }
+    if min(request.cores, chip.cores) > 1:
+        figures["cycles to share a step"] = FIRMWARE.synchronisation
+    error = known()[chip.costs].error
+    counted = f"counts under QEMU, {error['mean']:.1%} away on average, {error['largest']:.1%} at most"
+    if chip.vectors:
+        counted += "; of the vector unit's assembly, cycles of an interpreter with an ideal memory"
+    figures["instructions"] = Figure(error["mean"], counted, "measured")
+    return figures
