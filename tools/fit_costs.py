@@ -12,6 +12,7 @@ interpreter in tests/pie.
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -23,14 +24,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-ROOT: Final = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
-
-from pie.interpreter import Memory, call, load
-
 from shrew.chips.costs import FILE, Costs, known, price, total
 from shrew.chips.layout import Layout, image_layout
-from shrew.chips.work import BLOCK, steps
+from shrew.chips.work import steps
 from shrew.engine import Model
 from shrew.image import WeightType, build_image
 from shrew.model.config import ModelConfig, tensor_specs
@@ -38,6 +34,7 @@ from shrew.ports import EMULATED, FULL, Job, Target, Variant
 from shrew.ports.emulator import Xtensa
 from shrew.tokenizer import train_character
 
+ROOT: Final = Path(__file__).parents[1]
 MODELS: Final = 160
 FITTED: Final = 120
 PROMPTS: Final = (1, 9, 30, 100)
@@ -101,7 +98,9 @@ def random_model(random: np.random.Generator) -> tuple[Model, Layout]:
     return model, image_layout(model)
 
 
-def sample(target: Target, models: Sequence[tuple[Model, Layout]], variant: Variant) -> list[tuple[int, Counter[str], int]]:
+def sample(
+    target: Target, models: Sequence[tuple[Model, Layout]], variant: Variant
+) -> list[tuple[int, Counter[str], int]]:
     """Of every call of the engine: which model, the work in it, and the instructions that it took."""
     random = np.random.default_rng(1)
     jobs, owners = [], []
@@ -171,24 +170,26 @@ def errors(samples: Sequence[tuple[int, Counter[str], int]], prices: dict[str, f
 
 def vector_cycles() -> dict[str, float]:
     """Cycles of pie.S for each unit, by the interpreter of tests/pie: differences of calls that differ in one thing."""
-    program = load(ROOT / "engine/src/kernels/pie.S")
+    sys.path.insert(0, str(ROOT / "tests"))
+    interpreter = importlib.import_module("pie.interpreter")
+    program = interpreter.load(ROOT / "engine/src/kernels/pie.S")
 
     def dots(rows: int, chunks: int, masked: bool) -> int:
-        memory = Memory()
+        memory = interpreter.Memory()
         at = [memory.place(bytes(16 * rows * chunks)), memory.place(bytes(32 * chunks)), memory.place(bytes(4 * rows))]
         arguments = [at[0], 16 * chunks, at[1], chunks, at[2], rows]
         name = "shrew_pie_masked_dots" if masked else "shrew_pie_dots"
-        return call(program, name, memory, [*arguments, 0x0F0F0F0F] if masked else arguments).cycles
+        return int(interpreter.call(program, name, memory, [*arguments, 0x0F0F0F0F] if masked else arguments).cycles)
 
     def scores(count: int, width: int) -> int:
-        memory = Memory()
+        memory = interpreter.Memory()
         at = [memory.place(bytes(count * width)), memory.place(bytes(width)), memory.place(bytes(4 * count))]
-        return call(program, "shrew_pie_scores", memory, [at[0], at[1], count, width, at[2]]).cycles
+        return int(interpreter.call(program, "shrew_pie_scores", memory, [at[0], at[1], count, width, at[2]]).cycles)
 
     def mix(count: int) -> int:
-        memory = Memory()
+        memory = interpreter.Memory()
         at = [memory.place(bytes(8 * count), 8), memory.place(bytes(4 * count)), memory.place(bytes(64))]
-        return call(program, "shrew_pie_mix", memory, [at[0], 8, at[1], count, at[2]]).cycles
+        return int(interpreter.call(program, "shrew_pie_mix", memory, [at[0], 8, at[1], count, at[2]]).cycles)
 
     cycles: dict[str, float] = {}
     for kind, passes in (("q8", 1), ("q4", 2), ("ternary", 4)):

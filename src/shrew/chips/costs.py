@@ -21,9 +21,9 @@ class Costs(msgspec.Struct, frozen=True):
 
     instructions: dict[str, float]
     """For each unit of work."""
-    vector_cycles: dict[str, float] = {}  # noqa: RUF012  # msgspec copies defaults
+    vector_cycles: dict[str, float] = {}
     """The same on a vector unit whose instructions are not among those above: cycles."""
-    error: dict[str, float] = {}  # noqa: RUF012
+    error: dict[str, float] = {}
     """How far predictions were from counts for models not fitted to: mean and largest, as fractions."""
 
 

@@ -69,6 +69,7 @@ class Chip:
     default_psram: int
     default_flash: int
     largest_flash: int
+    octal_flash: bool = False
 
     def psram_of(self, size: int) -> Memory | None:
         """The kind of PSRAM that comes in such a size. ConfigError where there is none."""
@@ -94,19 +95,26 @@ class Firmware:
     """Of the chip's window."""
     synchronisation: Figure
     """Cycles to hand work to the other core and wait for it."""
+    grain: int
+    """What a session is asked for: multiply-adds below which a core's share is not worth that."""
 
 
 FIRMWARE: Final = Firmware(
-    stack=Figure(8 * KB, "the engine was seen to use 2 KB at most (shrew bench --emulate), the rest is ESP-IDF's", "assumed"),
+    stack=Figure(
+        8 * KB, "the engine was seen to use 2 KB at most (shrew bench --emulate), the rest is ESP-IDF's", "assumed"
+    ),
     reserve=Figure(16 * KB, "for what else an application allocates", "assumed"),
     flash=Figure(1.5 * MB, "boot loader, tables, settings, an application with Wi-Fi and the chat page", "assumed"),
     mapped=Figure(1 * MB, "code and constants of that application", "assumed"),
     synchronisation=Figure(2000, "a FreeRTOS notification there and back", "assumed"),
+    grain=4096,
 )
 
 _IDF = "ESP-IDF, components/soc/{}/include/soc/ext_mem_defs.h: {} pages for code, constants and data"
 
-_WIFI = Figure(70 * KB, "access point, TCP/IP and a web server with two WebSockets, ESP-IDF's default buffers", "assumed")
+_WIFI = Figure(
+    70 * KB, "access point, TCP/IP and a web server with two WebSockets, ESP-IDF's default buffers", "assumed"
+)
 
 _OCTAL = Memory(
     "octal PSRAM, 80 MHz DDR",
@@ -116,6 +124,11 @@ _OCTAL = Memory(
 _QUAD_S3 = Memory(
     "quad PSRAM, 80 MHz",
     Figure(24e6, "what github.com/DaveBben/esp32-llm, 19.13 tokens/s, leaves for 1.04 MB a token", "assumed"),
+    Figure(1e-6, "as octal PSRAM", "assumed"),
+)
+OCTAL_FLASH: Final = Memory(
+    "octal flash, 80 MHz DDR",
+    Figure(60.7e6, "the bus and the lines of octal PSRAM", "assumed"),
     Figure(1e-6, "as octal PSRAM", "assumed"),
 )
 _QUAD_ESP32 = Memory(
@@ -139,7 +152,9 @@ def _flash(line: int) -> Memory:
     """Quad flash at 80 MHz that fills lines of the cache: command, address and dummies 14 clocks, a byte 2."""
     seconds = (14 + 2 * line) / 80e6 + 0.3e-6
     source = f"{14 + 2 * line} clocks of the bus and 0.3 µs of waiting for each line of {line} bytes"
-    return Memory("flash, QIO 80 MHz", Figure(line / seconds, source, "assumed"), Figure(1e-6, "as the ESP32-S3's", "assumed"))
+    return Memory(
+        "flash, QIO 80 MHz", Figure(line / seconds, source, "assumed"), Figure(1e-6, "as the ESP32-S3's", "assumed")
+    )
 
 
 def _cpi(coremark_per_mhz: float) -> Figure:
@@ -196,6 +211,7 @@ _CHIPS = (
         default_psram=8 * MB,
         default_flash=16 * MB,
         largest_flash=32 * MB,
+        octal_flash=True,
     ),
     Chip(
         name="esp32c3",

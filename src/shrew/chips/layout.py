@@ -81,7 +81,10 @@ class Layout:
 
     def with_type(self, weight: WeightType) -> Layout:
         """The same with all matrices of one type."""
-        types = {tensor.name: weight for tensor in self.tensors if not tensor.spec.vector}
+        return self.with_types(dict.fromkeys(self.matrix_types, weight))
+
+    def with_types(self, types: Mapping[str, WeightType]) -> Layout:
+        """The same with a type for each matrix."""
         return replace(self, tensors=_stored(self.config, types))
 
     @property

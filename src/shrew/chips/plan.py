@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
+from typing import Any
 
 from shrew.chips.costs import known
 from shrew.chips.facts import FIRMWARE, Chip, Figure, Memory
 from shrew.chips.layout import Layout, StoredTensor, blank_model
 from shrew.chips.placement import FLASH, PSRAM, SRAM, place
 from shrew.chips.prediction import Machine, Time, decode_time, prompt_time
-from shrew.chips.work import GRAIN
 from shrew.model.config import ModelConfig
-
-#: What the segments of a memory are, in the order in which pictures show them.
-GROUPS = ("firmware", "Wi-Fi", "stack and reserve", "session", "attention", "MLP", "head and embedding", "norms and biases")
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,6 @@ class Request:
     context: int
     cores: int = 2
     wifi: bool = True
-    grain: int = GRAIN
     flash_memory: Memory | None = None
     """Another kind of flash than the chip's usual one."""
 
@@ -41,7 +37,7 @@ class Use:
     name: str
     size: int
     segments: Mapping[str, int]
-    """Bytes by what they are; those of the image that were copied elsewhere are "copied"."""
+    """Bytes by what they are."""
 
     @property
     def left(self) -> int:
@@ -72,6 +68,34 @@ class Plan:
     def fits(self) -> bool:
         return not self.lacking
 
+    def fields(self) -> dict[str, Any]:
+        """For JSON; a model that does not fit has no speed."""
+        request = self.request
+        return {
+            "chip": request.chip.name,
+            "fits": self.fits,
+            "lacking": self.lacking,
+            "tok_per_s": round(self.decode.per_second, 2) if self.fits else None,
+            "prompt_tok_per_s": round(self.prompt.per_second, 2) if self.fits else None,
+            "context": request.context,
+            "session_bytes": self.session_bytes,
+            "session": self.session,
+            "slots": self.slots,
+            "memories": [
+                {"name": use.name, "bytes": use.size, "left": use.left, "holds": dict(use.segments)}
+                for use in self.memories
+            ],
+            "seconds_per_token": {"by_step": dict(self.decode.by_step), "by_cause": dict(self.decode.by_cause)},
+            "placement": [
+                {"tensor": one.name, "type": str(one.type), "bytes": one.bytes, "memory": self.placement[one.name]}
+                for one in request.layout.tensors
+            ],
+            "assumptions": [
+                {"name": name, "value": figure.value, "kind": figure.kind, "source": figure.source}
+                for name, figure in self.assumptions.items()
+            ],
+        }
+
 
 @cache
 def session_bytes(config: ModelConfig, context: int, floats: bool, cores: int) -> int:
@@ -91,12 +115,9 @@ def make_plan(request: Request) -> Plan:
     in_sram = session <= min(room, int(chip.largest.value))
     in_psram = not in_sram and session <= request.psram
     home = PSRAM if in_psram else SRAM
-    placement = place(
-        layout,
-        max(0, room - session if in_sram else room),
-        request.psram - session if in_psram else request.psram,
-    )
-    machine = Machine(chip, request.flash_memory or chip.flash, psram, placement, home, cores, request.grain)
+    sram_left = room - session if in_sram else room if in_psram else 0
+    placement = place(layout, sram_left, request.psram - session if in_psram else request.psram)
+    machine = Machine(chip, request.flash_memory or chip.flash, psram, placement, home, cores)
     memories = _uses(request, session, home, placement)
     mapped = _mapped(request)
     return Plan(
@@ -153,7 +174,7 @@ def _uses(request: Request, session: int, home: str, placement: Mapping[str, str
     uses = [Use(SRAM, chip.sram, {**own, **rest, **(kept if home == SRAM else {}), **weights[SRAM]})]
     if request.psram:
         uses.append(Use(PSRAM, request.psram, {**(kept if home == PSRAM else {}), **weights[PSRAM]}))
-    image = {**weights[FLASH], "tokenizer and tables": layout.other_bytes, "copied": copied}
+    image = {**weights[FLASH], "tokenizer and tables": layout.other_bytes, "copied to SRAM or PSRAM": copied}
     uses.append(Use(FLASH, request.flash, {"firmware": int(FIRMWARE.flash.value), **image}))
     return tuple(uses)
 
@@ -164,11 +185,17 @@ def _lacking(request: Request, session: int, has_session: bool, mapped: int) -> 
     if image > flash:
         lines.append(f"flash: the image takes {image:,} bytes, {flash:,} are left beside the firmware")
     if mapped > chip.window.value:
-        lines.append(f"mapping: image, firmware and PSRAM take {mapped:,} bytes of a window of {chip.window.value:,.0f}")
+        lines.append(
+            f"mapping: image, firmware and PSRAM take {mapped:,} bytes of a window of {chip.window.value:,.0f}"
+        )
     if not has_session:
         room = max(0, min(_sram_room(request), int(chip.largest.value)))
         lines.append(f"session: {session:,} bytes for {request.context} tokens, {room:,} are free in one piece of SRAM")
     return lines
+
+
+def _named(kind: str, figure: Figure) -> Figure:
+    return replace(figure, source=f"{kind}; {figure.source}")
 
 
 def _assumptions(request: Request, psram: Memory | None) -> Mapping[str, Figure]:
@@ -183,14 +210,11 @@ def _assumptions(request: Request, psram: Memory | None) -> Mapping[str, Figure]
         "flash for the firmware": FIRMWARE.flash,
         "mapping window": chip.window,
         "of it for the firmware": FIRMWARE.mapped,
-        f"{flash.name}, bytes/s": flash.bandwidth,
-        f"{flash.name}, seconds to begin": flash.latency,
+        "flash, bytes/s": _named(flash.name, flash.bandwidth),
+        "flash, seconds to begin": flash.latency,
     }
     if psram:
-        figures |= {
-            f"{psram.name}, bytes/s": psram.bandwidth,
-            f"{psram.name}, seconds to begin": psram.latency,
-        }
+        figures |= {"PSRAM, bytes/s": _named(psram.name, psram.bandwidth), "PSRAM, seconds to begin": psram.latency}
     if min(request.cores, chip.cores) > 1:
         figures["cycles to share a step"] = FIRMWARE.synchronisation
     error = known()[chip.costs].error

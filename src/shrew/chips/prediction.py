@@ -15,7 +15,7 @@ from shrew.chips.costs import known, price
 from shrew.chips.facts import FIRMWARE, Chip, Memory
 from shrew.chips.layout import Layout
 from shrew.chips.placement import FLASH, PSRAM
-from shrew.chips.work import BLOCK, GRAIN, Step, decode_steps, prompt_steps, steps
+from shrew.chips.work import BLOCK, Step, decode_steps, prompt_steps, steps
 
 #: Positions of the context at which time is taken; it grows almost evenly with the position.
 SAMPLES: Final = 8
@@ -49,7 +49,6 @@ class Machine:
     session: str
     """The memory of the session."""
     cores: int
-    grain: int = GRAIN
 
     def time(self, done: Iterable[Step], tokens: float) -> Time:
         """Of some steps, shared out among the tokens that they were for."""
@@ -82,7 +81,7 @@ class Machine:
         return waiting
 
     def _together(self, step: Step, computing: float, waiting: float) -> float:
-        cores = min(self.cores, step.shared // self.grain)
+        cores = min(self.cores, step.shared // FIRMWARE.grain)
         if cores < 2:
             return computing + waiting
         handing_over = FIRMWARE.synchronisation.value / self.chip.hertz

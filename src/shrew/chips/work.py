@@ -1,4 +1,4 @@
-"""What the engine does with a block of tokens, step by step: how often each inner loop turns and which tensors it reads.
+"""What the engine does with a block of tokens: how often each inner loop turns in each step and which tensors it reads.
 
 The steps are those of engine/src/forward.c, attention.c, session.c and sampler.c; the counts are in units of work such
 as one multiply-add of a q8 matrix. What a unit costs on a processor is in costs.py.
@@ -12,10 +12,8 @@ from dataclasses import dataclass, field
 
 from shrew.chips.layout import Layout, StoredTensor
 
-#: Prompt tokens that the engine reads together, and multiply-adds below which it does not share work among cores, where
-#: a session's options say nothing: DEFAULT_BLOCK and DEFAULT_GRAIN in session.c.
+#: Prompt tokens that the engine reads together where a session's options say nothing: DEFAULT_BLOCK in session.c.
 BLOCK = 8
-GRAIN = 32768
 
 #: Rows that a kernel takes together: ROWS in scalar.c, TILE in pie.c.
 ROWS = 8
@@ -55,9 +53,7 @@ def prompt_steps(layout: Layout, position: int, tokens: int) -> list[Step]:
 
 
 class _Pass:
-    def __init__(
-        self, layout: Layout, tokens: int, position: int, scored: int, sampled: bool, floats: bool
-    ) -> None:
+    def __init__(self, layout: Layout, tokens: int, position: int, scored: int, sampled: bool, floats: bool) -> None:
         self.config = layout.config
         self.tensors = {tensor.name: tensor for tensor in layout.tensors}
         self.tokens, self.position = tokens, position
