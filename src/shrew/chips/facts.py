@@ -131,11 +131,6 @@ OCTAL_FLASH: Final = Memory(
     Figure(60.7e6, "the bus and the lines of octal PSRAM", "assumed"),
     Figure(1e-6, "as octal PSRAM", "assumed"),
 )
-_QUAD_ESP32 = Memory(
-    "quad PSRAM, 80 MHz",
-    Figure(20e6, "78 clocks of the bus and 0.6 µs of waiting for each line of 32 bytes", "assumed"),
-    Figure(1e-6, "as the ESP32-S3's", "assumed"),
-)
 _HEX_P4 = Memory(
     "hex PSRAM, 200 MHz DDR",
     Figure(156e6, "sequential read as reported for slvDev/esp32-ai on an ESP32-P4", "measured"),
@@ -148,13 +143,11 @@ _QIO_S3 = Memory(
 )
 
 
-def _flash(line: int) -> Memory:
-    """Quad flash at 80 MHz that fills lines of the cache: command, address and dummies 14 clocks, a byte 2."""
+def _quad(name: str, line: int) -> Memory:
+    """A quad bus at 80 MHz that fills lines of the cache: command, address and dummies 14 clocks, a byte 2."""
     seconds = (14 + 2 * line) / 80e6 + 0.3e-6
     source = f"{14 + 2 * line} clocks of the bus and 0.3 µs of waiting for each line of {line} bytes"
-    return Memory(
-        "flash, QIO 80 MHz", Figure(line / seconds, source, "assumed"), Figure(1e-6, "as the ESP32-S3's", "assumed")
-    )
+    return Memory(name, Figure(line / seconds, source, "assumed"), Figure(1e-6, "as the ESP32-S3's PSRAM", "assumed"))
 
 
 def _cpi(coremark_per_mhz: float) -> Figure:
@@ -182,8 +175,8 @@ _CHIPS = (
         window=Figure(4 * MB, "ESP-FAQ, SPI flash: at most 4 MB mapped as data at a time", "documented"),
         psram_in_window=False,
         page=64 * KB,
-        flash=_flash(32),
-        psram={4 * MB: _QUAD_ESP32},
+        flash=_quad("flash, QIO 80 MHz", 32),
+        psram={4 * MB: _quad("quad PSRAM, 80 MHz", 32)},
         default_psram=0,
         default_flash=4 * MB,
         largest_flash=16 * MB,
@@ -231,7 +224,7 @@ _CHIPS = (
         window=Figure(8 * MB, _IDF.format("esp32c3", 128), "documented"),
         psram_in_window=False,
         page=64 * KB,
-        flash=_flash(32),
+        flash=_quad("flash, QIO 80 MHz", 32),
         psram={},
         default_psram=0,
         default_flash=4 * MB,
@@ -255,7 +248,7 @@ _CHIPS = (
         window=Figure(16 * MB, _IDF.format("esp32c6", 256), "documented"),
         psram_in_window=False,
         page=64 * KB,
-        flash=_flash(32),
+        flash=_quad("flash, QIO 80 MHz", 32),
         psram={},
         default_psram=0,
         default_flash=8 * MB,
@@ -279,7 +272,7 @@ _CHIPS = (
         window=Figure(64 * MB, _IDF.format("esp32p4", 1024), "documented"),
         psram_in_window=False,
         page=64 * KB,
-        flash=_flash(128),
+        flash=_quad("flash, QIO 80 MHz", 128),
         psram={32 * MB: _HEX_P4},
         default_psram=32 * MB,
         default_flash=16 * MB,

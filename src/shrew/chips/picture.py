@@ -23,6 +23,9 @@ COLOURS: Final[Mapping[str, str]] = {
     "copied to SRAM or PSRAM": "#c7d2fe",
 }
 
+#: Share of a bar from which on a segment has room for its size.
+WIDE: Final = 0.07
+
 FORMATS: Final = (".svg", ".png")
 
 
@@ -60,6 +63,9 @@ def _draw_chip(axis: Any, plan: Plan) -> None:
         axis.barh(row, 1, color="#f3f4f6", height=0.72)
         for name, count in use.segments.items():
             axis.barh(row, count / full, left=start, color=COLOURS[name], height=0.72, edgecolor="white", linewidth=0.4)
+            if count / full > WIDE:
+                middle, colour = start + count / full / 2, "#374151" if name.startswith("copied") else "white"
+                axis.text(middle, row, _amount(count), ha="center", va="center", fontsize=7, color=colour)
             start += count / full
         axis.text(1.01, row, _rest(use), va="center", fontsize=8, color="#111827" if use.left >= 0 else "#dc2626")
         names.append(f"{use.name.upper() if use.name != 'flash' else 'flash'} {_amount(use.size)}")

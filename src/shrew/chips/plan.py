@@ -115,9 +115,12 @@ def make_plan(request: Request) -> Plan:
     in_sram = session <= min(room, int(chip.largest.value))
     in_psram = not in_sram and session <= request.psram
     home = PSRAM if in_psram else SRAM
+    flash = request.flash_memory or chip.flash
     sram_left = room - session if in_sram else room if in_psram else 0
-    placement = place(layout, sram_left, request.psram - session if in_psram else request.psram)
-    machine = Machine(chip, request.flash_memory or chip.flash, psram, placement, home, cores)
+    psram_left = request.psram - session if in_psram else request.psram
+    faster = psram is not None and psram.bandwidth.value > flash.bandwidth.value
+    placement = place(layout, sram_left, psram_left if faster else 0)
+    machine = Machine(chip, flash, psram, placement, home, cores)
     memories = _uses(request, session, home, placement)
     mapped = _mapped(request)
     return Plan(

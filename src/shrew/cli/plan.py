@@ -181,7 +181,8 @@ def _print_one(console: Console, plan: Plan, helpful: Sequence[Change]) -> None:
         console.print(Text("does not fit", "bold red"))
         for line in plan.lacking:
             console.print(f"  {line}", soft_wrap=True)
-    console.print(Text(_advice(plan, helpful)), soft_wrap=True)
+    advice = _advice(plan, helpful)
+    console.print(Text(f"would help most: {advice}" if plan.fits and advice else advice), soft_wrap=True)
     console.print()
     _print_bars(console, [plan])
     console.print()
@@ -195,7 +196,7 @@ def _print_one(console: Console, plan: Plan, helpful: Sequence[Change]) -> None:
 
 def _print_all(console: Console, plans: Sequence[Plan], helpful: Sequence[Sequence[Change]]) -> None:
     table = Table(box=None, pad_edge=False, padding=(1, 2, 0, 0))
-    for column in ("chip", "", "tokens/s", "prompt", "session", "would help most"):
+    for column in ("chip", "", "tokens/s", "prompt", "session", "what would help most"):
         table.add_column(column, justify="right" if column in ("tokens/s", "prompt", "session") else "left")
     for plan, found in zip(plans, helpful, strict=True):
         request = plan.request
@@ -205,7 +206,7 @@ def _print_all(console: Console, plans: Sequence[Plan], helpful: Sequence[Sequen
             Text("fits", "green") if plan.fits else Text("no", "red"),
             *speeds,
             f"{plan.session_bytes:,}",
-            _advice(plan, found).partition(": ")[2],
+            Text(_advice(plan, found)),
         )
     console.print(table)
     console.print()
@@ -228,10 +229,9 @@ def _machine(plan: Plan) -> str:
 
 
 def _speed(plan: Plan) -> str:
-    home = {"sram": "SRAM", "psram": "PSRAM"}[plan.session]
     return (
         f"{plan.decode.per_second:,.1f} tokens/s, prompts {plan.prompt.per_second:,.1f} tokens/s, "
-        f"a session of {plan.session_bytes:,} bytes in {home}"
+        f"a session of at most {plan.session_bytes:,} bytes in {plan.session.upper()}"
     )
 
 
@@ -240,14 +240,11 @@ def _slots(plan: Plan) -> str:
 
 
 def _advice(plan: Plan, helpful: Sequence[Change]) -> str:
-    if plan.fits:
-        if not helpful:
-            return "would help most: nothing that was tried"
-        best = helpful[0]
-        return f"would help most: {best.what}, {best.plan.decode.per_second:,.1f} tokens/s"
+    """Empty where nothing helps a plan that fits."""
     if not helpful:
-        return "would make it fit: nothing that was tried; take a smaller model"
-    return f"would make it fit: {helpful[0].what}, then {helpful[0].plan.decode.per_second:,.1f} tokens/s"
+        return "" if plan.fits else "does not fit with anything that was tried; take a smaller model"
+    best = helpful[0]
+    return f"{'' if plan.fits else 'fits with '}{best.what}: {best.plan.decode.per_second:,.1f} tokens/s"
 
 
 def _print_bars(console: Console, plans: Sequence[Plan]) -> None:
@@ -259,7 +256,7 @@ def _print_bars(console: Console, plans: Sequence[Plan]) -> None:
         for index, use in enumerate(plan.memories):
             table.add_row(
                 Text(plan.request.chip.title if index == 0 and len(plans) > 1 else "", "bold"),
-                use.name.upper() if use.name != "flash" else use.name,
+                _called(use.name),
                 _bar(use, min(_BAR, max(20, console.width - _AROUND))),
                 Text(f"{_amount(use.size)}", justify="right"),
                 f"{_amount(use.left)} left" if use.left >= 0 else Text(f"{_amount(-use.left)} lacking", "red"),
@@ -287,9 +284,15 @@ def _amount(count: int) -> str:
     return f"{count / 2**20:.1f} MB" if count >= 2**20 else f"{count / 2**10:.0f} KB"
 
 
+def _called(memory: str) -> str:
+    return memory if memory == "flash" else memory.upper()
+
+
 def _print_time(console: Console, plan: Plan) -> None:
+    from shrew.chips.prediction import COMPUTING
+
     causes = ", ".join(
-        f"{'computing' if cause == 'computing' else f'waiting for {cause}'} {seconds * 1e3:.2f} ms"
+        f"{'computing' if cause == COMPUTING else f'waiting for {_called(cause)}'} {seconds * 1e3:.2f} ms"
         for cause, seconds in plan.decode.by_cause.most_common()
         if seconds > 5e-6
     )
@@ -323,7 +326,7 @@ def _print_placement(console: Console, plan: Plan) -> None:
         if name in vectors:
             small = [small[0] + len(sizes), small[1] + sum(sizes)]
         else:
-            table.add_row(name, kind, memory, read, str(len(sizes)), f"{sum(sizes):,}")
+            table.add_row(name, kind, _called(memory), read, str(len(sizes)), f"{sum(sizes):,}")
     table.add_row("norms and biases", "f32", "", "all of it", str(small[0]), f"{small[1]:,}")
     console.print(table)
 
