@@ -129,7 +129,7 @@ def device_rows() -> Iterator[Row]:
     plan = ours("esp32s3", TABLES, q8, cores=1)
     head = plan.decode.by_step["head"]
     yield Row(
-        "28.9M with tables in flash, ESP32-S3: its head of 2.41 MB, int8",
+        "28.9M with tables in flash, ESP32-S3: its head of 2.41 MB in int8 (esp32-tinyllm)",
         "57.6",
         1e3 * 25_096 * 96 / octal.bandwidth.value,
         1e3 * head,

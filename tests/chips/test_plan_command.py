@@ -42,6 +42,7 @@ def test_json_has_every_chip(image: str) -> None:
         assert chip["tok_per_s"] > 0 < chip["prompt_tok_per_s"]
         assert chip["session_bytes"] > 0
         assert {place["memory"] for place in chip["placement"]} == {"sram"}
+        assert all(place["bytes_read_per_token"] == place["bytes"] for place in chip["placement"])
         assert all(figure["source"] for figure in chip["assumptions"])
 
 

@@ -21,8 +21,9 @@ def read_whole(config: ModelConfig, tensor: StoredTensor) -> bool:
 
 
 def place(layout: Layout, sram: int, psram: int) -> Mapping[str, str]:
-    """The memory of each tensor by name, given the bytes left for tensors in SRAM and in PSRAM: 0 where PSRAM is no faster
-    than flash.
+    """The memory of each tensor by name, given the bytes left for tensors in SRAM and in PSRAM.
+
+    PSRAM has 0 left where it is no faster than flash.
 
     A token reads every tensor whole and once, a table excepted. A byte moved to a faster memory saves the same time
     whichever tensor it belongs to, and each tensor saves the start of a read besides: so the smallest come first.

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from shrew.chips.costs import known
 from shrew.chips.facts import FIRMWARE, Chip, Figure, Memory
 from shrew.chips.layout import Layout, StoredTensor, blank_model
-from shrew.chips.placement import FLASH, PSRAM, SRAM, place
+from shrew.chips.placement import FLASH, PSRAM, SRAM, place, read_whole
 from shrew.chips.prediction import Machine, Time, decode_time, prompt_time
 from shrew.model.config import ModelConfig
+
+#: Of a chip, for JSON: what is simply so.
+FACTS = ("title", "core", "cores", "hertz", "fpu", "vectors", "pointer_bytes", "sram", "page")
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,7 @@ class Plan:
     memories: tuple[Use, ...]
     lacking: tuple[str, ...]
     """What does not fit, a line each."""
-    decode: Time
-    prompt: Time
+    machine: Machine
     slots: int
     """How many images of this size the flash holds besides the firmware."""
     mapped: int
@@ -68,11 +70,22 @@ class Plan:
     def fits(self) -> bool:
         return not self.lacking
 
+    @cached_property
+    def decode(self) -> Time:
+        """Of a token of an answer that fills the context."""
+        return decode_time(self.machine, self.request.layout, self.request.context)
+
+    @cached_property
+    def prompt(self) -> Time:
+        """Of a token of a prompt that fills the context."""
+        return prompt_time(self.machine, self.request.layout, self.request.context)
+
     def fields(self) -> dict[str, Any]:
         """For JSON; a model that does not fit has no speed."""
         request = self.request
         return {
             "chip": request.chip.name,
+            "facts": {name: getattr(request.chip, name) for name in FACTS},
             "fits": self.fits,
             "lacking": self.lacking,
             "tok_per_s": round(self.decode.per_second, 2) if self.fits else None,
@@ -87,7 +100,13 @@ class Plan:
             ],
             "seconds_per_token": {"by_step": dict(self.decode.by_step), "by_cause": dict(self.decode.by_cause)},
             "placement": [
-                {"tensor": one.name, "type": str(one.type), "bytes": one.bytes, "memory": self.placement[one.name]}
+                {
+                    "tensor": one.name,
+                    "type": str(one.type),
+                    "bytes": one.bytes,
+                    "bytes_read_per_token": one.bytes if read_whole(request.layout.config, one) else one.row_bytes,
+                    "memory": self.placement[one.name],
+                }
                 for one in request.layout.tensors
             ],
             "assumptions": [
@@ -105,8 +124,7 @@ def session_bytes(config: ModelConfig, context: int, floats: bool, cores: int) -
 
 
 def make_plan(request: Request) -> Plan:
-    """Where everything goes, and the speed that follows. A model that does not fit has a plan, too: it says what is
-    lacking, and the speed is that of a chip with enough of it."""
+    """Where everything goes. A model that does not fit has a plan, too: it says what is lacking."""
     chip, layout = request.chip, request.layout
     psram = chip.psram_of(request.psram)
     cores = min(request.cores, chip.cores)
@@ -130,8 +148,7 @@ def make_plan(request: Request) -> Plan:
         placement=placement,
         memories=memories,
         lacking=tuple(_lacking(request, session, in_sram or in_psram, mapped)),
-        decode=decode_time(machine, layout, request.context),
-        prompt=prompt_time(machine, layout, request.context),
+        machine=machine,
         slots=max(0, int(request.flash - FIRMWARE.flash.value)) // max(1, _paged(layout.image_bytes, chip.page)),
         mapped=mapped,
         assumptions=_assumptions(request, psram),

@@ -224,8 +224,8 @@ def _sizes(plan: Plan) -> str:
 def _machine(plan: Plan) -> str:
     request = plan.request
     cores = min(request.cores, request.chip.cores)
-    unit = f", {request.chip.vectors}" if request.chip.vectors else ""
-    return f"{cores} × {request.chip.core} at {request.chip.hertz // 10**6} MHz{unit}, {_sizes(plan)}"
+    unit = f"with {request.chip.vectors}, " if request.chip.vectors else "" if request.chip.fpu else "without floats, "
+    return f"{cores} × {request.chip.core} at {request.chip.hertz // 10**6} MHz, {unit}{_sizes(plan)}"
 
 
 def _speed(plan: Plan) -> str:
