@@ -6,7 +6,7 @@ cores share a step, one computes while the other waits, until the memory is busy
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -28,9 +28,9 @@ class Time:
     """Seconds for one token, and what they go into."""
 
     seconds: float = 0.0
-    by_step: Counter[str] = field(default_factory=Counter)
+    by_step: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     """embedding, qkv, attention, out, mlp, head."""
-    by_cause: Counter[str] = field(default_factory=Counter)
+    by_cause: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     """What one core would take: computing, or waiting for psram or flash."""
 
     @property
@@ -57,9 +57,9 @@ class Machine:
             computing, waiting = self._computing(step), self._waiting(step)
             seconds = self._together(step, computing, sum(waiting.values())) / tokens
             time.seconds += seconds
-            time.by_step[step.name] += seconds  # type: ignore[assignment]
+            time.by_step[step.name] += seconds
             for cause, part in {COMPUTING: computing, **waiting}.items():
-                time.by_cause[cause] += part / tokens  # type: ignore[assignment]
+                time.by_cause[cause] += part / tokens
         return time
 
     def _computing(self, step: Step) -> float:
@@ -84,13 +84,15 @@ class Machine:
         cores = min(self.cores, step.shared // FIRMWARE.grain)
         if cores < 2:
             return computing + waiting
+        longest = -(-step.parts // cores) / step.parts
         handing_over = FIRMWARE.synchronisation.value / self.chip.hertz
-        return max(waiting, (computing + waiting) / cores) + handing_over
+        return max(waiting, (computing + waiting) * longest) + handing_over
 
 
 def decode_time(machine: Machine, layout: Layout, context: int) -> Time:
     """Of a token of an answer, on average over all positions of the context."""
-    return _mean([machine.time(decode_steps(layout, position), 1) for position in _spread(context)])
+    times = [machine.time(decode_steps(layout, position), 1) for position in _spread(context)]
+    return _sum(times, 1 / len(times))
 
 
 def prompt_time(machine: Machine, layout: Layout, context: int) -> Time:
@@ -98,8 +100,8 @@ def prompt_time(machine: Machine, layout: Layout, context: int) -> Time:
     block = min(BLOCK, context)
     blocks = [machine.time(prompt_steps(layout, first * block, block), block) for first in _spread(context // block)]
     last = steps(layout, tokens=1, position=context - 1, scored=1, sampled=False, floats=layout.is_float)
-    mean, head = _mean(blocks), machine.time([step for step in last if step.name == "head"], context)
-    return _sum([mean, head])
+    head = machine.time([step for step in last if step.name == "head"], context)
+    return _sum([_sum(blocks, 1 / len(blocks)), head])
 
 
 def _spread(count: int) -> list[int]:
@@ -108,19 +110,12 @@ def _spread(count: int) -> list[int]:
     return [round((2 * i + 1) * count / (2 * samples) - 0.5) for i in range(samples)]
 
 
-def _sum(times: Iterable[Time]) -> Time:
+def _sum(times: Iterable[Time], share: float = 1.0) -> Time:
+    """All of them, each times a share."""
     total = Time()
     for time in times:
-        total.seconds += time.seconds
-        total.by_step.update(time.by_step)
-        total.by_cause.update(time.by_cause)
-    return total
-
-
-def _mean(times: list[Time]) -> Time:
-    total = _sum(times)
-    for counter in (total.by_step, total.by_cause):
-        for key in counter:
-            counter[key] /= len(times)  # type: ignore[assignment]
-    total.seconds /= len(times)
+        total.seconds += share * time.seconds
+        for sums, parts in ((total.by_step, time.by_step), (total.by_cause, time.by_cause)):
+            for name, seconds in parts.items():
+                sums[name] += share * seconds
     return total

@@ -15,9 +15,10 @@ from shrew.chips.layout import Layout, StoredTensor
 #: Prompt tokens that the engine reads together where a session's options say nothing: DEFAULT_BLOCK in session.c.
 BLOCK = 8
 
-#: Rows that a kernel takes together: ROWS in scalar.c, TILE in pie.c.
+#: Rows that a kernel takes together: ROWS in scalar.c, TILE in pie.c; and those that stay on one core.
 ROWS = 8
 TILE = 16
+ROW_STEP = 16
 
 
 @dataclass
@@ -32,6 +33,8 @@ class Step:
     """Bytes of keys and values that are read."""
     shared: int = 0
     """Multiply-adds that go through the session's parallel_for; 0: one core does it."""
+    parts: int = 1
+    """What they are shared by: heads of keys, or rows of matrices, ROW_STEP of them at least."""
 
 
 def steps(layout: Layout, *, tokens: int, position: int, scored: int, sampled: bool, floats: bool) -> list[Step]:
@@ -125,7 +128,7 @@ class _Pass:
         c, step = self.config, Step("attention")
         first = self.position + self.tokens - tokens
         held = sum(first + b + 1 for b in range(tokens))  # keys that all these tokens see
-        step.shared = 4 * (first + tokens) * tokens * c.heads * c.head_dim
+        step.shared, step.parts = 4 * (first + tokens) * tokens * c.heads * c.head_dim, c.kv_heads
         if self.floats:
             step.units["f32 attend"] = held * c.heads * c.head_dim
             step.units["f32 weigh"] = held * c.heads
@@ -198,6 +201,7 @@ class _Pass:
             if f"{matrix}.bias" in self.tensors:
                 step.units["bias"] += tokens * weight.spec.rows
                 self._read(step, f"{matrix}.bias")
+        step.parts = sum(-(-weight.spec.rows // ROW_STEP) for weight in weights)
         return step
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -288,17 +288,21 @@ def _called(memory: str) -> str:
     return memory if memory == "flash" else memory.upper()
 
 
+def _largest_first(parts: Mapping[str, float]) -> list[tuple[str, float]]:
+    return sorted(parts.items(), key=lambda part: -part[1])
+
+
 def _print_time(console: Console, plan: Plan) -> None:
     from shrew.chips.prediction import COMPUTING
 
     causes = ", ".join(
         f"{'computing' if cause == COMPUTING else f'waiting for {_called(cause)}'} {seconds * 1e3:.2f} ms"
-        for cause, seconds in plan.decode.by_cause.most_common()
+        for cause, seconds in _largest_first(plan.decode.by_cause)
         if seconds > 5e-6
     )
     cores = " by one core" if min(plan.request.cores, plan.request.chip.cores) > 1 else ""
     console.print(f"a token takes {plan.decode.seconds * 1e3:.2f} ms; of its work{cores}: {causes}", soft_wrap=True)
-    steps = ", ".join(f"{name} {seconds * 1e3:.2f}" for name, seconds in plan.decode.by_step.most_common())
+    steps = ", ".join(f"{name} {seconds * 1e3:.2f}" for name, seconds in _largest_first(plan.decode.by_step))
     console.print(f"by step, ms: {steps}", soft_wrap=True)
 
 
