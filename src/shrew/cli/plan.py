@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from shrew.chips.layout import Layout
     from shrew.chips.plan import Plan, Use
 
-#: Cells of a bar at most, and of what stands around it.
-_BAR, _AROUND = 64, 36
+#: Cells of a bar at most, of what stands around it, and of the name of its chip.
+_BAR, _AROUND, _TITLE = 64, 34, 9
 
 
 @click.command()
@@ -250,6 +250,7 @@ def _advice(plan: Plan, helpful: Sequence[Change]) -> str:
 def _print_bars(console: Console, plans: Sequence[Plan]) -> None:
     from shrew.chips.picture import COLOURS
 
+    cells = min(_BAR, max(20, console.width - _AROUND - (_TITLE if len(plans) > 1 else 0)))
     shown: list[str] = []
     table = Table.grid(padding=(0, 1, 0, 0))
     for plan in plans:
@@ -257,7 +258,7 @@ def _print_bars(console: Console, plans: Sequence[Plan]) -> None:
             table.add_row(
                 Text(plan.request.chip.title if index == 0 and len(plans) > 1 else "", "bold"),
                 _called(use.name),
-                _bar(use, min(_BAR, max(20, console.width - _AROUND))),
+                _bar(use, cells),
                 Text(f"{_amount(use.size)}", justify="right"),
                 f"{_amount(use.left)} left" if use.left >= 0 else Text(f"{_amount(-use.left)} lacking", "red"),
             )
