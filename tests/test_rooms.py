@@ -17,7 +17,7 @@ LEVELS = (
     {"__main__"},
     {"cli"},
     {"train", "ports"},
-    {"quantize"},
+    {"quantize", "chips"},
     {"image", "evaluation"},
     {"model"},
     {"corpus"},
