@@ -124,6 +124,11 @@ box.onkeydown = (event) => {
 };
 document.addEventListener("keydown", ({ key }) => key === "Escape" && current && $("panel").hidden && stop());
 
+function showAsk(action) {
+  $("ask").textContent = action;
+  $("ask").className = action.toLowerCase();
+}
+
 function stop() {
   current.cancel();
   $("hint").textContent = "Stopping…";
@@ -176,7 +181,7 @@ async function ask(request, before) {
       unwritten += piece;
     },
   });
-  $("ask").textContent = "Stop";
+  showAsk("Stop");
   try {
     const done = await current.done;
     write();
@@ -192,7 +197,7 @@ async function ask(request, before) {
     if (!refusal.code) throw refusal;
   } finally {
     current = null;
-    $("ask").textContent = "Ask";
+    showAsk("Ask");
     $("hint").textContent = "";
   }
 }
@@ -201,8 +206,8 @@ function showOutcome(part, done, before) {
   const same = done.digest === before ? ", as before" : ` – before it was ${before}`;
   const facts = [
     REASON[done.reason],
-    `${number(done.tokens)} tokens, ${speed(done.tok_per_s)}`,
-    `read ${number(done.prompt_tokens)}, ${speed(done.prompt_tok_per_s)}`,
+    `${number(done.tokens)} tokens at ${speed(done.tok_per_s)}`,
+    `question of ${number(done.prompt_tokens)} at ${speed(done.prompt_tok_per_s)}`,
     `seed ${done.seed}`,
     `digest ${done.digest}${before ? same : ""}`,
   ];

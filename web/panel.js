@@ -4,6 +4,7 @@ import { call } from "./connection.js";
 
 const MEGABYTE = 1024 * 1024;
 const SELFTEST = { passed: "passed", failed: "failed", absent: "none in it" };
+const PLACE = { flash: "in flash", sd: "on the SD card", file: "a file" };
 const WIFI = { ap: "a network of its own", station: "has joined" };
 
 const $ = (id) => document.getElementById(id);
@@ -111,9 +112,11 @@ function setUpOpening() {
 // ---- Facts --------------------------------------------------------------------------------------------------------
 
 function showFacts({ model, device, version, uptime_s, requests, memory, wifi }) {
-  $("selftest").hidden = model?.selftest !== "failed";
-  $("selftest").textContent =
-    "The self-test failed: this device computes other tokens than the model's maker saw. Do not rely on its answers.";
+  for (const notice of document.querySelectorAll(".notice")) {
+    notice.hidden = model?.selftest !== "failed";
+    notice.textContent =
+      "The self-test failed: this device computes other tokens than the model's maker saw. Do not rely on its answers.";
+  }
   describe($("model-facts"), model ? [
     ["Name", model.title ?? model.name],
     ["Size", `${number(model.bytes)} bytes`],
@@ -142,12 +145,12 @@ function showFacts({ model, device, version, uptime_s, requests, memory, wifi })
 /** A question with two answers; with `secret` also for a token. Gives "yes" or the token, and "" for no. */
 async function question(title, text, action, secret = false) {
   const dialog = $("dialog");
+  dialog.firstElementChild.reset();
   $("dialog-title").textContent = title;
   $("dialog-text").textContent = text;
   $("dialog-yes").textContent = action;
   $("dialog-token").hidden = !secret;
   $("token").required = secret;
-  $("token").value = "";
   dialog.returnValue = "";
   dialog.showModal();
   await new Promise((closed) => (dialog.onclose = closed));
@@ -290,7 +293,7 @@ function setUpModels(connection) {
     $("models").replaceChildren(...models.map(({ name, bytes, place, active }) => {
       const row = $("stored-model").content.firstElementChild.cloneNode(true);
       row.querySelector(".name").textContent = name;
-      row.querySelector(".size").textContent = `${size(bytes)}, ${place}${active ? ", answers" : ""}`;
+      row.querySelector(".size").textContent = `${size(bytes)}, ${PLACE[place] ?? place}${active ? ", answers now" : ""}`;
       row.classList.toggle("active", active);
       row.querySelector(".row").hidden = active;
       for (const [button, action] of [[row.querySelector(".load"), load], [row.querySelector(".delete"), remove]]) {
