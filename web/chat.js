@@ -122,7 +122,10 @@ box.onkeydown = (event) => {
   if (current) $("hint").textContent = obstacle(box.value);
   else $("composer").requestSubmit();
 };
-document.addEventListener("keydown", ({ key }) => key === "Escape" && current && $("panel").hidden && stop());
+document.addEventListener("keydown", ({ key }) => {
+  const covered = $("dialog").open || document.querySelector("main").inert;
+  if (key === "Escape" && current && !covered) stop();
+});
 
 function showAsk(action) {
   $("ask").textContent = action;

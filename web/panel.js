@@ -103,7 +103,9 @@ function setUpOpening() {
     panel.focus();
   };
   $("panel-close").onclick = close;
-  panel.onkeydown = ({ key }) => key === "Escape" && close();
+  panel.onkeydown = ({ key }) => {
+    if (key === "Escape" && !wide.matches) close();
+  };
   const fit = () => show(wide.matches && recall("panel") !== "closed");
   wide.onchange = fit;
   fit();
