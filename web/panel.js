@@ -230,12 +230,14 @@ function setUpSettings(connection) {
   };
 
   form.oninput = ({ target: field }) => {
-    problem.textContent = "";
-    if (!field.checkValidity()) {
-      const name = field.labels[0].textContent;
-      problem.textContent = `${name}: whole numbers from ${field.min} to ${number(Number(field.max))}. The last one holds.`;
-      return;
-    }
+    const valid = field.checkValidity();
+    const name = field.labels[0].textContent;
+    problem.textContent = valid
+      ? ""
+      : `${name}: whole numbers from ${field.min} to ${number(Number(field.max))}. The last one holds.`;
+    field.setAttribute("aria-invalid", !valid);
+    (valid ? form : field.parentElement).append(problem);
+    if (!valid) return;
     const { [field.name]: _, ...rest } = chosen;
     const value = field.type === "checkbox" ? field.checked || "" : field.value && Number(field.value);
     choose(value === "" || value === connection.info?.defaults[field.name] ? rest : { ...rest, [field.name]: value });
