@@ -11,7 +11,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from shrew.serve import limits
 from shrew.serve.answering import Answer, Request
-from shrew.serve.message import client_message, decode, encode, message_id, question
+from shrew.serve.message import client_message, decode, encode, message_id, question, require_unique
 from shrew.serve.refusal import Refusal
 from shrew.serve.service import Service
 
@@ -51,8 +51,10 @@ class Chat:
         while (event := await self._websocket.receive())["type"] == "websocket.receive":
             number = None
             try:
-                message = _message(event)
+                data = _frame(event)
+                message = decode(data)
                 number = message_id(message)
+                require_unique(data)
                 await self._take(*client_message(message))
             except Refusal as refusal:
                 await self._refuse(number, refusal)
@@ -113,11 +115,11 @@ async def _unless_gone(work: Coroutine[Any, Any, None]) -> None:
         await work
 
 
-def _message(event: Any) -> dict[str, Any]:
-    """The JSON object of a frame."""
+def _frame(event: Any) -> bytes:
+    """The text of a frame."""
     if event.get("text") is None:
         raise Refusal("frame", "messages are unfragmented text frames")
-    data = event["text"].encode()
+    data: bytes = event["text"].encode()
     if len(data) > limits.MESSAGE_BYTES:
         raise Refusal("size", f"the message has {len(data):,} bytes, at most {limits.MESSAGE_BYTES:,} are taken")
-    return decode(data)
+    return data
