@@ -65,7 +65,7 @@ def answering() -> bytes:
 @cache
 def endless() -> bytes:
     """Says ``ab`` until its context is full, which takes seconds."""
-    return looping(context=8192, layers=8, width=64)
+    return looping(context=16384, layers=8, width=64)
 
 
 @cache

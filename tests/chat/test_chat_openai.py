@@ -12,6 +12,9 @@ from chat.servers import Server
 
 openai = pytest.importorskip("openai", reason="OpenAI's client is not installed: pip install openai")
 
+#: So many endless answers would keep another client waiting for longer than it has patience.
+LEAVERS = 10
+
 USER = {"role": "user", "content": "hello"}
 
 
@@ -71,7 +74,7 @@ class TestClient:
 
     def test_what_is_streamed_can_be_left(self, endless: Server) -> None:
         with openai.OpenAI(base_url=f"http://{endless.host}/v1", api_key="none", max_retries=0) as client:
-            for _ in range(3):
+            for _ in range(LEAVERS):
                 with client.chat.completions.create(model="endless", messages=[USER], stream=True) as stream:
                     next(iter(stream))
         with chat(endless) as other:
@@ -95,7 +98,7 @@ def test_a_stream_ends_in_done(server: Server) -> None:
 
 
 def test_a_client_that_leaves_ends_its_answer(endless: Server) -> None:
-    for _ in range(3):
+    for _ in range(LEAVERS):
         connection = http.client.HTTPConnection(endless.host)
         connection.request("POST", "/v1/chat/completions", json.dumps({"messages": [USER]}))
         connection.close()

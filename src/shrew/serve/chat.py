@@ -34,16 +34,16 @@ class Chat:
         await self._websocket.accept()
         self._service.watchers.add(self._changed.set)
         self._start(self._announce())
-        with suppress(WebSocketDisconnect):
-            try:
-                fatal = await self._read()
-            finally:
-                self._service.watchers.discard(self._changed.set)
-                for request in self._unanswered.values():
-                    self._service.answering.cancel(request)
-                for task in self._tasks:
-                    task.cancel()
-            if fatal:
+        try:
+            fatal = await self._read()
+        finally:
+            self._service.watchers.discard(self._changed.set)
+            for request in self._unanswered.values():
+                self._service.answering.cancel(request)
+            for task in self._tasks:
+                task.cancel()
+        if fatal:
+            with suppress(WebSocketDisconnect, RuntimeError):
                 await self._websocket.close(CLOSE[fatal.code], fatal.message)
 
     async def _read(self) -> Refusal | None:
@@ -98,21 +98,14 @@ class Chat:
         await self._send("error", id=number, code=refusal.code, message=refusal.message)
 
     async def _send(self, kind: str, **fields: Any) -> None:
-        try:
+        """Says something, unless the connection has ended: its reader hears of that, too."""
+        with suppress(WebSocketDisconnect, RuntimeError):  # the latter where this side has closed it
             await self._websocket.send_text(encode({"type": kind, **fields}).decode())
-        except RuntimeError:  # a frame that is against RFC 6455 has made the server close the connection
-            raise WebSocketDisconnect from None
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(_unless_gone(work))
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-async def _unless_gone(work: Coroutine[Any, Any, None]) -> None:
-    """Sending to a client that has left is no error: the connection's reader hears of it, too."""
-    with suppress(WebSocketDisconnect):
-        await work
 
 
 def _frame(event: Any) -> bytes:
