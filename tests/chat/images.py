@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from functools import cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from engine.models import BYTES
 
 from shrew.image import WeightType, build_image
+from shrew.image.writer import with_checksum
 from shrew.model.config import ModelConfig, tensor_specs
 from shrew.tokenizer import Tokenizer, train_character
 
@@ -26,7 +29,10 @@ def image_that_follows(
     context: int = 256,
     layers: int = 1,
     width: int = 2,
+    score: float = 1.0,
+    types: WeightType = WeightType("q8"),  # noqa: B008  (an immutable tuple)
     metadata: Mapping[str, str] | None = None,
+    **options: Any,
 ) -> bytes:
     """A token is one-hot, the layers add nothing to it (but take their time), and the head reads off what follows."""
     config = ModelConfig(
@@ -43,11 +49,11 @@ def image_that_follows(
         final_norm=False,
     )
     parameters = {spec.name: np.zeros(spec.shape, np.float32) for spec in tensor_specs(config)}
-    parameters["token_embedding.weight"] = np.eye(tokenizer.vocab, dtype=np.float32)
+    parameters["token_embedding.weight"] = 10 * np.eye(tokenizer.vocab, dtype=np.float32)
     for token, following in next_token.items():
-        parameters["head.weight"][following, token] = 10.0
-    types = WeightType("q8")
-    return build_image(config, parameters, tokenizer, types=types, metadata=list((metadata or {}).items()))
+        parameters["head.weight"][following, token] = score
+    pairs = list((metadata or {}).items())
+    return build_image(config, parameters, tokenizer, types=types, metadata=pairs, **options)
 
 
 def ids(text: str) -> list[int]:
@@ -73,6 +79,25 @@ def looping(context: int = 24, layers: int = 1, width: int = 2) -> bytes:
     """Says ``ab`` until its context is full."""
     a, b = ids("ab")
     return image_that_follows({ANSWER: a, a: b, b: a}, context=context, layers=layers, width=width)
+
+
+@cache
+def overflowing() -> bytes:
+    """Computes no numbers, and has no self-test."""
+    return image_that_follows(
+        dict.fromkeys(range(BYTES.vocab), 5), score=1e38, types=WeightType("f32"), selftest_prompt=[]
+    )
+
+
+@cache
+def failing() -> bytes:
+    """Its self-test promises other tokens than it makes."""
+    changed = bytearray(looping())
+    for i in range(struct.unpack_from("<I", changed, 16)[0]):
+        kind, _, offset, _ = struct.unpack_from("<IIII", changed, 64 + 16 * i)
+        if kind == 6:
+            changed[offset + 8] ^= 1
+    return with_checksum(bytes(changed))
 
 
 @cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -44,6 +46,19 @@ class TestAddresses:
         with pytest.raises(InvalidStatus) as refused, connect(f"ws://{server.host}/api/info"):
             pass
         assert refused.value.response.status_code in (403, 404)
+
+    def test_the_page_and_its_parts(self, server: Server) -> None:
+        page = request(server, "GET", "/")
+        assert (page.status, page.headers["content-type"].partition(";")[0]) == (200, "text/html")
+        parts = re.findall(r'(?:src|href)="([\w.-]+)"', page.body.decode())
+        kinds = {"js": "text/javascript", "css": "text/css"}
+        assert {part.rpartition(".")[2] for part in parts} >= set(kinds)
+        for part in parts:
+            reply = request(server, "GET", f"/{part}")
+            assert (reply.status, reply.headers["content-type"].partition(";")[0]) == (
+                200,
+                kinds[part.rpartition(".")[2]],
+            )
 
     def test_nothing_is_guessed_framed_or_fetched_from_elsewhere(self, server: Server) -> None:
         for path in ("/", "/api/info", "/nothing"):
@@ -205,6 +220,18 @@ class TestModels:
         assert change(server, "PUT", "/api/models/looping", images.looping()[:-16]).code == "image"
         use(server, "looping", images.looping())
 
+    def test_say_what_their_selftest_found(self, server: Server) -> None:
+        for name, verdict in (("failing", "failed"), ("overflowing", "absent")):
+            use(server, name, getattr(images, name)())
+            assert info(server)["model"]["selftest"] == verdict
+
+    def test_that_compute_no_numbers_end_in_the_engines_line(self, server: Server) -> None:
+        use(server, "overflowing", images.overflowing())
+        with chat(server) as client:
+            assert client.ask()[1]["code"] == "engine"
+        reply = request(server, "POST", "/v1/chat/completions", QUESTION)
+        assert (reply.status, reply.code, reply.json()["error"]["type"]) == (500, "engine", "server_error")
+
     def test_change_between_answers(self, endless: Server) -> None:
         with chat(endless) as client:
             for number in range(3):
@@ -227,18 +254,24 @@ class TestUploads:
             connection.sendall(data)
             yield connection
 
+    def answer(self, connection: socket.socket) -> bytes:
+        """A response, all of it."""
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        return f"{response.status} ".encode() + response.read()
+
     def test_need_a_length(self, server: Server) -> None:
         chunked = self.head(server, "Transfer-Encoding: chunked") + b"0\r\n\r\n"
         with self.sent(server, chunked) as connection:
-            answer = connection.recv(4096)
-        assert answer.startswith(b"HTTP/1.1 411 ")
+            answer = self.answer(connection)
+        assert answer.startswith(b"411 ")
         assert b'"length"' in answer
 
     def test_have_a_limit_that_is_known_before_they_come(self, server: Server) -> None:
         most = info(server)["limits"]["upload_bytes"]
         with self.sent(server, self.head(server, f"Content-Length: {most + 1}")) as connection:
-            answer = connection.recv(4096)
-        assert answer.startswith(b"HTTP/1.1 413 ")
+            answer = self.answer(connection)
+        assert answer.startswith(b"413 ")
         assert b'"size"' in answer
 
     def test_that_end_early_leave_nothing_and_do_not_block(self, server: Server) -> None:
@@ -271,7 +304,7 @@ class TestUploads:
             with chat(server) as client:
                 assert client.ask()[0] == images.TEXT
             connection.sendall(image[-10:])
-            assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
+            assert self.answer(connection).startswith(b"200 ")
         assert "raw" in names(server)
         change(server, "DELETE", "/api/models/raw")
         change(server, "DELETE", "/api/models/second")

@@ -79,7 +79,7 @@ def make_app(service: Service, page: Mapping[str, File]) -> ASGIApp:
         Route("/v1/models", models),
         *(Route(address, file) for address in page),
     ]  # fmt: skip
-    handlers: Any = {Refusal: _refused, HTTPException: _no_route, ClientDisconnect: _gone}
+    handlers: Any = {Refusal: _refused, HTTPException: _no_route, ClientDisconnect: _gone, Exception: _failed}
     return Guard(Starlette(routes=routes, exception_handlers=handlers), service)
 
 
@@ -101,6 +101,11 @@ async def _no_route(http: Request, error: HTTPException) -> Response:
         else Refusal("not_found", f"{http.url.path[:80]}: no such address")
     )
     return JSONResponse(refusal.body(), refusal.status, error.headers)
+
+
+async def _failed(http: Request, error: Exception) -> Response:
+    refusal = Refusal("engine", "the server failed; its log says why")
+    return JSONResponse(refusal.body(), refusal.status)
 
 
 async def _gone(http: Request, error: ClientDisconnect) -> Response:
