@@ -56,7 +56,7 @@ def serve(
     try:
         from shrew.serve.run import serve as run
         from shrew.serve.service import Options
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise ConfigError(
             f"serve needs starlette, uvicorn and websockets ({error}): pip install 'shrew[serve]'"
         ) from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Hashable
@@ -240,6 +239,5 @@ def _refusal(error: BaseException) -> Refusal:
         return Refusal("prompt", str(error))
     if isinstance(error, EngineError):
         return Refusal("engine", str(error))
-    number = secrets.token_hex(4)
-    log.error("request %s", number, exc_info=error)
-    return Refusal("engine", f"the server failed; its log says why under {number}")
+    log.error("an answer failed", exc_info=error)
+    return Refusal("engine", "the server failed; its log says why")

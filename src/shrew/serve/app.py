@@ -14,10 +14,9 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from shrew.serve import guard, limits, openai
-from shrew.serve.body import body, declared_bytes
+from shrew.serve.body import body, declared_bytes, json_object
 from shrew.serve.chat import Chat
 from shrew.serve.guard import Guard
-from shrew.serve.message import decode
 from shrew.serve.page import File
 from shrew.serve.refusal import Refusal
 from shrew.serve.service import Service
@@ -42,7 +41,7 @@ def make_app(service: Service, page: Mapping[str, File]) -> ASGIApp:
         return endpoint
 
     async def settings(http: Request) -> None:
-        service.set_defaults(decode(await body(http, limits.MESSAGE_BYTES)))
+        service.set_defaults(await json_object(http))
 
     async def upload(http: Request) -> None:
         name = http.path_params["name"]
@@ -80,7 +79,7 @@ def make_app(service: Service, page: Mapping[str, File]) -> ASGIApp:
         Route("/v1/models", models),
         *(Route(address, file) for address in page),
     ]  # fmt: skip
-    handlers: Any = {Refusal: _refused, HTTPException: _no_route, ClientDisconnect: _gone}
+    handlers: Any = {Refusal: _refused, HTTPException: _no_route, ClientDisconnect: _gone, Exception: _failed}
     return Guard(Starlette(routes=routes, exception_handlers=handlers), service)
 
 
@@ -102,6 +101,11 @@ async def _no_route(http: Request, error: HTTPException) -> Response:
         else Refusal("not_found", f"{http.url.path[:80]}: no such address")
     )
     return JSONResponse(refusal.body(), refusal.status, error.headers)
+
+
+async def _failed(http: Request, error: Exception) -> Response:
+    refusal = Refusal("engine", "the server failed; its log says why")
+    return JSONResponse(refusal.body(), refusal.status)
 
 
 async def _gone(http: Request, error: ClientDisconnect) -> Response:

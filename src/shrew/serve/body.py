@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from starlette.requests import Request
 
 from shrew.serve import limits
+from shrew.serve.message import decode, require_unique
 from shrew.serve.refusal import Refusal
 
 
@@ -31,6 +33,14 @@ async def body(http: Request, limit: int) -> bytes:
             return bytes(received)
         received += chunk
         _require(len(received), limit)
+
+
+async def json_object(http: Request) -> dict[str, Any]:
+    """A body that is one JSON object, in which no field occurs twice. Refusal."""
+    data = await body(http, limits.MESSAGE_BYTES)
+    message = decode(data)
+    require_unique(data)
+    return message
 
 
 def _require(size: int, limit: int) -> None:

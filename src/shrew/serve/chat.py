@@ -11,7 +11,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from shrew.serve import limits
 from shrew.serve.answering import Answer, Request
-from shrew.serve.message import client_message, decode, encode, message_id, question
+from shrew.serve.message import client_message, decode, encode, message_id, question, require_unique
 from shrew.serve.refusal import Refusal
 from shrew.serve.service import Service
 
@@ -34,16 +34,16 @@ class Chat:
         await self._websocket.accept()
         self._service.watchers.add(self._changed.set)
         self._start(self._announce())
-        with suppress(WebSocketDisconnect):
-            try:
-                fatal = await self._read()
-            finally:
-                self._service.watchers.discard(self._changed.set)
-                for request in self._unanswered.values():
-                    self._service.answering.cancel(request)
-                for task in self._tasks:
-                    task.cancel()
-            if fatal:
+        try:
+            fatal = await self._read()
+        finally:
+            self._service.watchers.discard(self._changed.set)
+            for request in self._unanswered.values():
+                self._service.answering.cancel(request)
+            for task in self._tasks:
+                task.cancel()
+        if fatal:
+            with suppress(WebSocketDisconnect, RuntimeError):
                 await self._websocket.close(CLOSE[fatal.code], fatal.message)
 
     async def _read(self) -> Refusal | None:
@@ -51,8 +51,10 @@ class Chat:
         while (event := await self._websocket.receive())["type"] == "websocket.receive":
             number = None
             try:
-                message = _message(event)
+                data = _frame(event)
+                message = decode(data)
                 number = message_id(message)
+                require_unique(data)
                 await self._take(*client_message(message))
             except Refusal as refusal:
                 await self._refuse(number, refusal)
@@ -96,28 +98,21 @@ class Chat:
         await self._send("error", id=number, code=refusal.code, message=refusal.message)
 
     async def _send(self, kind: str, **fields: Any) -> None:
-        try:
+        """Says something, unless the connection has ended: its reader hears of that, too."""
+        with suppress(WebSocketDisconnect, RuntimeError):  # the latter where this side has closed it
             await self._websocket.send_text(encode({"type": kind, **fields}).decode())
-        except RuntimeError:  # a frame that is against RFC 6455 has made the server close the connection
-            raise WebSocketDisconnect from None
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(_unless_gone(work))
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
 
-async def _unless_gone(work: Coroutine[Any, Any, None]) -> None:
-    """Sending to a client that has left is no error: the connection's reader hears of it, too."""
-    with suppress(WebSocketDisconnect):
-        await work
-
-
-def _message(event: Any) -> dict[str, Any]:
-    """The JSON object of a frame."""
+def _frame(event: Any) -> bytes:
+    """The text of a frame."""
     if event.get("text") is None:
         raise Refusal("frame", "messages are unfragmented text frames")
-    data = event["text"].encode()
+    data: bytes = event["text"].encode()
     if len(data) > limits.MESSAGE_BYTES:
         raise Refusal("size", f"the message has {len(data):,} bytes, at most {limits.MESSAGE_BYTES:,} are taken")
-    return decode(data)
+    return data

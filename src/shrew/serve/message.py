@@ -65,22 +65,26 @@ DEFAULTS: Final = {**SAMPLING, "max_tokens": Field(int, 0, 0xFFFF)}
 MESSAGES: Final = {"generate": (GENERATE, 2), "cancel": ({"id": ID}, 1), "info": ({}, 0)}
 
 
-def decode(data: str | bytes) -> dict[str, Any]:
-    """One JSON object, in which no field occurs twice."""
+def decode(data: bytes) -> dict[str, Any]:
+    """One JSON object."""
     try:
         message = msgspec.json.decode(data)  # stricter than json: no NaN, no half of a surrogate pair
     except (msgspec.DecodeError, RecursionError) as error:
         raise Refusal("json", f"not JSON: {error}") from None
     if not isinstance(message, dict):
         raise Refusal("json", "not a JSON object")
-    json.loads(data, object_pairs_hook=_require_unique)
     return message
 
 
-def _require_unique(pairs: list[tuple[str, Any]]) -> None:
-    names = [name for name, _ in pairs]
-    if len(set(names)) < len(names):
-        raise Refusal("message", f"field {max(names, key=names.count)[:40]!r} occurs twice")
+def require_unique(data: bytes) -> None:
+    """Refuses JSON in which a field occurs twice: one reader would take the first, another the last."""
+
+    def check(pairs: list[tuple[str, Any]]) -> None:
+        names = [name for name, _ in pairs]
+        if len(set(names)) < len(names):
+            raise Refusal("message", f"field {max(names, key=names.count)[:40]!r} occurs twice")
+
+    json.loads(data, object_pairs_hook=check)
 
 
 def encode(message: Mapping[str, Any]) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from shrew.engine import Model
-from shrew.errors import EngineError, RunError, ShrewError
+from shrew.errors import EngineError, RunError
 from shrew.files import write_atomically
 from shrew.serve.refusal import Refusal
 
@@ -50,9 +50,9 @@ class Models:
         try:
             return Model.open(path)
         except EngineError as error:
-            raise Refusal("image", f"{name}: {str(error).removeprefix(f'{path}: ')}") from None
+            raise Refusal("image", _without_folder(error, path, name)) from None
         except RunError as error:
-            raise Refusal("not_found", f"{name}: {str(error).removeprefix(f'{path}: ')}") from None
+            raise Refusal("engine", _without_folder(error, path, name)) from None
 
     def store(self, name: str, image: bytes) -> None:
         """Keeps an image under a name, once the engine has checked all of it. Refusal."""
@@ -64,8 +64,10 @@ class Models:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_atomically(self.path(name), image)
-        except (OSError, ShrewError) as error:
-            raise Refusal("engine", f"{name}: cannot be stored: {getattr(error, 'strerror', error)}") from None
+        except OSError as error:
+            raise Refusal("engine", f"{name}: cannot be stored: {error.strerror}") from None
+        except RunError as error:
+            raise Refusal("engine", _without_folder(error, self.path(name), name)) from None
 
     def delete(self, name: str) -> None:
         """Removes a stored image. Refusal."""
@@ -86,6 +88,11 @@ class Models:
 def _name_of(path: Path) -> str:
     """A name that the protocol allows, for a file that may be called anything."""
     return re.sub(r"[^A-Za-z0-9._-]", "-", path.name).lstrip(".")[:32] or "model"
+
+
+def _without_folder(error: Exception, path: Path, name: str) -> str:
+    """An error's message about a file, for clients, whom the server's folders do not concern."""
+    return f"{name}: {str(error).removeprefix(f'{path}: ')}"
 
 
 def _image_bytes(path: Path) -> int | None:

@@ -11,10 +11,9 @@ from typing import Any, Final
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from shrew.serve import limits
 from shrew.serve.answering import Answer, Request
-from shrew.serve.body import body
-from shrew.serve.message import MAX_TOKENS, SAMPLING, SEED, checked, decode, encode, question
+from shrew.serve.body import json_object
+from shrew.serve.message import MAX_TOKENS, SAMPLING, SEED, checked, encode, question
 from shrew.serve.refusal import Refusal
 from shrew.serve.service import Service
 
@@ -25,7 +24,7 @@ MAX_STOP_BYTES: Final = 64
 
 async def completions(service: Service, http: HTTPRequest) -> Response:
     """``POST /v1/chat/completions``."""
-    asked = {name: value for name, value in decode(await body(http, limits.MESSAGE_BYTES)).items() if value is not None}
+    asked = {name: value for name, value in (await json_object(http)).items() if value is not None}
     await _require_loaded(service, asked.get("model"))
     values = _values(asked)
     streams, usage = _flag(asked, "stream"), False

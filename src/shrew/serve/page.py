@@ -43,7 +43,7 @@ class File:
 def read(folder: Path) -> dict[str, File]:
     """All files of the page by address. The page itself is ``/``."""
     files = {}
-    for path in sorted(folder.glob("*")):
+    for path in sorted(folder.iterdir()):
         if path.suffix in MEDIA_TYPES and path.is_file():
             content = path.read_bytes()
             etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import suppress
 
 import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -62,12 +62,13 @@ def listen(host: str, port: int) -> socket.socket:
         raise ConfigError(f"{host}:{port}: cannot listen there: {error.strerror or error}") from None
 
 
-def _page_folder() -> Path:
-    return source_root() / "web"
-
-
 def _address(listener: socket.socket) -> str:
+    """Where others reach the server. For all addresses of the machine: the one that it uses for other machines."""
     host, port = listener.getsockname()[:2]
+    if host == "0.0.0.0":
+        with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect(("192.0.2.1", 9))  # an address for documents; nothing is sent there
+            host = probe.getsockname()[0]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
@@ -78,11 +79,10 @@ def serve(options: Options, ready: Callable[[str, Service], None]) -> None:
 
 async def _serve(options: Options, ready: Callable[[str, Service], None]) -> None:
     service = Service(options)
-    if service.models.named is not None:
-        await service.load(service.models.named)
+    await service.start()
     listener = listen(options.host, options.port)
     config = uvicorn.Config(
-        make_app(service, page.read(_page_folder())),
+        make_app(service, page.read(source_root() / "web")),
         http="h11",
         ws=Connection,
         ws_max_size=16 * limits.MESSAGE_BYTES,  # what is longer than a message, but not much, is told so in JSON

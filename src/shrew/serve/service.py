@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shrew import __version__
+from shrew.engine import Model
 from shrew.serve import limits
 from shrew.serve.answering import Answering, Loaded
 from shrew.serve.message import DEFAULTS, Defaults, checked
@@ -78,6 +79,11 @@ class Service:
         self.defaults = replace(self.defaults, **checked(values, DEFAULTS))
         self._changed()
 
+    async def start(self) -> None:
+        """Loads the image that the command line named. ShrewError, which names the file."""
+        if self.options.image is not None and self.models.named is not None:
+            self.answering.use(self._loaded(self.models.named, Model.open(self.options.image)))
+
     async def load(self, name: str) -> None:
         """Makes a stored image the one that answers; the old one stays where this fails. Refusal."""
         require_name(name)
@@ -86,7 +92,10 @@ class Service:
         self._changed()
 
     def _open(self, name: str) -> Loaded:
-        return Loaded(name, self.models.open(name), self.options.sessions, self.options.threads)
+        return self._loaded(name, self.models.open(name))
+
+    def _loaded(self, name: str, model: Model) -> Loaded:
+        return Loaded(name, model, self.options.sessions, self.options.threads)
 
     def uploading(self, name: str) -> asyncio.Lock:
         """What an upload holds from its first byte to its last. Refusal, where it cannot begin."""
