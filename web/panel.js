@@ -10,7 +10,7 @@ const WIFI = { ap: "a network of its own", station: "has joined" };
 const $ = (id) => document.getElementById(id);
 const number = (value) => value.toLocaleString("en");
 
-/** What this browser keeps, under names that begin with "shrew."; nothing where it keeps nothing, as in private windows. */
+/** What this browser keeps, or null. */
 export function recall(name) {
   try {
     return JSON.parse(localStorage.getItem(`shrew.${name}`));
@@ -105,6 +105,9 @@ function setUpOpening() {
   $("panel-close").onclick = close;
   panel.onkeydown = ({ key }) => {
     if (key === "Escape" && !wide.matches) close();
+  };
+  document.body.onclick = ({ target }) => {
+    if (target === document.body && !panel.hidden && !wide.matches) close(); // beside the sheet, where all is inert
   };
   const fit = () => show(wide.matches && recall("panel") !== "closed");
   wide.onchange = fit;
@@ -218,6 +221,7 @@ function setUpSettings(connection) {
       else if (field !== document.activeElement || field.type === "range") {
         field.value = field.name === "max_tokens" && !value ? "" : (value ?? "");
       }
+      field.setAttribute("aria-invalid", !field.checkValidity());
       if (output && value !== undefined) output.textContent = `${value.toFixed(2)}${own ? "" : " (default)"}`;
     }
     $("settings-reset").hidden = !Object.keys(chosen).length;
@@ -235,9 +239,8 @@ function setUpSettings(connection) {
     problem.textContent = valid
       ? ""
       : `${name}: whole numbers from ${field.min} to ${number(Number(field.max))}. The last one holds.`;
-    field.setAttribute("aria-invalid", !valid);
     (valid ? form : field.parentElement).append(problem);
-    if (!valid) return;
+    if (!valid) return show();
     const { [field.name]: _, ...rest } = chosen;
     const value = field.type === "checkbox" ? field.checked || "" : field.value && Number(field.value);
     choose(value === "" || value === connection.info?.defaults[field.name] ? rest : { ...rest, [field.name]: value });
@@ -271,7 +274,8 @@ function setUpModels(connection) {
       try {
         const path = `api/models/${encodeURIComponent(name)}${ending}`;
         return await withToken(async (token) => {
-          if (options.body) await call("PUT", "api/settings", { token, body: {} }); // a wrong token shows before megabytes go
+          // A wrong token shows before megabytes go.
+          if (options.body) await call("PUT", "api/settings", { token, body: {} });
           await call(method, path, { ...options, token });
         });
       } finally {
@@ -294,10 +298,13 @@ function setUpModels(connection) {
     const { models } = connection.info;
     if (shown === JSON.stringify(models)) return; // so that a button with the focus stays
     shown = JSON.stringify(models);
-    $("models").replaceChildren(...models.map(({ name, bytes, place, active }) => {
+    const list = $("models");
+    const focused = list.contains(document.activeElement);
+    list.replaceChildren(...models.map(({ name, bytes, place, active }) => {
       const row = $("stored-model").content.firstElementChild.cloneNode(true);
       row.querySelector(".name").textContent = name;
-      row.querySelector(".size").textContent = `${size(bytes)}, ${PLACE[place] ?? place}${active ? ", answers now" : ""}`;
+      const facts = [size(bytes), PLACE[place] ?? place, ...(active ? ["answers now"] : [])];
+      row.querySelector(".size").textContent = facts.join(", ");
       row.classList.toggle("active", active);
       row.querySelector(".row").hidden = active;
       for (const [button, action] of [[row.querySelector(".load"), load], [row.querySelector(".delete"), remove]]) {
@@ -306,6 +313,7 @@ function setUpModels(connection) {
       }
       return row;
     }));
+    if (focused) list.focus();
   });
   setUpUpload(connection, change, load);
 }
@@ -319,13 +327,11 @@ function setUpUpload(connection, change, load) {
 
   const clear = () => {
     ending?.abort();
+    if ($("upload-form").contains(document.activeElement)) file.focus();
     file.value = "";
     $("upload-form").hidden = progress.hidden = true;
   };
-  $("upload-cancel").onclick = () => {
-    clear();
-    file.focus();
-  };
+  $("upload-cancel").onclick = clear;
 
   file.onchange = async () => {
     problem.textContent = "";
@@ -334,9 +340,12 @@ function setUpUpload(connection, change, load) {
     const most = connection.info?.limits.upload_bytes ?? Infinity;
     const begins = await image.slice(0, 4).text();
     if (begins !== "SHRW") problem.textContent = `${image.name} is no model image. Make one with shrew quantize.`;
-    if (image.size > most) problem.textContent = `${image.name} has ${size(image.size)}; at most ${size(most)} fit here.`;
+    if (image.size > most) {
+      problem.textContent = `${image.name} has ${size(image.size)}; at most ${size(most)} fit here.`;
+    }
     if (problem.textContent) return clear();
-    name.value = image.name.replace(/\.bin$/i, "").replace(/[^a-zA-Z0-9._-]+/g, "-").replace(/^[.-]+/, "").slice(0, 32);
+    const stem = image.name.replace(/\.bin$/i, "").replace(/[^a-zA-Z0-9._-]+/g, "-");
+    name.value = stem.replace(/^[.-]+/, "").slice(0, 32);
     $("upload-about").textContent = `${image.name}, ${size(image.size)}`;
     $("upload-form").hidden = false;
     name.focus();

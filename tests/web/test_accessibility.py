@@ -159,6 +159,16 @@ def test_the_sheet_on_a_phone_keeps_the_focus_and_gives_it_back(page: Any, serve
     expect(button).to_be_focused()
 
 
+def test_the_focus_survives_what_goes_away(page: Any, server: Scripted, expect: Any) -> None:
+    page.get_by_role("button", name="Turn on the light").press("Enter")
+    expect(page.get_by_role("button", name="Stop")).to_be_focused()
+    server.say(type="done", id=server.heard[0]["id"], **DONE)
+    open_panel(page).get_by_role("button", name="Delete stories260K").focus()
+    server.info["models"].pop()
+    server.say(**server.info)
+    expect(page.get_by_role("list", name="Stored models")).to_be_focused()
+
+
 def test_answers_are_announced_once_and_whole(open_page: Any, server: Scripted) -> None:
     page = open_page(server=server, size=PHONE)
     page.get_by_role("heading", name="Ask Gate helper").wait_for()

@@ -78,7 +78,9 @@ def test_a_value_out_of_range_is_named_and_not_taken(page: Any, server: Scripted
     panel = open_panel(page)
     panel.get_by_label("Most tokens").fill("99999")
     expect(page.locator("#settings-problem")).to_contain_text("Most tokens: whole numbers from 1 to 65,535")
+    expect(panel.get_by_label("Most tokens")).to_have_attribute("aria-invalid", "true")
     panel.get_by_label("Most tokens").fill("9")
+    expect(panel.get_by_label("Most tokens")).to_have_attribute("aria-invalid", "false")
     expect(page.locator("#settings-problem")).to_be_empty()
 
 
