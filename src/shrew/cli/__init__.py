@@ -28,6 +28,7 @@ from shrew.cli.options import print_error
 from shrew.cli.plan import plan
 from shrew.cli.presets import presets
 from shrew.cli.quantize import quantize
+from shrew.cli.serve import serve
 from shrew.cli.tokenizer import tokenizer
 from shrew.cli.train import train
 from shrew.errors import ShrewError
@@ -51,6 +52,7 @@ _COMMANDS = (
     eval_,
     chat,
     generate,
+    serve,
     inspect,
     plan,
     bench,
