@@ -102,7 +102,7 @@ def _assistant(out: Path, limits: dict[str, Any], show: _Show) -> tuple[dict[str
         name="Shrew desk assistant",
         licence="CC0-1.0",
         description="\n".join((DESCRIPTION, *QUESTIONS)),
-        refusal=_refusal(corpus),
+        refusal=refusal_of(corpus),
     )
     commands = Commands.of([literal(command) for command in commands_of(corpus.train)])
     floats = Model.from_bytes(
@@ -147,7 +147,7 @@ def _assistant(out: Path, limits: dict[str, Any], show: _Show) -> tuple[dict[str
     }, model
 
 
-def _refusal(corpus: Corpus) -> str:
+def refusal_of(corpus: Corpus) -> str:
     """What the assistant says to everything that is not its business: the answer that most questions share."""
     from collections import Counter
 
@@ -158,7 +158,7 @@ def _show_answers(corpus: Corpus, model: Model, show: _Show) -> list[dict[str, A
     """Five held-out questions over the corpus's topics and one from outside, whether the answers are right or wrong."""
     from shrew.evaluation import normalized
 
-    refusal = _refusal(corpus)
+    refusal = refusal_of(corpus)
     inside = [d for d in corpus.held_out if d.response != refusal and d.kind == "answer"]
     commands = [d for d in corpus.held_out if d.kind == "command"]
     outside = [d for d in corpus.held_out if d.response == refusal]
