@@ -4,7 +4,8 @@ Usage: python bench/presets.py [--size 64k|230k|1m|4m] [--type q4] [--rows NAME 
 [--out FOLDER] [--threads N] [--json]
 
 Each row changes the base in what its name says; its MLP then takes what the size leaves, in steps of 8. All train for
-their type, on the same text and as many tokens, and are scored by the engine on stories held out, as in qat.py, which see.
+their type, on the same text and as many tokens, and are scored by the engine on stories held out, as in qat.py, which
+see.
 """
 
 from __future__ import annotations
