@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from shrew.cli import main
 from shrew.engine import Model
 from shrew.image import read_commands
 from shrew.shipped import FOLDER, find_image, shipped_names
@@ -46,10 +46,9 @@ def test_desk_answers_does_and_refuses() -> None:
         ["bench", "desk", "--json"],
     ],
 )
-def test_commands_take_the_name(arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(main, arguments)
-    assert result.exit_code == 0, result.output
+def test_commands_take_the_name(arguments: list[str], tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "shrew", *arguments], cwd=tmp_path, capture_output=True, timeout=100)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_file_of_that_name_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
