@@ -65,6 +65,8 @@ ROWS: dict[str, dict[str, dict[str, Any]]] = {
         "own head": {"tied_head": False},
         "128 x 2, heads of 32": {"dim": 128, "layers": 2, "heads": 4, "kv_heads": 2},
         "128 x 2, vocabulary 1024, heads of 32": {"dim": 128, "layers": 2, "heads": 4, "kv_heads": 2, "vocab": 1024},
+        "the same with relu": {"dim": 128, "layers": 2, "heads": 4, "kv_heads": 2, "vocab": 1024, "mlp": "relu"},
+        "96 x 4, vocabulary 1024, heads of 32": {"heads": 3, "kv_heads": 1, "vocab": 1024},
     },
     "1m": {
         "base": {},
