@@ -24,7 +24,7 @@ typedef enum json_kind {
     JSON_OBJECT
 } json_kind;
 
-/* 1 if text is one JSON value in UTF-8 with nothing but white space around it: no surrogate without its other half, no
+/* 1 if text is one JSON object in UTF-8 with nothing but white space around it: no surrogate without its other half, no
  * byte order mark, at most JSON_DEPTH deep. */
 int json_check(const char *text, size_t bytes);
 
@@ -38,7 +38,7 @@ typedef struct json_string {
     size_t count;
 } json_string;
 
-/* The first value of a text that json_check found good. Reading changes the text. */
+/* The object that json_check found good. Reading changes the text. */
 json_reader json_read(char *text);
 
 json_kind json_kind_of(const json_reader *reader);

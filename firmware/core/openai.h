@@ -27,7 +27,7 @@ typedef struct openai_answer {
 
 void openai_write_head(text *out, const openai_answer *answer);
 void openai_write_part(text *out, const void *bytes, size_t count);
-void openai_write_tail(text *out, const openai_answer *answer, const protocol_result *result);
+void openai_write_tail(text *out, const protocol_result *result);
 
 /* Events end in an empty line. The end has finish_reason, usage where it was asked for, and [DONE]. */
 void openai_write_first_event(text *out, const openai_answer *answer);

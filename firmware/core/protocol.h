@@ -32,6 +32,7 @@ typedef enum protocol_code {
     PROTOCOL_ORIGIN,
     PROTOCOL_NOT_FOUND,
     PROTOCOL_METHOD,
+    PROTOCOL_TIMEOUT,
     PROTOCOL_LENGTH,
     PROTOCOL_IN_USE,
     PROTOCOL_NAME,
@@ -80,6 +81,10 @@ typedef struct protocol_request {
     const char *stops[PROTOCOL_STOPS]; /* each ends in NUL */
     uint32_t stop_count;
 } protocol_request;
+
+/* One that has nothing but the defaults; and whether a prompt may be as long: PROTOCOL_PROMPT if not. */
+void protocol_begin_request(protocol_request *request, const protocol_rules *rules);
+protocol_code protocol_check_prompt(size_t bytes, const protocol_rules *rules, protocol_error *error);
 
 typedef enum protocol_type { PROTOCOL_GENERATE, PROTOCOL_CANCEL, PROTOCOL_INFO } protocol_type;
 

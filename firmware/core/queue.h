@@ -74,7 +74,7 @@ queue_entry *queue_take(queue *queue);
 queue_entry *queue_cancel(queue *queue, uint32_t connection, uint32_t id);
 
 /* After the answer. Its id may be used again. */
-void queue_release(queue *queue, queue_entry *entry);
+void queue_release(queue_entry *entry);
 
 uint32_t queue_waiting(const queue *queue);
 
