@@ -14,8 +14,8 @@ enum {
     PROTOCOL_STOPS = 4,
     PROTOCOL_NAME_BYTES = 32, /* of a model */
     PROTOCOL_LINE_BYTES = 160,
-    /* Room for any one message of the server but info. */
-    PROTOCOL_OUT_BYTES = 6 * SHREW_TEXT_BYTES + 256
+    /* Room for any one message of the server but info, and any one event or part of OpenAI's. */
+    PROTOCOL_OUT_BYTES = 6 * SHREW_TEXT_BYTES + 1024
 };
 
 typedef enum protocol_code {
@@ -99,7 +99,7 @@ typedef struct protocol_message {
 protocol_code protocol_read(protocol_message *message, char *text, size_t bytes, const protocol_rules *rules,
                             protocol_error *error);
 
-/* ---- From the server. Each writes one message into out; out->full afterwards: it did not fit, nothing may be sent. ---- */
+/* ---- From the server. Each writes one message into out; nothing may be sent of an out that is full. ---------------- */
 
 typedef enum protocol_reason {
     PROTOCOL_END,

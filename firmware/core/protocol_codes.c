@@ -10,7 +10,7 @@ static const struct row {
     [PROTOCOL_MESSAGE] = {"message", "400 Bad Request", "a field is missing, unknown, or not of its kind"},
     [PROTOCOL_VALUE] = {"value", "400 Bad Request", "a value is out of its range"},
     [PROTOCOL_ID] = {"id", "400 Bad Request", "a request with this id is still unanswered"},
-    [PROTOCOL_PROMPT] = {"prompt", "400 Bad Request", "the prompt is empty, too long, or has a character that the model lacks"},
+    [PROTOCOL_PROMPT] = {"prompt", "400 Bad Request", "the prompt is empty, too long, or has an unknown character"},
     [PROTOCOL_SIZE] = {"size", "413 Content Too Large", "longer than the limit"},
     [PROTOCOL_FRAME] = {"frame", "400 Bad Request", "a message is one unfragmented text frame"},
     [PROTOCOL_BUSY] = {"busy", "429 Too Many Requests", "too many requests are waiting: try again soon"},

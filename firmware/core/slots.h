@@ -1,6 +1,6 @@
 /* Two slots in flash, each for one model image: one may answer while the other is written. Whatever happens during an
- * upload or a removal, the power going included, the other slot is as it was, and the one written to holds its old image,
- * its new one, or none that is taken for one.
+ * upload or a removal, the power going included, the other slot is as it was, and the one written to holds its old
+ * image, its new one, or none that is taken for one.
  *
  * A slot is a header in a sector of its own and the image behind it. Uploading erases the header first and writes it
  * last, after the image was read back whole and shrew_model_open has passed it; so a header that is good has a good
@@ -61,15 +61,16 @@ void slots_open(slots *slots, const slots_flash *flash);
 /* The slot that holds a model of this name, the newer of two, or SLOTS_NONE. */
 int slots_find(const slots *slots, const char *name);
 
-/* Maps a slot, checks its image whole and makes it the active one: *model lies in flash until slots_unload. PROTOCOL_IMAGE
- * where the image is damaged (the slot is then held for empty), PROTOCOL_IN_USE where another is active. */
+/* Maps a slot, checks its image whole and makes it the active one: *model lies in flash until slots_unload.
+ * PROTOCOL_IMAGE where the image is damaged (the slot is then held for empty), PROTOCOL_IN_USE where another is active,
+ * PROTOCOL_NOT_FOUND, PROTOCOL_ENGINE where it cannot be mapped. */
 protocol_code slots_load(slots *slots, int slot, shrew_model *model, protocol_error *error);
 
 /* The caller has closed every session of the model. */
 void slots_unload(slots *slots);
 
-/* At boot: loads the model of this name if there is one (NULL or "": no matter), else the newest that is good. Its slot, or
- * SLOTS_NONE. */
+/* At boot: loads the model of this name if there is one (NULL or "": no matter), else the newest that is good. Its slot,
+ * or SLOTS_NONE. */
 int slots_boot(slots *slots, const char *name, shrew_model *model);
 
 /* Removes a stored image. PROTOCOL_NOT_FOUND, PROTOCOL_IN_USE. */
@@ -79,9 +80,9 @@ protocol_code slots_remove(slots *slots, const char *name, protocol_error *error
 uint32_t slots_upload_bytes(const slots *slots);
 
 /* An upload: begin, write as often as needed, then end, or abort at any time. begin fails with PROTOCOL_NAME,
- * PROTOCOL_SIZE, or PROTOCOL_IN_USE where another is under way or the name is the active model's; end with PROTOCOL_IMAGE
- * and the engine's line. After a failure of write or end the upload is over. What begin chooses is never the active slot:
- * that of the same name, else an empty one, else the older. */
+ * PROTOCOL_SIZE, or PROTOCOL_IN_USE where another is under way or the name is the active model's; end with
+ * PROTOCOL_IMAGE and the engine's line; each with PROTOCOL_ENGINE where the flash fails. After a failure the upload is
+ * over. What begin chooses is never the active slot: that of the same name, else an empty one, else the older. */
 protocol_code slots_upload_begin(slots *slots, const char *name, size_t name_bytes, uint64_t image_bytes,
                                  protocol_error *error);
 protocol_code slots_upload_write(slots *slots, const void *data, uint32_t bytes, protocol_error *error);
