@@ -15,7 +15,7 @@ static float per_second(const stretch *stretch) {
 
 static protocol_code fail(int status, protocol_error *error) {
     switch (status) {
-    case SHREW_E_CONTEXT: return protocol_fail(error, PROTOCOL_PROMPT, "the prompt has too many tokens for the context");
+    case SHREW_E_CONTEXT: return protocol_fail(error, PROTOCOL_PROMPT, "the prompt has more tokens than fit");
     case SHREW_E_TEXT: return protocol_fail(error, PROTOCOL_PROMPT, shrew_status_text(status));
     case SHREW_E_ARGUMENT: /* every value was in its range */
         return protocol_fail(error, PROTOCOL_VALUE, "this device was built to sample by temperature and top_p alone");
@@ -42,8 +42,6 @@ static protocol_reason reason_of(uint32_t finish) {
     case SHREW_FINISH_END: return PROTOCOL_END;
     case SHREW_FINISH_STOP: return PROTOCOL_STOP;
     case SHREW_FINISH_LENGTH: return PROTOCOL_REACHED_LENGTH;
-    case SHREW_E_ARGUMENT: /* every value was in its range */
-        return protocol_fail(error, PROTOCOL_VALUE, "this device was built to sample by temperature and top_p alone");
     default: return PROTOCOL_CONTEXT;
     }
 }

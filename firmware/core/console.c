@@ -17,7 +17,7 @@ static int is_word(const words *given, uint32_t index, const char *word) {
     return given->count > index && text_equal(word, given->text[index], given->bytes[index]);
 }
 
-/* ---- Each reads its words. 0: they are wrong, and the command's usage says how they would be right. ---------------- */
+/* ---- Each reads its words. 0: they are wrong, and the command's usage says how they would be right. -------------- */
 
 static int read_nothing(console_command *command, const words *given, text *error) {
     (void)command, (void)error;
@@ -108,7 +108,7 @@ static int read_bench(console_command *command, const words *given, text *error)
     return 1;
 }
 
-/* ---- The commands --------------------------------------------------------------------------------------------------- */
+/* ---- The commands ------------------------------------------------------------------------------------------------ */
 
 static const struct row {
     const char *name;
@@ -147,7 +147,7 @@ int console_find(const char *word, size_t bytes) {
     return -1;
 }
 
-/* ---- Lines ---------------------------------------------------------------------------------------------------------- */
+/* ---- Lines ------------------------------------------------------------------------------------------------------- */
 
 static int is_space(char byte) {
     return byte == ' ' || byte == '\t' || byte == '\r';

@@ -37,8 +37,8 @@ typedef struct console_command {
     uint32_t number;
 } console_command;
 
-/* Reads a line without its end, and changes it: line[bytes] must be there for a NUL. 0 where it is a command; else error
- * has one line that says what would be. Words are separated by spaces; one in double quotes may have some. What follows
+/* Reads a line without its end, and changes it: line[bytes] must be there for a NUL. 0 where it is a command; else
+ * error has one line that says what would be. Words are separated by spaces; one in double quotes may have some. What follows
  * `ask` is taken as it stands. */
 int console_read(console_command *command, char *line, size_t bytes, text *error);
 

@@ -50,7 +50,7 @@ static int split(const char *text, authority *found) {
     return found->host.count && !text[at];
 }
 
-/* ---- Addresses ---------------------------------------------------------------------------------------------------- */
+/* ---- Addresses --------------------------------------------------------------------------------------------------- */
 
 static int is_ipv4(span host) {
     uint32_t parts = 0, value = 0, digits = 0;
@@ -93,7 +93,7 @@ int host_is_allowed(const char *host, const char *const *names, size_t count) {
     return 0;
 }
 
-/* ---- Origin ------------------------------------------------------------------------------------------------------- */
+/* ---- Origin ------------------------------------------------------------------------------------------------------ */
 
 /* Behind "http://" or "https://", and that scheme's port; NULL for anything else. */
 static const char *behind_scheme(const char *origin, span *port) {
@@ -120,7 +120,7 @@ int origin_is_allowed(const char *origin, const char *host) {
            same(from.port.bytes ? from.port : port, to.port.bytes ? to.port : port);
 }
 
-/* ---- Token -------------------------------------------------------------------------------------------------------- */
+/* ---- Token ------------------------------------------------------------------------------------------------------- */
 
 int token_is_right(const char *authorization, const char *token) {
     static const char scheme[] = "Bearer ";

@@ -4,7 +4,7 @@
 
 #include "bytes.h"
 
-/* ---- What an image says about itself ------------------------------------------------------------------------------ */
+/* ---- What an image says about itself ----------------------------------------------------------------------------- */
 
 static info_text metadata_of(const shrew_model *model, const char *wanted) {
     info_text found = {NULL, 0};
@@ -47,7 +47,7 @@ void info_of_model(info_model *about, const char *name, const shrew_model *model
     about->parameters = count_parameters(model);
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------------------------ */
+/* ---- Writing ----------------------------------------------------------------------------------------------------- */
 
 static void string(text *out, const char *name, const char *value) {
     json_name(out, name);

@@ -1,4 +1,5 @@
-/* The `info` message: what the server is. The caller fills in what it knows; info_of_model takes the rest from an image. */
+/* The `info` message: what the server is. The caller fills in what it knows; info_of_model takes the rest from the
+ * image. */
 #ifndef SHREW_INFO_H
 #define SHREW_INFO_H
 
@@ -50,7 +51,7 @@ typedef struct info {
     const char *wifi_mode, *wifi_ssid, *wifi_address; /* wifi_mode NULL: no wifi at all */
 } info;
 
-/* What an image says about itself. selftest, commands and a context shorter than the image's are the caller's to set. */
+/* What an image says about itself. selftest, commands and a shorter context than the image's are the caller's to set. */
 void info_of_model(info_model *about, const char *name, const shrew_model *model);
 
 /* message: 1 for the WebSocket's, which has a type; 0 for GET /api/info. */

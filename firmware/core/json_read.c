@@ -51,7 +51,7 @@ static int32_t escaped_character(const char *text, size_t bytes, size_t *used) {
     return is_surrogate(second, 0xDC00) ? 0x10000 + (unit - 0xD800) * 0x400 + (second - 0xDC00) : -1;
 }
 
-/* ---- Looking ---------------------------------------------------------------------------------------------------- */
+/* ---- Looking ----------------------------------------------------------------------------------------------------- */
 
 /* Bytes of the string that text begins with, quotes included; 0: malformed. */
 static size_t check_string(const char *text, size_t bytes) {
@@ -137,7 +137,7 @@ int json_check(const char *text, size_t bytes) {
     return !depth && next == A_COMMA_OR_END;
 }
 
-/* ---- Walking ---------------------------------------------------------------------------------------------------- */
+/* ---- Walking ----------------------------------------------------------------------------------------------------- */
 
 static void skip_space(json_reader *reader) {
     while (is_space(*reader->at))

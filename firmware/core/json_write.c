@@ -1,7 +1,7 @@
 #include "json.h"
 #include "utf8.h"
 
-/* A value or a name follows: a comma, unless it is the first. No string ends in these bytes, since its quote is last. */
+/* A value or a name follows: a comma, unless it is the first. A string never ends in these bytes but in its quote. */
 static void separate(text *out) {
     const char last = out->used ? out->bytes[out->used - 1] : '{';
     if (last != '{' && last != '[' && last != ':')

@@ -99,7 +99,7 @@ typedef struct protocol_message {
 protocol_code protocol_read(protocol_message *message, char *text, size_t bytes, const protocol_rules *rules,
                             protocol_error *error);
 
-/* ---- From the server. Each writes one message into out; nothing may be sent of an out that is full. ---------------- */
+/* ---- From the server. Each writes one message into out; nothing may be sent of an out that is full. -------------- */
 
 typedef enum protocol_reason {
     PROTOCOL_END,

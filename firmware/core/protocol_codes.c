@@ -21,7 +21,7 @@ static const struct row {
     [PROTOCOL_TIMEOUT] = {"timeout", "408 Request Timeout", "the request stopped coming"},
     [PROTOCOL_LENGTH] = {"length", "411 Length Required", "an upload needs Content-Length"},
     [PROTOCOL_IN_USE] = {"in_use", "409 Conflict", "in use just now"},
-    [PROTOCOL_NAME] = {"name", "400 Bad Request", "a name is 1 to 32 of a-z A-Z 0-9 . _ - and does not begin with a dot"},
+    [PROTOCOL_NAME] = {"name", "400 Bad Request", "a name is 1 to 32 of a-z A-Z 0-9 . _ - not beginning with a dot"},
     [PROTOCOL_IMAGE] = {"image", "422 Unprocessable Content", "not a valid model image"},
     [PROTOCOL_NO_MODEL] = {"no_model", "503 Service Unavailable", "there is no model to answer"},
     [PROTOCOL_ENGINE] = {"engine", "500 Internal Server Error", "the engine failed"},

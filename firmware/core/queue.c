@@ -20,7 +20,7 @@ static int is_unanswered_of(const queue_entry *entry, uint32_t connection) {
     return entry->state != QUEUE_FREE && entry->connection == connection;
 }
 
-/* ---- Connections ------------------------------------------------------------------------------------------------ */
+/* ---- Connections ------------------------------------------------------------------------------------------------- */
 
 uint32_t queue_connect(queue *queue) {
     for (uint32_t i = 0; i < queue->memory.connection_count; i++) {
@@ -46,7 +46,7 @@ void queue_disconnect(queue *queue, uint32_t connection) {
     queue->memory.connections[connection].open = 0;
 }
 
-/* ---- Turns ------------------------------------------------------------------------------------------------------ */
+/* ---- Turns ------------------------------------------------------------------------------------------------------- */
 
 static int comes_before(const queue *queue, const queue_entry *a, const queue_entry *b) {
     const uint32_t turn_a = queue->memory.connections[a->connection].turn;
@@ -88,7 +88,7 @@ static uint32_t count_ahead(const queue *queue, uint32_t connection) {
     return ahead;
 }
 
-/* ---- Requests --------------------------------------------------------------------------------------------------- */
+/* ---- Requests ---------------------------------------------------------------------------------------------------- */
 
 /* Copies a request's texts into the entry's, stop strings with their NUL. 0: no room. */
 static int keep_texts(queue_entry *entry, uint32_t text_bytes, const protocol_request *request) {

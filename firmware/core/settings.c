@@ -34,7 +34,7 @@ protocol_code settings_change(settings *settings, char *text, size_t bytes, prot
     return code;
 }
 
-/* ---- Wi-Fi -------------------------------------------------------------------------------------------------------- */
+/* ---- Wi-Fi ------------------------------------------------------------------------------------------------------- */
 
 static int is_hex(const char *text, size_t bytes) {
     for (size_t i = 0; i < bytes; i++) {

@@ -105,7 +105,7 @@ protocol_code slots_remove(slots *slots, const char *name, protocol_error *error
     return PROTOCOL_OK;
 }
 
-/* ---- Uploading ---------------------------------------------------------------------------------------------------- */
+/* ---- Uploading --------------------------------------------------------------------------------------------------- */
 
 static const char FLASH_FAILED[] = "the flash could not be written", NO_UPLOAD[] = "no upload is under way";
 

@@ -69,8 +69,8 @@ protocol_code slots_load(slots *slots, int slot, shrew_model *model, protocol_er
 /* The caller has closed every session of the model. */
 void slots_unload(slots *slots);
 
-/* At boot: loads the model of this name if there is one (NULL or "": no matter), else the newest that is good. Its slot,
- * or SLOTS_NONE. */
+/* At boot: loads the model of this name if there is one (NULL or "": no matter), else the newest that is good. Returns
+ * its slot, or SLOTS_NONE. */
 int slots_boot(slots *slots, const char *name, shrew_model *model);
 
 /* Removes a stored image. PROTOCOL_NOT_FOUND, PROTOCOL_IN_USE. */
