@@ -90,3 +90,22 @@ class Error:
     @property
     def line(self) -> str:
         return str(ffi.string(self.struct.line).decode())
+
+
+class Opened:
+    """An image and a session of it, in the core's own copy of the engine."""
+
+    def __init__(self, image: bytes) -> None:
+        self._image = ffi.new("uint64_t[]", len(image) // 8 + 3)
+        address = int(ffi.cast("uintptr_t", self._image))
+        aligned = ffi.cast("char *", self._image) + -address % 16
+        ffi.buffer(aligned, len(image))[:] = image
+        self.model = ffi.new("shrew_model *")
+        assert lib.shrew_model_open(self.model, aligned, len(image)) == 0
+        needed = ffi.new("size_t *")
+        assert lib.shrew_session_bytes(self.model, ffi.NULL, needed) == 0
+        self._memory = ffi.new("uint64_t[]", needed[0] // 8 + 3)
+        memory = ffi.cast("char *", self._memory) + -int(ffi.cast("uintptr_t", self._memory)) % 16
+        session = ffi.new("shrew_session **")
+        assert lib.shrew_session_open(session, self.model, ffi.NULL, memory, needed[0]) == 0
+        self.session = session[0]
