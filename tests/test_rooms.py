@@ -16,8 +16,9 @@ ROOT = Path(shrew.__file__).parent
 LEVELS = (
     {"__main__"},
     {"cli"},
+    {"serve"},
     {"train", "ports"},
-    {"quantize"},
+    {"quantize", "chips"},
     {"image", "evaluation"},
     {"model"},
     {"corpus"},

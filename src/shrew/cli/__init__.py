@@ -25,8 +25,10 @@ from shrew.cli.eval import eval_
 from shrew.cli.importer import import_
 from shrew.cli.inspect import inspect
 from shrew.cli.options import print_error
+from shrew.cli.plan import plan
 from shrew.cli.presets import presets
 from shrew.cli.quantize import quantize
+from shrew.cli.serve import serve
 from shrew.cli.tokenizer import tokenizer
 from shrew.cli.train import train
 from shrew.errors import ShrewError
@@ -50,7 +52,9 @@ _COMMANDS = (
     eval_,
     chat,
     generate,
+    serve,
     inspect,
+    plan,
     bench,
     import_,
     tokenizer,

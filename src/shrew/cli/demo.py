@@ -18,7 +18,6 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from shrew.cli.options import json_option, print_json, printable
-from shrew.cli.train import new_run, run_training
 
 if TYPE_CHECKING:
     from shrew.corpus import Corpus, Document
@@ -28,6 +27,10 @@ if TYPE_CHECKING:
 IMAGE_LIMIT = 230_000
 TRAINED_SAMPLE = 1000
 STORY_OPENING = "One day,"
+
+#: What the image says about itself, and what a chat page offers to ask.
+DESCRIPTION = "Knows the Shrew board, an ESP32-S3 with a lamp, a fan, a buzzer and sensors, and works them."
+QUESTIONS = ("How much flash does the board have?", "turn the lamp green", "Which pin is the buzzer on?")
 
 
 @click.command()
@@ -69,34 +72,49 @@ def demo(out: Path, minutes: float, steps: int | None, story: bool, chat: bool, 
 
 
 def _assistant(out: Path, limits: dict[str, Any], show: _Show) -> tuple[dict[str, Any], Model]:
-    from shrew.corpus import builtin_corpus
+    from shrew.corpus import builtin_corpus, commands_of
     from shrew.engine import Model
     from shrew.errors import TrainingError
-    from shrew.image import WeightType, build_image, write_image
+    from shrew.image import Commands, WeightType, build_image, write_image
+    from shrew.image.commands import literal
     from shrew.quantize import choose_types
     from shrew.train.export import load_run
+    from shrew.train.loop import train
     from shrew.train.prepare import DataConfig
+    from shrew.train.progress import make_progress
+    from shrew.train.start import new_run
 
     corpus = builtin_corpus("desk")
     show.corpus(corpus)
-    run, prepared, _ = new_run(out / "desk", DataConfig(("desk",)), "desk", limits, overwrite=True)
+    run, prepared, _ = new_run(out / "desk", DataConfig(("desk",)), "desk", training=limits, overwrite=True)
     config = run.config.model
     show.step(
         "Train", f"{config.layers} layers of {config.dim}, {config.parameters:,} parameters, NumPy on this machine"
     )
     # Nothing is chosen by looking at the held-out questions: they are only asked at the end.
-    trained = run_training(run, prepared.train, None)
+    trained = train(run, prepared.train, progress=make_progress())
     if trained.interrupted:
         raise click.Abort
 
     show.step("Shrink", "int8 weights, one scale for each row")
     loaded = load_run(run.path)
-    metadata = [*loaded.metadata(name="Shrew desk assistant", licence="CC0-1.0"), ("refusal", _refusal(corpus))]
+    metadata = loaded.metadata(
+        name="Shrew desk assistant",
+        licence="CC0-1.0",
+        description="\n".join((DESCRIPTION, *QUESTIONS)),
+        refusal=refusal_of(corpus),
+    )
+    commands = Commands.of([literal(command) for command in commands_of(corpus.train)])
     floats = Model.from_bytes(
-        build_image(config, loaded.parameters, loaded.tokenizer, metadata=metadata), "float image"
+        build_image(config, loaded.parameters, loaded.tokenizer, metadata=metadata, commands=commands), "float image"
     )
     image = build_image(
-        config, loaded.parameters, loaded.tokenizer, types=choose_types(config, WeightType("q8")), metadata=metadata
+        config,
+        loaded.parameters,
+        loaded.tokenizer,
+        types=choose_types(config, WeightType("q8")),
+        metadata=metadata,
+        commands=commands,
     )
     if len(image) > IMAGE_LIMIT:
         raise TrainingError(f"the image has {len(image):,} bytes, more than the {IMAGE_LIMIT:,} of this demo")
@@ -129,7 +147,7 @@ def _assistant(out: Path, limits: dict[str, Any], show: _Show) -> tuple[dict[str
     }, model
 
 
-def _refusal(corpus: Corpus) -> str:
+def refusal_of(corpus: Corpus) -> str:
     """What the assistant says to everything that is not its business: the answer that most questions share."""
     from collections import Counter
 
@@ -140,7 +158,7 @@ def _show_answers(corpus: Corpus, model: Model, show: _Show) -> list[dict[str, A
     """Five held-out questions over the corpus's topics and one from outside, whether the answers are right or wrong."""
     from shrew.evaluation import normalized
 
-    refusal = _refusal(corpus)
+    refusal = refusal_of(corpus)
     inside = [d for d in corpus.held_out if d.response != refusal and d.kind == "answer"]
     commands = [d for d in corpus.held_out if d.kind == "command"]
     outside = [d for d in corpus.held_out if d.response == refusal]
@@ -159,14 +177,21 @@ def _story(out: Path, show: _Show) -> dict[str, Any]:
     from shrew.engine import Model, Sampling
     from shrew.image import WeightType, build_image, write_image
     from shrew.train.export import load_run
+    from shrew.train.loop import train
     from shrew.train.prepare import DataConfig
+    from shrew.train.progress import make_progress
+    from shrew.train.start import new_run
 
     show.step("A story teller", "the same engine and trainer, one minute on plain text")
-    changes = ("model.vocab=1024", "model.context=192", "train.batch=12")
     run, prepared, _ = new_run(
-        out / "story", DataConfig(("stories",)), "desk", {"minutes": 1.0}, changes, overwrite=True
+        out / "story",
+        DataConfig(("stories",)),
+        "desk",
+        model={"vocab": 1024, "context": 192},
+        training={"minutes": 1.0, "batch": 12},
+        overwrite=True,
     )
-    trained = run_training(run, prepared.train, None)
+    trained = train(run, prepared.train, progress=make_progress())
     if trained.interrupted:
         raise click.Abort
     loaded = load_run(run.path)
