@@ -21,10 +21,11 @@ HEADERS = [
     CORE / f"{name}.h"
     for name in (
         *("text", "decimal", "json", "options", "protocol", "openai", "info"),
-        *("queue", "slots", "settings", "console", "host_check", "answer"),
+        *("queue", "slots", "placement", "settings", "console", "host_check", "answer"),
     )
 ]
 INCLUDES = [f"-I{ENGINE / 'include'}", f"-I{ENGINE / 'src'}", f"-I{CORE}"]
+SANITIZED = bool(os.environ.get("SHREW_SANITIZE"))
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
 
 
@@ -37,13 +38,15 @@ def _build(folder: Path) -> Path:
     compiler = COMPILERS["gcc"] or COMPILERS["clang"]
     assert compiler, "neither gcc nor clang is installed"
     flags = [*STRICT, *INCLUDES, "-g", "-O1", "-fPIC"]
-    sanitizers = SANITIZERS if os.environ.get("SHREW_SANITIZE") else []
+    sanitizers = SANITIZERS if SANITIZED else []
     engine = [str(source) for source in sorted(ENGINE.glob("src/**/*.c"))]
     core = [str(source) for source in sorted(CORE.glob("*.c"))]
-    subprocess.run([compiler, *flags, "-c", *engine], check=True, cwd=folder)
+    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}  # not for the compiler
+    subprocess.run([compiler, *flags, "-c", *engine], check=True, cwd=folder, env=environment)
     objects = [str(path) for path in folder.glob("*.o")]
     library = folder / "core.so"
-    subprocess.run([compiler, *flags, *sanitizers, "-shared", *core, *objects, "-o", str(library)], check=True)
+    link = [compiler, *flags, *sanitizers, "-shared", *core, *objects, "-o", str(library)]
+    subprocess.run(link, check=True, env=environment)
     return library
 
 

@@ -10,7 +10,7 @@ from engine.models import BYTES, random_image, random_parameters, says, tiny_con
 
 from firmware.core import Error, Opened, block, code_name, ffi, lib
 from shrew.engine import Model, Sampling
-from shrew.image import build_image
+from shrew.image import Commands, build_image
 from shrew.tokenizer import train_character
 
 IMAGE = random_image(5)
@@ -60,14 +60,19 @@ class Answer:
             ffi.callback("int(void *)", is_cancelled),
             ffi.callback("uint64_t(void *)", now_us),
         ]
-        buffer = ffi.new("char[]", lib.SHREW_TEXT_BYTES)
-        sink.write, sink.is_cancelled, sink.now_us, sink.buffer = *calls, buffer
+        self._buffer = ffi.new("char[]", lib.SHREW_TEXT_BYTES)
+        sink.write, sink.is_cancelled, sink.now_us, sink.buffer = *calls, self._buffer
         self.result, self.error = ffi.new("protocol_result *"), Error()
         self.code = code_name(lib.answer_request(opened.session, request, sink, self.result, self.error.struct))
 
     @property
     def reason(self) -> str:
         return str(ffi.string(lib.protocol_reason_name(self.result.reason)).decode())
+
+    @property
+    def command(self) -> str | None:
+        result = self.result
+        return bytes(ffi.buffer(result.command, result.command_bytes)).decode() if result.command else None
 
     @property
     def text(self) -> str:
@@ -97,6 +102,19 @@ def test_reasons() -> None:
     assert (stopped.reason, stopped.text) == ("stop", "Yes.")
     assert Answer(saying(b"Yes."), b"x", max_tokens=2).reason == "length"
     assert Answer(saying(b"Yes", end=False), b"x").reason == "context"
+
+
+def test_commands_come_whole_or_are_refused() -> None:
+    grammar, refusal = Commands.of(["led (on|off)"], 0.5), [("refusal", "Not so fast.")]
+    done = Answer(saying(b"Do: led off", commands=grammar), b"x")
+    assert (done.reason, done.pieces, done.command) == ("end", [b"Do: led off"], "led off")
+    assert done.result.confidence > 0.8
+    refused = Answer(saying(b"Do: led onward!", commands=grammar, metadata=refusal), b"x")
+    assert (refused.reason, refused.text, refused.command) == ("refused", "Not so fast.", "led on")
+    assert 0 < refused.result.confidence < 0.5
+    assert Answer(saying(b"Hello.", commands=grammar), b"x").command is None
+    cut = Answer(saying(b"Do: led off", commands=grammar), b"x", cancelled=lambda answer: answer.asked > 3)
+    assert (cut.reason, cut.text, cut.command) == ("cancelled", "", None)
 
 
 def test_rates_count_the_steps_they_are_of() -> None:

@@ -9,7 +9,7 @@ from engine.models import BYTES, random_parameters, tiny_config
 
 from firmware.core import Opened, Out, ffi, lib
 from shrew.engine import Model
-from shrew.image import build_image
+from shrew.image import Commands, build_image
 
 
 def info(**fields: Any) -> dict[str, Any]:
@@ -27,7 +27,8 @@ def test_info_says_what_an_image_is() -> None:
     description = "ä" * 300
     metadata = [("name", "gate"), ("licence", "CC0"), ("description", description), ("name", "second"), ("stop", "\n")]
     config = tiny_config()
-    opened = Opened(build_image(config, random_parameters(config), BYTES, metadata=metadata))
+    grammar = Commands.of(["led on"])
+    opened = Opened(build_image(config, random_parameters(config), BYTES, metadata=metadata, commands=grammar))
     name, model = ffi.new("char[]", b"gate.bin"), ffi.new("info_model *")
     lib.info_of_model(model, name, opened.model)
     model.selftest = lib.INFO_SELFTEST_PASSED
@@ -48,7 +49,7 @@ def test_info_says_what_an_image_is() -> None:
         "refusal": None,
         "licence": "CC0",
         "description": "ä" * 200,
-        "commands": False,
+        "commands": True,
     }
 
 

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from firmware.core import code_name, ffi, lib
+from firmware.core import SANITIZED, code_name, ffi, lib
 
 NOBODY = 2**32 - 1
 
@@ -270,5 +270,5 @@ class AnyOrder(RuleBasedStateMachine):
             assert owner or entry.cancelled
 
 
-AnyOrder.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+AnyOrder.TestCase.settings = settings(max_examples=15 if SANITIZED else 60, stateful_step_count=40, deadline=None)
 TestAnyOrder = AnyOrder.TestCase
