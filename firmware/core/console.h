@@ -1,0 +1,52 @@
+/* Lines typed on the console. */
+#ifndef SHREW_CONSOLE_H
+#define SHREW_CONSOLE_H
+
+#include "options.h"
+#include "protocol.h"
+
+typedef enum console_verb {
+    CONSOLE_NOTHING, /* an empty line */
+    CONSOLE_ASK,         /* text */
+    CONSOLE_MODELS,
+    CONSOLE_LOAD,        /* text: a name */
+    CONSOLE_SHOW,        /* `set` alone: the defaults */
+    CONSOLE_SET,         /* option, value */
+    CONSOLE_STATUS,
+    CONSOLE_WIFI,        /* show */
+    CONSOLE_WIFI_JOIN,   /* text: the ssid; password, perhaps empty */
+    CONSOLE_WIFI_FORGET,
+    CONSOLE_TOKEN,       /* show */
+    CONSOLE_TOKEN_NEW,
+    CONSOLE_SELFTEST,
+    CONSOLE_BENCH,       /* number: of tokens */
+    CONSOLE_RESTART,
+    CONSOLE_HELP         /* text: a command, or empty */
+} console_verb;
+
+enum { CONSOLE_LINE_BYTES = PROTOCOL_PROMPT_BYTES + 16, CONSOLE_BENCH_TOKENS = 64 };
+
+typedef struct console_command {
+    console_verb verb;
+    const char *text; /* inside the line, with a NUL */
+    size_t text_bytes;
+    const char *password;
+    size_t password_bytes;
+    option option;
+    decimal value;
+    uint32_t number;
+} console_command;
+
+/* Reads a line without its end, and changes it: line[bytes] must be there for a NUL. 0 where it is a command; else
+ * error has one line that says what would be. Words are separated by spaces; one in double quotes may have some. What
+ * follows `ask` is taken as it stands. */
+int console_read(console_command *command, char *line, size_t bytes, text *error);
+
+/* All commands a line each, or of one what it does; NULL past the last. */
+const char *console_usage(size_t index);       /* "set NAME VALUE" */
+const char *console_description(size_t index); /* "changes a default" */
+
+/* Where a command's help is, by its first word, or -1. */
+int console_find(const char *word, size_t bytes);
+
+#endif

@@ -1,0 +1,41 @@
+/* The options of a generation by their names: ranges and defaults in one place, for messages, settings and console. */
+#ifndef SHREW_GENERATION_OPTIONS_H
+#define SHREW_GENERATION_OPTIONS_H
+
+#include "decimal.h"
+#include "shrew.h"
+
+typedef struct options {
+    shrew_sampling sampling;
+    uint32_t max_tokens; /* 0: what fits */
+} options;
+
+typedef enum option {
+    OPTION_TEMPERATURE,
+    OPTION_TOP_P,
+    OPTION_TOP_K,
+    OPTION_MIN_P,
+    OPTION_REPETITION_PENALTY,
+    OPTION_MAX_TOKENS,
+    OPTIONS /* how many; also: none of them */
+} option;
+
+/* Greedy, nothing filtered, as many tokens as fit. */
+options options_default(void);
+
+option option_named(const char *name, size_t bytes);
+const char *option_name(option which);
+const char *option_range(option which); /* for people: "above 0, to 1" */
+
+typedef enum option_defect { OPTION_FITS, OPTION_NOT_INTEGER, OPTION_OUT_OF_RANGE } option_defect;
+
+/* Changes one option, unless the value does not fit. max_tokens may be 0 here. */
+option_defect option_set(options *changed, option which, const decimal *value);
+
+/* Integers as such in *integer; returns 1 for those, 0 for a number in *number. */
+int option_get(const options *from, option which, float *number, uint32_t *integer);
+
+/* 1 where every option is in its range. */
+int options_are_valid(const options *checked);
+
+#endif

@@ -1,0 +1,223 @@
+/* What the slots hold, and which one answers. */
+#include "slots.h"
+
+#include <string.h>
+
+#include "bytes.h"
+#include "slots_record.h"
+
+static uint32_t room_of(const slots *slots, int slot) {
+    return slots->flash.bytes[slot] > slots->flash.sector ? slots->flash.bytes[slot] - slots->flash.sector : 0;
+}
+
+void slots_open(slots *slots, const slots_flash *flash) {
+    memset(slots, 0, sizeof *slots);
+    slots->flash = *flash;
+    slots->active = slots->upload = SLOTS_NONE;
+    for (int slot = 0; slot < SLOTS; slot++) {
+        uint8_t header[SLOTS_HEADER_BYTES];
+        if (room_of(slots, slot) && !flash->read(flash->context, slot, 0, header, sizeof header))
+            slots->records[slot] = slots_record_unpack(header, room_of(slots, slot));
+    }
+}
+
+/* The newer of the slots that pass, or SLOTS_NONE. */
+static int newest(const slots *slots, const char *name) {
+    int found = SLOTS_NONE;
+    for (int slot = 0; slot < SLOTS; slot++) {
+        const slots_record *record = &slots->records[slot];
+        if (!record->present || (name && !text_equal(name, record->name, text_length(record->name))))
+            continue;
+        if (found == SLOTS_NONE || record->sequence > slots->records[found].sequence)
+            found = slot;
+    }
+    return found;
+}
+
+int slots_find(const slots *slots, const char *name) {
+    return newest(slots, name);
+}
+
+/* Maps a slot's image and checks it whole. Not mapped any more unless it is good. */
+static protocol_code open_image(slots *slots, int slot, const slots_record *record, shrew_model *model,
+                                protocol_error *error) {
+    const slots_flash *flash = &slots->flash;
+    const void *image = flash->map(flash->context, slot, flash->sector, record->bytes);
+    if (!image)
+        return protocol_fail(error, PROTOCOL_ENGINE, "the image cannot be mapped");
+    const int status = shrew_model_open(model, image, record->bytes);
+    if (!status)
+        return PROTOCOL_OK;
+    flash->unmap(flash->context, slot);
+    return protocol_fail(error, PROTOCOL_IMAGE, shrew_status_text(status));
+}
+
+static uint32_t checksum_of(const shrew_model *model) {
+    return read_u32(model->image + 12);
+}
+
+protocol_code slots_load(slots *slots, int slot, shrew_model *model, protocol_error *error) {
+    slots_record *record = &slots->records[slot];
+    if (slots->active != SLOTS_NONE)
+        return protocol_fail(error, PROTOCOL_IN_USE, "another model is loaded");
+    if (!record->present)
+        return protocol_fail(error, PROTOCOL_NOT_FOUND, NULL);
+    protocol_code code = open_image(slots, slot, record, model, error);
+    if (!code && checksum_of(model) != record->crc32) {
+        slots->flash.unmap(slots->flash.context, slot);
+        code = protocol_fail(error, PROTOCOL_IMAGE, "the slot holds another image than its header says");
+    }
+    if (code == PROTOCOL_IMAGE)
+        record->present = 0;
+    if (!code)
+        slots->active = slot;
+    return code;
+}
+
+void slots_unload(slots *slots) {
+    if (slots->active != SLOTS_NONE)
+        slots->flash.unmap(slots->flash.context, slots->active);
+    slots->active = SLOTS_NONE;
+}
+
+int slots_boot(slots *slots, const char *name, shrew_model *model) {
+    protocol_error error;
+    int slot = name && *name ? newest(slots, name) : SLOTS_NONE;
+    if (slot == SLOTS_NONE)
+        slot = newest(slots, NULL);
+    while (slot != SLOTS_NONE && slots_load(slots, slot, model, &error) != PROTOCOL_OK) {
+        slots->records[slot].present = 0;
+        slot = newest(slots, NULL);
+    }
+    return slot;
+}
+
+protocol_code slots_remove(slots *slots, const char *name, protocol_error *error) {
+    const slots_flash *flash = &slots->flash;
+    const int slot = slots_find(slots, name);
+    if (slot == SLOTS_NONE)
+        return protocol_fail(error, PROTOCOL_NOT_FOUND, "no model of this name is stored");
+    if (slot == slots->active)
+        return protocol_fail(error, PROTOCOL_IN_USE, "this model answers just now: load another one first");
+    slots->records[slot].present = 0;
+    if (flash->erase(flash->context, slot, 0, flash->sector))
+        return protocol_fail(error, PROTOCOL_ENGINE, "the flash could not be erased");
+    return PROTOCOL_OK;
+}
+
+/* ---- Uploading --------------------------------------------------------------------------------------------------- */
+
+static const char FLASH_FAILED[] = "the flash could not be written", NO_UPLOAD[] = "no upload is under way";
+
+/* Where an image of this name goes: over the idle one of the same name, else where nothing is, else over the older. */
+static int slot_for(const slots *slots, const char *name) {
+    int chosen = SLOTS_NONE;
+    uint32_t least = 0;
+    for (int slot = 0; slot < SLOTS; slot++) {
+        const slots_record *record = &slots->records[slot];
+        if (slot == slots->active || !room_of(slots, slot))
+            continue;
+        const int same = record->present && name && text_equal(name, record->name, text_length(record->name));
+        const uint32_t keep = same ? 0 : record->present ? 2 + (slot == newest(slots, NULL)) : 1;
+        if (chosen == SLOTS_NONE || keep < least) {
+            chosen = slot;
+            least = keep;
+        }
+    }
+    return chosen;
+}
+
+uint32_t slots_upload_bytes(const slots *slots) {
+    const int slot = slot_for(slots, NULL);
+    return slot == SLOTS_NONE ? 0 : room_of(slots, slot);
+}
+
+/* Ends an upload that failed. */
+static protocol_code give_up(slots *slots, protocol_code code, const char *line, protocol_error *error) {
+    slots->upload = SLOTS_NONE;
+    return protocol_fail(error, code, line);
+}
+
+protocol_code slots_upload_begin(slots *slots, const char *name, size_t name_bytes, uint64_t image_bytes,
+                                 protocol_error *error) {
+    const slots_flash *flash = &slots->flash;
+    const slots_record *active = slots->active == SLOTS_NONE ? NULL : &slots->records[slots->active];
+    if (!protocol_name_is_valid(name, name_bytes))
+        return protocol_fail(error, PROTOCOL_NAME, NULL);
+    if (slots->upload != SLOTS_NONE)
+        return protocol_fail(error, PROTOCOL_IN_USE, "another upload is under way");
+    if (active && text_equal(active->name, name, name_bytes))
+        return protocol_fail(error, PROTOCOL_IN_USE, "this model answers just now: give the new one another name");
+    slots_record *coming = &slots->coming;
+    memset(coming, 0, sizeof *coming);
+    memcpy(coming->name, name, name_bytes);
+    coming->bytes = (uint32_t)image_bytes;
+    const int slot = slot_for(slots, coming->name);
+    if (slot == SLOTS_NONE || image_bytes > room_of(slots, slot))
+        return protocol_fail(error, PROTOCOL_SIZE, "the image is larger than the slot that is free");
+    for (int i = 0; i < SLOTS; i++)
+        if (slots->records[i].present && slots->records[i].sequence >= coming->sequence)
+            coming->sequence = slots->records[i].sequence + 1;
+    slots->records[slot].present = 0;
+    slots->received = 0;
+    slots->erased = flash->sector;
+    slots->upload = slot;
+    if (flash->erase(flash->context, slot, 0, flash->sector))
+        return give_up(slots, PROTOCOL_ENGINE, FLASH_FAILED, error);
+    return PROTOCOL_OK;
+}
+
+/* Erases what an image that reaches to an offset needs: in whole blocks, from where they begin. */
+static int erase_up_to(slots *slots, uint32_t offset) {
+    const slots_flash *flash = &slots->flash;
+    const uint32_t bytes = flash->bytes[slots->upload];
+    while (slots->erased < offset) {
+        const uint32_t block_end = (slots->erased / flash->block + 1) * flash->block;
+        const uint32_t end = block_end < bytes ? block_end : bytes;
+        if (flash->erase(flash->context, slots->upload, slots->erased, end - slots->erased))
+            return 0;
+        slots->erased = end;
+    }
+    return 1;
+}
+
+protocol_code slots_upload_write(slots *slots, const void *data, uint32_t bytes, protocol_error *error) {
+    const slots_flash *flash = &slots->flash;
+    const uint32_t offset = flash->sector + slots->received;
+    if (slots->upload == SLOTS_NONE)
+        return protocol_fail(error, PROTOCOL_IN_USE, NO_UPLOAD);
+    if (bytes > slots->coming.bytes - slots->received)
+        return give_up(slots, PROTOCOL_SIZE, "more bytes came than were announced", error);
+    if (!erase_up_to(slots, offset + bytes) || flash->write(flash->context, slots->upload, offset, data, bytes))
+        return give_up(slots, PROTOCOL_ENGINE, FLASH_FAILED, error);
+    slots->received += bytes;
+    return PROTOCOL_OK;
+}
+
+protocol_code slots_upload_end(slots *slots, protocol_error *error) {
+    const slots_flash *flash = &slots->flash;
+    const int slot = slots->upload;
+    slots_record *coming = &slots->coming;
+    uint8_t header[SLOTS_HEADER_BYTES];
+    shrew_model model;
+    if (slot == SLOTS_NONE)
+        return protocol_fail(error, PROTOCOL_IN_USE, NO_UPLOAD);
+    slots->upload = SLOTS_NONE;
+    if (!coming->bytes || slots->received < coming->bytes)
+        return protocol_fail(error, PROTOCOL_IMAGE, shrew_status_text(SHREW_E_TRUNCATED));
+    const protocol_code code = open_image(slots, slot, coming, &model, error);
+    if (code)
+        return code;
+    coming->crc32 = checksum_of(&model);
+    flash->unmap(flash->context, slot);
+    slots_record_pack(coming, header);
+    if (flash->write(flash->context, slot, 0, header, sizeof header))
+        return protocol_fail(error, PROTOCOL_ENGINE, FLASH_FAILED);
+    coming->present = 1;
+    slots->records[slot] = *coming;
+    return PROTOCOL_OK;
+}
+
+void slots_upload_abort(slots *slots) {
+    slots->upload = SLOTS_NONE;
+}
