@@ -1,0 +1,38 @@
+/* The web server: addresses, who may use them, and how errors look (docs/PROTOCOL.md). Handlers run on its task. */
+#ifndef SHREW_SERVER_H
+#define SHREW_SERVER_H
+
+#include "esp_http_server.h"
+
+#include "core/protocol.h"
+
+void server_start(void);
+
+/* Tells every WebSocket what the server is now. From any task. */
+void server_announce(void);
+
+/* ---- For its handlers --------------------------------------------------------------------------------------------- */
+
+/* 1 if the request comes from a page of ours or from no page, and, where asked, with the token; else the refusal is sent. */
+int server_admits(httpd_req_t *request, int with_token);
+
+/* Each sends a whole response and returns what the handler should. server_fail closes a connection on which more than a
+ * little of a body is still to come. */
+esp_err_t server_fail(httpd_req_t *request, const protocol_error *error);
+esp_err_t server_refuse(httpd_req_t *request, protocol_code code, const char *line);
+esp_err_t server_send_info(httpd_req_t *request);
+
+/* The request's body in a buffer that the next message overwrites, with a NUL behind it; NULL where it is refused. */
+char *server_body(httpd_req_t *request, size_t *bytes);
+
+/* The socket's way to send all or fail. */
+int server_send_all(httpd_handle_t server, int socket, const char *bytes, size_t count, int flags);
+
+/* Routes. */
+typedef struct server_route {
+    httpd_method_t method;
+    const char *path;
+    esp_err_t (*handler)(httpd_req_t *request);
+} server_route;
+
+#endif
