@@ -25,13 +25,15 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
-from shrew.cli.train import new_run, run_training
 from shrew.corpus import Corpus, Document, drop_duplicates, format_jsonl, read_corpus
 from shrew.train.confusions import Mining
 from shrew.train.correction import CorrectionConfig
 from shrew.train.export import LoadedRun, load_run
+from shrew.train.loop import train
 from shrew.train.prepare import DataConfig
+from shrew.train.progress import make_progress
 from shrew.train.second_stage import SecondStage
+from shrew.train.start import new_run
 
 
 def main() -> None:
@@ -98,8 +100,8 @@ def stage_one(folder: Path, learnt: list[Document], arguments: argparse.Namespac
     data.write_text(format_jsonl([replace(document, held_out=False) for document in learnt]), encoding="utf-8")
     options = {"steps": arguments.steps, "seed": seed, "threads": arguments.threads, "keep": "last"}
     config = DataConfig((str(data),), held_out=0.0)
-    run, prepared, initial = new_run(folder / "run", config, arguments.preset, options)
-    run_training(run, prepared.train, prepared.validation, initial=initial)
+    run, prepared, initial = new_run(folder / "run", config, arguments.preset, training=options)
+    train(run, prepared.train, prepared.validation, progress=make_progress(), initial=initial)
     return load_run(folder / "run")
 
 

@@ -1,6 +1,6 @@
 """Which shape does best in an image of a fixed size: depth against width, vocabulary, heads, kind of MLP, the head.
 
-Usage: python bench/presets.py [--size 64k|230k] [--type q4] [--rows NAME ...] [--passes N] [--written MB]
+Usage: python bench/presets.py [--size 64k|230k|1m|4m] [--type q4] [--rows NAME ...] [--passes N] [--written MB]
 [--out FOLDER] [--threads N] [--json]
 
 Each row changes the base in what its name says; its MLP then takes what the size leaves, in steps of 8. All train for
@@ -24,11 +24,13 @@ from shrew.tokenizer import Tokenizer, train_for_corpus
 from shrew.train.config import RunConfig, TrainConfig
 from shrew.train.prepare import prepare
 
-SIZES = {"64k": 64_000, "230k": 230_000}
+SIZES = {"64k": 64_000, "230k": 230_000, "1m": 1_000_000, "4m": 4_000_000}
 
 BASES: dict[str, dict[str, Any]] = {
     "64k": {"dim": 64, "layers": 2, "heads": 4, "kv_heads": 2, "vocab": 384},
     "230k": {"dim": 96, "layers": 4, "heads": 6, "kv_heads": 3},
+    "1m": {"dim": 192, "layers": 4, "heads": 6, "kv_heads": 3, "vocab": 1024},
+    "4m": {"dim": 320, "layers": 6, "heads": 10, "kv_heads": 5, "vocab": 2048},
 }
 
 ROWS: dict[str, dict[str, dict[str, Any]]] = {
@@ -58,6 +60,18 @@ ROWS: dict[str, dict[str, dict[str, Any]]] = {
         "relu": {"mlp": "relu"},
         "gelu": {"mlp": "gelu"},
         "own head": {"tied_head": False},
+    },
+    "1m": {
+        "base": {},
+        "256 x 2": {"dim": 256, "layers": 2, "heads": 8, "kv_heads": 4},
+        "128 x 8": {"dim": 128, "layers": 8, "heads": 4, "kv_heads": 2},
+        "vocabulary 512": {"vocab": 512},
+        "vocabulary 2048": {"vocab": 2048},
+    },
+    "4m": {
+        "base": {},
+        "448 x 3": {"dim": 448, "layers": 3, "heads": 14, "kv_heads": 7},
+        "256 x 10": {"dim": 256, "layers": 10, "heads": 8, "kv_heads": 4},
     },
 }
 

@@ -56,6 +56,7 @@ typedef struct run {
     shrew_model model;
     shrew_session *session;
     uint32_t tokens, token_digest, text_digest, logits_digest, finish;
+    float confidence;
 } run;
 
 static uint64_t now(const port *port) {
@@ -171,6 +172,7 @@ static int run_text(run *run, const char *prompt, const char *const *stops, uint
         run->tokens = progress.tokens;
         run->token_digest = progress.digest;
         run->finish = progress.finish;
+        run->confidence = progress.confidence;
     }
     return status;
 }
@@ -241,6 +243,8 @@ static void report(const run *run, int status) {
     add_field(&line, " tokens ", run->tokens);
     add_digest(&line, " token_digest ", run->token_digest);
     add_digest(&line, " text_digest ", run->text_digest);
+    if (run->confidence > 0.0f)
+        add_digest(&line, " confidence_digest ", shrew_crc32(0, &run->confidence, sizeof run->confidence));
     add_digest(&line, " logits_digest ", run->logits_digest);
     add_field(&line, " position ", run->session ? shrew_session_position(run->session) : 0);
     add_field(&line, " finish ", run->finish);

@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from shrew.image import WeightType, build_image
+from shrew.image import Commands, WeightType, build_image
 from shrew.model.config import ModelConfig, tensor_specs
 from shrew.ports import Host, Job
 from shrew.ports.sources import source_root
@@ -30,6 +30,8 @@ REFERENCE: Final = 1
 #: Few tokens make small images; bytes take any text.
 CHARACTERS: Final = train_character(["abcdefghijklmnopqrstuvwxyz .,'"])
 BYTES: Final = train_bpe([], vocab=259, unicode=False)
+#: So few characters that some answer drawn at random is a command.
+COMMANDS: Final = train_character(["Do: abc19"])
 
 F32: Final = WeightType("f32")
 
@@ -50,6 +52,8 @@ class Definition:
     tokenizer: Tokenizer = CHARACTERS
     spread: float = 0.3
     """Standard deviation of the weights."""
+    commands: tuple[str, ...] = ()
+    """Patterns of a grammar, which is never too unsure."""
 
 
 #: Small, and odd where it may be: 24 columns end inside a block of 16, 40 inside a group of 32.
@@ -290,6 +294,15 @@ DEFINITIONS: Final = (
             "repetition-penalty": {"repetition_penalty": 1.5},
         }.items()
     ),
+    Definition(
+        "command",
+        "an answer that begins with Do: and becomes a command of the grammar, with the confidence of the whole",
+        BASE,
+        WeightType("q8"),
+        {"mode": "text", "prompt": "a", "temperature": 50.0, "seed": 12427},
+        COMMANDS,
+        commands=("a(b|c)[ab]", "<10-19>", "c"),
+    ),
     Definition("selftest", "the image's own test", BASE, WeightType("q8", 32), {"mode": "selftest"}),
     Definition(
         "full-context",
@@ -311,7 +324,9 @@ def image(definition: Definition) -> bytes:
         parameters[spec.name] = values + 1 if spec.name.endswith("norm.weight") else values
     matrices = [spec.name for spec in tensor_specs(config) if not spec.vector]
     turns = itertools.cycle([definition.type] if isinstance(definition.type, WeightType) else definition.type)
-    return build_image(config, parameters, definition.tokenizer, types=dict(zip(matrices, turns, strict=False)))
+    types = dict(zip(matrices, turns, strict=False))
+    commands = Commands.of(definition.commands, threshold=0.0) if definition.commands else None
+    return build_image(config, parameters, definition.tokenizer, types=types, commands=commands)
 
 
 def make() -> list[Vector]:

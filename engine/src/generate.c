@@ -1,7 +1,8 @@
 /* Text in, text out: the prompt's frame, one token per step, stop strings, and whole UTF-8 characters. */
 #include "bytes.h"
+#include "commands.h"
 #include "crc32.h"
-#include "session.h"
+#include "options.h"
 #include "utf8.h"
 
 #include <string.h>
@@ -87,6 +88,9 @@ int shrew_session_begin(shrew_session *session, const shrew_request *request) {
     session->drafted = 0;
     session->accepted = 0;
     session->finish = SHREW_RUNNING;
+    memset(&session->walk, 0, sizeof session->walk);
+    session->walk.phase = HAS_COMMANDS && session->model->commands && !request->raw ? ANSWER_IS_OPEN : ANSWER_IS_TEXT;
+    session->confidence = 1.0f;
     session->pending_count = 0;
     session->generating = 1;
     return shrew_session_seed(session, request->seed);
@@ -155,17 +159,23 @@ static size_t release(shrew_session *session, uint32_t safe, int flush, uint8_t 
     return written;
 }
 
-static void append_text(shrew_session *session, uint32_t id) {
+const uint8_t *shrew_spoken_bytes(const shrew_session *session, uint32_t position, uint32_t id, size_t *count) {
     const shrew_tokenizer *tokenizer = &session->model->tokenizer;
     const uint8_t *bytes = NULL;
-    size_t count = 0;
-    shrew_token_bytes(tokenizer, id, &bytes, &count);
-    const int after_bos = session->history[session->position - 1] == tokenizer->bos;
-    if (tokenizer->kind == SHREW_TOKENIZER_SENTENCEPIECE && tokenizer->flags & 1 && after_bos && count &&
+    *count = 0;
+    shrew_token_bytes(tokenizer, id, &bytes, count);
+    const int after_bos = session->history[position - 1] == tokenizer->bos;
+    if (tokenizer->kind == SHREW_TOKENIZER_SENTENCEPIECE && tokenizer->flags & 1 && after_bos && *count &&
         bytes[0] == ' ') {
         bytes++; /* the space that encoding put before the text */
-        count--;
+        --*count;
     }
+    return bytes;
+}
+
+static void append_text(shrew_session *session, uint32_t id) {
+    size_t count;
+    const uint8_t *bytes = shrew_spoken_bytes(session, session->position, id, &count);
     memcpy(session->pending + session->pending_count, bytes, count);
     session->pending_count += (uint32_t)count;
 }
@@ -190,11 +200,17 @@ static int generate_token(shrew_session *session, uint32_t *token) {
         if (status)
             return status;
     }
-    uint32_t id;
+    uint32_t id = SHREW_NO_TOKEN;
     const int status = shrew_session_sample(session, &session->sampling, &id);
     if (status)
         return status;
+    if (HAS_COMMANDS && session->walk.phase != ANSWER_IS_TEXT)
+        shrew_commands_choose(session, id, &id);
     session->unfed = id;
+    if (id == SHREW_NO_TOKEN) {
+        session->finish = SHREW_FINISH_REFUSED; /* the vocabulary cannot write what the grammar asks for */
+        return SHREW_OK;
+    }
     if (id == session->model->tokenizer.eos) {
         session->finish = SHREW_FINISH_END;
         return SHREW_OK;
@@ -202,10 +218,30 @@ static int generate_token(shrew_session *session, uint32_t *token) {
     *token = id;
     session->tokens++;
     session->digest = shrew_digest(session->digest, id);
-    append_text(session, id);
+    if (session->walk.phase != ANSWER_IS_COMMAND)
+        append_text(session, id);
     if (session->max_tokens && session->tokens == session->max_tokens)
         session->finish = SHREW_FINISH_LENGTH;
     return SHREW_OK;
+}
+
+/* What can be told of the answer by now. */
+static size_t write_text(shrew_session *session, uint8_t *text) {
+    uint32_t safe = 0;
+    if (session->walk.phase == ANSWER_IS_COMMAND) {
+        if (HAS_COMMANDS && session->finish != SHREW_RUNNING)
+            shrew_commands_finish(session);
+    } else {
+        const stop_search search = search_stops(session);
+        if (search.found < session->pending_count) {
+            session->finish = SHREW_FINISH_STOP;
+            session->pending_count = search.found;
+        }
+        if (session->walk.phase == ANSWER_IS_TEXT)
+            safe = search.safe;
+    }
+    const int ended = session->finish != SHREW_RUNNING;
+    return release(session, ended ? session->pending_count : safe, ended, text);
 }
 
 int shrew_session_next(shrew_session *session, void *text, size_t capacity, shrew_progress *progress) {
@@ -222,13 +258,7 @@ int shrew_session_next(shrew_session *session, void *text, size_t capacity, shre
         status = feed_prompt(session);
     } else {
         status = generate_token(session, &token);
-        const stop_search search = search_stops(session);
-        if (search.found < session->pending_count) {
-            session->finish = SHREW_FINISH_STOP;
-            session->pending_count = search.found;
-        }
-        const int flush = session->finish != SHREW_RUNNING;
-        written = release(session, flush ? session->pending_count : search.safe, flush, text);
+        written = write_text(session, text);
     }
     if (status || session->finish != SHREW_RUNNING)
         session->generating = 0;
@@ -244,5 +274,6 @@ int shrew_session_next(shrew_session *session, void *text, size_t capacity, shre
     progress->drafted = session->drafted;
     progress->accepted = session->accepted;
     progress->token = token;
+    progress->confidence = session->walk.phase == ANSWER_IS_COMMAND ? session->confidence : 0.0f;
     return SHREW_OK;
 }

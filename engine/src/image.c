@@ -1,8 +1,10 @@
 /* Opening a model image: every check of docs/FORMAT.md, in its order. Nothing here trusts a byte before it is checked. */
 #include "bytes.h"
+#include "commands.h"
 #include "crc32.h"
 #include "directory.h"
 #include "numbers.h"
+#include "options.h"
 #include "selftest.h"
 
 enum { HEADER_BYTES = 64, SECTION_ENTRY_BYTES = 16, SECTION_ALIGNMENT = 64, MAX_SECTIONS = 32, CRC_OFFSET = 12 };
@@ -16,7 +18,8 @@ enum section_kind {
     SECTION_METADATA = 5,
     SECTION_SELFTEST = 6,
     SECTION_UNICODE = 7,
-    SECTION_KINDS = 8
+    SECTION_COMMANDS = 8,
+    SECTION_KINDS = 9
 };
 
 typedef struct section {
@@ -67,7 +70,7 @@ static int read_sections(const uint8_t *image, uint32_t total, section sections[
         for (uint32_t j = 0; j < i; j++)
             if (aligned_u32(image + HEADER_BYTES + j * SECTION_ENTRY_BYTES) == kind)
                 return SHREW_E_SECTION;
-        if (kind >= SECTION_CONFIG && kind < SECTION_KINDS) {
+        if (kind >= SECTION_CONFIG && kind < SECTION_KINDS && (HAS_COMMANDS || kind != SECTION_COMMANDS)) {
             sections[kind].bytes = image + offset;
             sections[kind].size = size;
         } else if (flags & 1) {
@@ -177,6 +180,12 @@ int shrew_model_open(shrew_model *model, const void *image, size_t bytes) {
         if ((status = shrew_selftest_check(&view.config, selftest->bytes, selftest->size)))
             return status;
         view.selftest = selftest->bytes;
+    }
+    if (HAS_COMMANDS && sections[SECTION_COMMANDS].bytes) {
+        const section *commands = &sections[SECTION_COMMANDS];
+        if ((status = shrew_commands_check(commands->bytes, commands->size)))
+            return status;
+        view.commands = commands->bytes;
     }
     *model = view;
     return SHREW_OK;

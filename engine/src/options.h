@@ -26,6 +26,11 @@ enum {
 #else
     HAS_DRAFT = 1,
 #endif
+#ifdef SHREW_NO_COMMANDS
+    HAS_COMMANDS = 0,
+#else
+    HAS_COMMANDS = 1,
+#endif
 #ifdef SHREW_GREEDY_TOP_P
     HAS_EVERY_FILTER = 0
 #else

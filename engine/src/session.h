@@ -6,6 +6,16 @@
 #include "shrew.h"
 
 enum { CACHE_MARGIN = 64 }; /* bytes that vector kernels may read behind the last row */
+/* What an answer is so far. Those of images without a grammar, and all that continue raw text, are text. */
+enum { ANSWER_IS_TEXT, ANSWER_IS_OPEN /* the beginning of "Do: " */, ANSWER_IS_COMMAND };
+
+/* How far an answer has come towards a command. */
+typedef struct command_walk {
+    uint32_t phase;
+    uint32_t length; /* bytes of "Do: ", then of the command */
+    uint32_t state;  /* of the grammar */
+} command_walk;
+
 enum { PENDING_BYTES = SHREW_MAX_STOP_BYTES + 256 + 16 }; /* a stop string's beginning, a token, part of a character */
 
 /* Where a cached head lies: layer and head select a slab of context rows. */
@@ -61,6 +71,8 @@ struct shrew_session {
     uint32_t drafted, accepted;
     uint32_t unfed;      /* generated but not appended yet, or SHREW_NO_TOKEN */
     uint32_t finish;
+    command_walk walk;
+    float confidence;    /* product of the probabilities of the answer's tokens, unless it is text */
     uint32_t generating;
     uint32_t pending_count;
     uint8_t pending[PENDING_BYTES];
@@ -108,6 +120,9 @@ int shrew_feed_block(shrew_session *session, const uint16_t *ids, size_t count, 
 int shrew_feed_with_draft(shrew_session *session, uint16_t id);
 
 int shrew_all_finite(const float *values, size_t count);
+
+/* What a token says at a position of the answer. */
+const uint8_t *shrew_spoken_bytes(const shrew_session *session, uint32_t position, uint32_t id, size_t *count);
 
 /* Appends the generated token that is still waiting, if there is one. */
 int shrew_feed_unfed(shrew_session *session);

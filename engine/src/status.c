@@ -28,6 +28,7 @@ const char *shrew_status_text(int status) {
     case SHREW_E_TYPE: return "a weight type that this engine does not know";
     case SHREW_E_METADATA: return "the metadata section is malformed";
     case SHREW_E_SELFTEST_SECTION: return "the self-test section is malformed";
+    case SHREW_E_COMMANDS: return "the commands section is malformed";
     default: return "unknown status";
     }
 }

@@ -129,6 +129,10 @@ class ImageSelfTestError(ImageError):
     """The self-test section is malformed."""
 
 
+class ImageCommandsError(ImageError):
+    """The commands section is malformed."""
+
+
 #: The one place where C's codes become Python's exceptions; codes that are not here raise :class:`EngineError`.
 STATUS_ERRORS: Final[dict[int, type[EngineError]]] = {
     -4: ContextFullError,
@@ -149,4 +153,5 @@ STATUS_ERRORS: Final[dict[int, type[EngineError]]] = {
     -33: ImageTypeError,
     -34: ImageMetadataError,
     -35: ImageSelfTestError,
+    -36: ImageCommandsError,
 }

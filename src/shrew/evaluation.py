@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shrew.corpus.documents import COMMAND_PREFIX
 from shrew.engine import Model
 from shrew.errors import DataError
 
@@ -108,29 +109,106 @@ def normalized(answer: str) -> str:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What a model said to a question, greedily and in a session of its own."""
+
+    question: str
+    expected: str
+    text: str
+    finish: str
+    command: str | None
+    """What the answer commands, or does not because the model is not sure enough (finish ``refused``)."""
+    confidence: float
+
+    @property
+    def right(self) -> bool:
+        """Equal to what was expected, after :func:`normalized`."""
+        return normalized(self.text) == normalized(self.expected)
+
+    @property
+    def commands(self) -> bool:
+        return self.command is not None and self.finish != "refused"
+
+
+def ask(model: Model, pairs: Sequence[tuple[str, str]], progress: Callable[[], None] | None = None) -> list[Answer]:
+    """Asks every (question, expected answer)."""
+    session, answers = model.session(), []
+    for question, expected in pairs:
+        limit = len(model.encode(expected)) + 8  # enough to see that an answer runs on; commands are short, and whole
+        text = ""
+        for step in session.generate(question):
+            text += step.text
+            if step.tokens > limit and not step.confidence:
+                break
+        answers.append(Answer(question, expected, text, step.finish, step.command, step.confidence))
+        if progress:
+            progress()
+    return answers
+
+
+@dataclass(frozen=True)
 class Accuracy:
-    """Share of questions answered right: greedily, the answer equal to the reference after :func:`normalized`."""
+    """Share of questions answered right."""
 
     right: int
     asked: int
     wrong: tuple[tuple[str, str, str], ...]
     """(question, expected, answered) of the misses."""
 
+    @classmethod
+    def of(cls, answers: Sequence[Answer]) -> Accuracy:
+        wrong = tuple((a.question, a.expected, a.text) for a in answers if not a.right)
+        return cls(len(answers) - len(wrong), len(answers), wrong)
+
     @property
     def share(self) -> float:
         return self.right / self.asked if self.asked else math.nan
 
 
+@dataclass(frozen=True)
+class CommandAccuracy:
+    """What becomes of requests for commands, and of questions that command nothing."""
+
+    asked: int
+    """Requests for a command."""
+    right: int
+    wrong: int
+    """Answered by another command, which a device would have carried out."""
+    refused: int
+    """Answered by text: a refusal for want of confidence, or whatever the model says."""
+    others: int
+    """Questions that command nothing."""
+    false: int
+    """Answered by a command all the same."""
+    invalid: int
+    """Commands that the grammar does not have: none, if the engine is right."""
+    outside: int
+    """Questions that the image is to refuse, as they are none of its business."""
+    outside_refused: int
+
+    @classmethod
+    def of(cls, answers: Sequence[Answer], grammar: Container[str], refusal: str) -> CommandAccuracy:
+        """``refusal`` is what the image says to what is none of its business."""
+        requests = [a for a in answers if a.expected.startswith(COMMAND_PREFIX)]
+        others = [a for a in answers if not a.expected.startswith(COMMAND_PREFIX)]
+        outside = [a for a in others if a.expected == refusal]
+        right = sum(a.commands and a.right for a in requests)
+        wrong = sum(a.commands and not a.right for a in requests)
+        return cls(
+            asked=len(requests),
+            right=right,
+            wrong=wrong,
+            refused=len(requests) - right - wrong,
+            others=len(others),
+            false=sum(a.commands for a in others),
+            invalid=sum(a.command is not None and a.commands and a.command not in grammar for a in answers),
+            outside=len(outside),
+            outside_refused=sum(a.text == refusal for a in outside),
+        )
+
+
 def answer_accuracy(
     model: Model, pairs: Sequence[tuple[str, str]], progress: Callable[[], None] | None = None
 ) -> Accuracy:
-    """Asks every (question, expected answer) of a fresh session."""
-    session, wrong = model.session(), []
-    for question, expected in pairs:
-        limit = len(model.encode(expected)) + 8  # enough to see that an answer runs on
-        answer = "".join(step.text for step in session.generate(question, max_tokens=limit))
-        if normalized(answer) != normalized(expected):
-            wrong.append((question, expected, answer))
-        if progress:
-            progress()
-    return Accuracy(len(pairs) - len(wrong), len(pairs), tuple(wrong))
+    """The share of (question, expected answer) that the model answers so."""
+    return Accuracy.of(ask(model, pairs, progress))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from shrew.engine import Model
-from shrew.image import WeightType, build_image
+from shrew.image import Commands, WeightType, build_image
 from shrew.model.config import ModelConfig, tensor_specs
 from shrew.tokenizer import Tokenizer, train_bpe
 
@@ -32,14 +32,25 @@ def tiny_config(**changes: Any) -> ModelConfig:
     return ModelConfig(**{**fields, **changes})
 
 
-def random_image(seed: int = 0, types: WeightType = F32, spread: float = 0.3, **changes: Any) -> bytes:
+def random_image(
+    seed: int = 0,
+    types: WeightType = F32,
+    spread: float = 0.3,
+    commands: Commands | None = None,
+    **changes: Any,
+) -> bytes:
     config = tiny_config(**changes)
     parameters = random_parameters(config, seed, spread)
-    return build_image(config, parameters, BYTES, types=types, metadata=[("name", "tiny")])
+    return build_image(config, parameters, BYTES, types=types, metadata=[("name", "tiny")], commands=commands)
 
 
 def scripted_model(
-    script: Sequence[int], *, context: int = 0, tokenizer: Tokenizer = BYTES, metadata: Sequence[tuple[str, str]] = ()
+    script: Sequence[int],
+    *,
+    context: int = 0,
+    tokenizer: Tokenizer = BYTES,
+    metadata: Sequence[tuple[str, str]] = (),
+    commands: Commands | None = None,
 ) -> Model:
     """At position i the model's likeliest token is ``script[i]``, whatever was said before.
 
@@ -64,7 +75,7 @@ def scripted_model(
     parameters["position_embedding.weight"] = np.eye(context, dtype=np.float32)
     for position, token in enumerate(script):
         parameters["head.weight"][token, position] = 10.0
-    return Model.from_bytes(build_image(config, parameters, tokenizer, metadata=metadata))
+    return Model.from_bytes(build_image(config, parameters, tokenizer, metadata=metadata, commands=commands))
 
 
 def says(text: bytes, *, prompt: int = 2, end: bool = True, context: int = 0, **options: Any) -> Model:

@@ -15,7 +15,7 @@ from engine.models import BYTES, random_parameters, tiny_config
 
 from shrew.engine import Model
 from shrew.engine.binding import lib
-from shrew.image import WeightType, build_image
+from shrew.image import Commands, WeightType, build_image
 
 ENGINE = Path(__file__).parents[2] / "engine"
 SOURCES = [*sorted(ENGINE.glob("src/**/*.c")), Path(__file__).with_name("build_options.c")]
@@ -27,6 +27,7 @@ OPTIONS = [
     "SHREW_NO_DRAFT",
     "SHREW_GREEDY_TOP_P",
     "SHREW_NO_UNICODE",
+    "SHREW_NO_COMMANDS",
 ]
 TYPES = {"f32": "SHREW_NO_F32", "q8": None, "q8:16": None, "q4": "SHREW_NO_Q4", "ternary": "SHREW_NO_TERNARY"}
 
@@ -112,6 +113,15 @@ def test_a_build_refuses_what_it_leaves_out_and_nothing_else(library: Library, o
     for request in ({"min_p": 0.1}, {"repetition_penalty": 1.2}):
         expected = lib.SHREW_E_ARGUMENT if "SHREW_GREEDY_TOP_P" in options else lib.SHREW_OK
         assert run(engine, image("q8"), **request)[0] == expected, request
+
+
+def test_a_build_without_commands_refuses_a_grammar(library: Library) -> None:
+    config = tiny_config()
+    data = build_image(
+        config, random_parameters(config), BYTES, types=WeightType("q8"), commands=Commands.of(["led on"])
+    )
+    assert run(library([]), data)[0] == lib.SHREW_OK
+    assert run(library(["SHREW_NO_COMMANDS"]), data)[0] == lib.SHREW_E_UNKNOWN
 
 
 @pytest.mark.parametrize("request_", [{"temperature": 0.0}, {"top_p": 1.0}, {"top_p": 0.5}], ids=str)

@@ -10,7 +10,7 @@ from pathlib import Path
 from engine.models import BYTES, random_parameters, scripted_model, tiny_config
 
 from shrew.engine.tensor import TYPES
-from shrew.image import WeightType, build_image
+from shrew.image import Commands, WeightType, build_image
 from shrew.tokenizer import Tokenizer, train_bpe, train_character
 
 UNICODE = train_bpe(["Größe über Straße", "it's 12 o'clock"] * 3, vocab=270, unicode=True)
@@ -57,6 +57,10 @@ def images() -> Iterator[bytes]:
             config = tiny_config(**{**small, **shape, "vocab": tokenizer.vocab})
             weight = WeightType(type_, 32)  # type: ignore[arg-type]  # one of TYPES
             yield build_image(config, random_parameters(config), tokenizer, types=weight, metadata=metadata)
+    for tokenizer, patterns in ((BYTES, ["led (on|off)", "beep <1-12>"]), (LETTERS, ["a(b|c)d", "no"])):
+        config = tiny_config(**{**small, "vocab": tokenizer.vocab})
+        commands = Commands.of(patterns, 0.25)
+        yield build_image(config, random_parameters(config), tokenizer, metadata=metadata, commands=commands)
     for context, tokenizer in ((1, LETTERS), (2, BYTES)):
         config = tiny_config(**{**small, "context": context, "vocab": tokenizer.vocab})
         yield build_image(config, random_parameters(config), tokenizer)

@@ -12,7 +12,7 @@ from engine.models import random_image
 
 from shrew import errors
 from shrew.engine import Model
-from shrew.image import WeightType
+from shrew.image import Commands, WeightType
 from shrew.image.writer import assemble, with_checksum
 
 SMALL = {"dim": 16, "layers": 1, "ffn": 16, "context": 24}
@@ -22,6 +22,10 @@ TERNARY = random_image(types=WeightType("ternary"), **SMALL)  # and of ternary t
 #: The token embedding is 512 wide: multipliers go to 64, and follow 259 rows of values and their scales.
 WIDE = random_image(types=WeightType("q8", 256), **{**SMALL, "dim": 512, "heads": 1})
 WIDE_MULTIPLIERS = 259 * 512 + 259 * 4
+
+
+#: Five states from byte 8 on, two bytes of padding, and six edges from byte 20 on.
+COMMANDING = random_image(types=WeightType("q8", 16), commands=Commands.of(["xy(b|d)z", "e"]), **SMALL)
 
 
 def sections(image: bytes) -> list[tuple[int, bool, bytes]]:
@@ -145,6 +149,30 @@ HOSTILE: dict[str, tuple[bytes, type[errors.ImageError]]] = {
     "self-test without a prompt": (with_section(6, put(0, "<I", 0)), errors.ImageSelfTestError),
     "self-test longer than the context": (with_section(6, put(4, "<I", 1000)), errors.ImageSelfTestError),
     "self-test token": (with_section(6, put(16, "<H", 60000)), errors.ImageSelfTestError),
+    **{
+        f"commands: {name}": (with_section(8, change, COMMANDING), error)
+        for name, change, error in (
+            ("threshold above 1", put(0, "<f", 1.5), errors.ImageCommandsError),
+            ("threshold is no number", put(0, "<f", float("nan")), errors.ImageCommandsError),
+            ("threshold below 0", put(0, "<f", -0.5), errors.ImageCommandsError),
+            ("no states", put(4, "<H", 0), errors.ImageCommandsError),
+            ("more states than there are", put(4, "<H", 9), errors.ImageCommandsError),
+            ("more edges than there are", put(6, "<H", 0x7FFF), errors.ImageCommandsError),
+            ("edges beyond what an index holds", put(6, "<H", 0x8000), errors.ImageCommandsError),
+            ("the first edge is not the first state's", put(8, "<H", 1), errors.ImageCommandsError),
+            ("edges run backwards", put(12, "<H", 1), errors.ImageCommandsError),
+            ("an edge behind the last", put(14, "<H", 60), errors.ImageCommandsError),
+            ("a state without a way on", put(14, "<H", 6), errors.ImageCommandsError),
+            ("padding", put(18, "<H", 1), errors.ImageReservedError),
+            ("a range of bytes backwards", put(20, "<BB", 101, 100), errors.ImageCommandsError),
+            ("an edge back", put(30, "<H", 1), errors.ImageCommandsError),
+            ("an edge to nowhere", put(30, "<H", 99), errors.ImageCommandsError),
+            ("edges out of order", put(36, "<BB", 97, 97), errors.ImageCommandsError),
+            ("cut short", lambda b: b.__delitem__(slice(-1, None)), errors.ImageCommandsError),
+            ("shorter than its header", content(bytes(7)), errors.ImageCommandsError),
+            ("trailing bytes", lambda b: b.extend(bytes(4)), errors.ImageCommandsError),
+        )
+    },
 }  # fmt: skip
 
 

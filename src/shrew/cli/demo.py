@@ -18,7 +18,6 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from shrew.cli.options import json_option, print_json, printable
-from shrew.cli.train import new_run, run_training
 
 if TYPE_CHECKING:
     from shrew.corpus import Corpus, Document
@@ -69,34 +68,44 @@ def demo(out: Path, minutes: float, steps: int | None, story: bool, chat: bool, 
 
 
 def _assistant(out: Path, limits: dict[str, Any], show: _Show) -> tuple[dict[str, Any], Model]:
-    from shrew.corpus import builtin_corpus
+    from shrew.corpus import builtin_corpus, commands_of
     from shrew.engine import Model
     from shrew.errors import TrainingError
-    from shrew.image import WeightType, build_image, write_image
+    from shrew.image import Commands, WeightType, build_image, write_image
+    from shrew.image.commands import literal
     from shrew.quantize import choose_types
     from shrew.train.export import load_run
+    from shrew.train.loop import train
     from shrew.train.prepare import DataConfig
+    from shrew.train.progress import make_progress
+    from shrew.train.start import new_run
 
     corpus = builtin_corpus("desk")
     show.corpus(corpus)
-    run, prepared, _ = new_run(out / "desk", DataConfig(("desk",)), "desk", limits, overwrite=True)
+    run, prepared, _ = new_run(out / "desk", DataConfig(("desk",)), "desk", training=limits, overwrite=True)
     config = run.config.model
     show.step(
         "Train", f"{config.layers} layers of {config.dim}, {config.parameters:,} parameters, NumPy on this machine"
     )
     # Nothing is chosen by looking at the held-out questions: they are only asked at the end.
-    trained = run_training(run, prepared.train, None)
+    trained = train(run, prepared.train, progress=make_progress())
     if trained.interrupted:
         raise click.Abort
 
     show.step("Shrink", "int8 weights, one scale for each row")
     loaded = load_run(run.path)
-    metadata = [*loaded.metadata(name="Shrew desk assistant", licence="CC0-1.0"), ("refusal", _refusal(corpus))]
+    metadata = loaded.metadata(name="Shrew desk assistant", licence="CC0-1.0", refusal=_refusal(corpus))
+    commands = Commands.of([literal(command) for command in commands_of(corpus.train)])
     floats = Model.from_bytes(
-        build_image(config, loaded.parameters, loaded.tokenizer, metadata=metadata), "float image"
+        build_image(config, loaded.parameters, loaded.tokenizer, metadata=metadata, commands=commands), "float image"
     )
     image = build_image(
-        config, loaded.parameters, loaded.tokenizer, types=choose_types(config, WeightType("q8")), metadata=metadata
+        config,
+        loaded.parameters,
+        loaded.tokenizer,
+        types=choose_types(config, WeightType("q8")),
+        metadata=metadata,
+        commands=commands,
     )
     if len(image) > IMAGE_LIMIT:
         raise TrainingError(f"the image has {len(image):,} bytes, more than the {IMAGE_LIMIT:,} of this demo")
@@ -159,14 +168,21 @@ def _story(out: Path, show: _Show) -> dict[str, Any]:
     from shrew.engine import Model, Sampling
     from shrew.image import WeightType, build_image, write_image
     from shrew.train.export import load_run
+    from shrew.train.loop import train
     from shrew.train.prepare import DataConfig
+    from shrew.train.progress import make_progress
+    from shrew.train.start import new_run
 
     show.step("A story teller", "the same engine and trainer, one minute on plain text")
-    changes = ("model.vocab=1024", "model.context=192", "train.batch=12")
     run, prepared, _ = new_run(
-        out / "story", DataConfig(("stories",)), "desk", {"minutes": 1.0}, changes, overwrite=True
+        out / "story",
+        DataConfig(("stories",)),
+        "desk",
+        model={"vocab": 1024, "context": 192},
+        training={"minutes": 1.0, "batch": 12},
+        overwrite=True,
     )
-    trained = run_training(run, prepared.train, None)
+    trained = train(run, prepared.train, progress=make_progress())
     if trained.interrupted:
         raise click.Abort
     loaded = load_run(run.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,9 @@ def eval_(
 
     With --text: summed nats, tokens, nats/token, bytes, bits per byte and perplexity; each document is scored from
     its own beginning-of-text and cut at the context, and end-of-text is not scored. With --data or --run: the share of
-    questions whose greedy answer is the expected one, apart from case, white space and a final full stop.
+    questions whose greedy answer is the expected one, apart from case, white space and a final full stop. Where the
+    image has a grammar of commands, also what became of requests for them (asked, right, wrong: another command,
+    refused), of other questions (false: a command all the same) and of those outside its business.
     """
     from shrew.corpus import load_corpus
     from shrew.engine import Model
@@ -82,7 +85,7 @@ def eval_(
         return
     for name, value in result.items():
         if name != "wrong":
-            click.echo(f"{name:16} {value:,.6g}" if isinstance(value, float) else f"{name:16} {value:,}")
+            click.echo(f"{name:24} {value:,.6g}" if isinstance(value, float) else f"{name:24} {value:,}")
 
 
 def _likelihood(model: Model, text: Path, separator: str, limit: int | None) -> dict[str, Any]:
@@ -98,7 +101,8 @@ def _likelihood(model: Model, text: Path, separator: str, limit: int | None) -> 
 
 def _accuracy(model: Model, corpus: Corpus, split: str, limit: int | None) -> dict[str, Any]:
     from shrew.errors import DataError
-    from shrew.evaluation import answer_accuracy
+    from shrew.evaluation import Accuracy, CommandAccuracy, ask
+    from shrew.image import read_commands
 
     documents = corpus.held_out if split == "held-out" else corpus.train
     pairs = [(d.prompt, d.response) for d in documents if d.prompt][:limit]
@@ -106,9 +110,15 @@ def _accuracy(model: Model, corpus: Corpus, split: str, limit: int | None) -> di
         raise DataError(f"{corpus.name}: no {split} questions; only question-and-answer corpora can be asked")
     with _progress() as progress:
         task = progress.add_task("asking", total=len(pairs))
-        accuracy = answer_accuracy(model, pairs, lambda: progress.advance(task))
+        answers = ask(model, pairs, lambda: progress.advance(task))
+    accuracy = Accuracy.of(answers)
+    result: dict[str, Any] = {}
+    if grammar := read_commands(model):
+        refusal = dict(model.metadata()).get("refusal", "")
+        found = CommandAccuracy.of(answers, grammar, refusal)
+        result = {f"commands_{name}": value for name, value in asdict(found).items()}
     wrong = [{"question": q, "expected": e, "answered": a} for q, e, a in accuracy.wrong]
-    return {"asked": accuracy.asked, "right": accuracy.right, "accuracy": accuracy.share, "wrong": wrong}
+    return {"asked": accuracy.asked, "right": accuracy.right, "accuracy": accuracy.share, **result, "wrong": wrong}
 
 
 def _learnt_corpus(run: Path) -> Corpus:

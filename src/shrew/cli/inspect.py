@@ -57,6 +57,14 @@ def _print(contents: dict[str, Any], image: Path) -> None:
         console.print(Text.assemble(verdict, detail))
     console.print(f"a session with the whole context takes {human_bytes(contents['session_bytes'])}\n")
 
+    if commands := contents["commands"]:
+        examples = commands["examples"] + (["…"] if commands["count"] > len(commands["examples"]) else [])
+        console.print(
+            f"{commands['count']:,} commands, refused below a confidence of {commands['threshold']:g}: "
+            f"{printable(', '.join(examples))}\n",
+            soft_wrap=True,
+        )
+
     sections = _table("Sections", "<section", "offset", "bytes", "<required")
     for section in contents["sections"]:
         required = "yes" if section["required"] else "no"

@@ -28,6 +28,7 @@ from shrew.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from shrew.image import Commands
     from shrew.image.writer import Matrix
     from shrew.quantize.source import Source
 
@@ -63,6 +64,18 @@ THREADS = 2
     help="Measure the loss on this text instead of what the run holds out, or else what the model writes itself.",
 )
 @separator_option
+@click.option(
+    "--commands",
+    "grammar",
+    metavar="FILE|none",
+    help="Patterns of the commands that answers may be, one a line.  [default: the commands that RUN's corpus teaches]",
+)
+@click.option(
+    "--confidence",
+    type=click.FloatRange(0, 1),
+    help="Refuse a command to which the model gives a lower probability.  [default: 0.5]",
+)
+@click.option("--refusal", metavar="TEXT", help="What the image says instead of a command that it refuses.")
 @click.option("--name", help="Name in the image's metadata; default: the run folder's.")
 @click.option("--licence", help="Licence of the model, for its metadata.")
 @seed_option
@@ -79,6 +92,9 @@ def quantize(
     text: Path | None,
     measure: Path | None,
     separator: str,
+    grammar: str | None,
+    confidence: float | None,
+    refusal: str | None,
     name: str | None,
     licence: str | None,
     seed: int,
@@ -95,7 +111,8 @@ def quantize(
     if budget is not None and chosen:
         raise click.UsageError("--fit chooses the types itself; leave out --type, --group and --tensor")
     keep_freed_memory()
-    given = _open(source, name, licence)
+    given = _open(source, {"name": name, "licence": licence, "refusal": refusal})
+    commands = _commands(given, grammar, confidence)
     as_trained = bool(given.quantized) and not chosen and budget is None and rounding is None
     default = weight_type(type_ or "q8", group)
     with ThreadPoolExecutor(THREADS) as executor:
@@ -114,7 +131,9 @@ def quantize(
             matrices = {**matrices, **given.quantized}
         elif way == "calibrated":
             matrices = job.calibrate(types, steps)
-        image = build_image(given.config, matrices, given.tokenizer, types=types, metadata=given.metadata)
+        image = build_image(
+            given.config, matrices, given.tokenizer, types=types, metadata=given.metadata, commands=commands
+        )
         model = Model.from_bytes(image, "quantised image")
         before, after, measured_on = job.losses(model)
     write_image(output, image)
@@ -159,25 +178,55 @@ def quantize(
         )
 
 
-def _open(path: Path, name: str | None, licence: str | None) -> Source:
-    from shrew.corpus import encode_documents
+def _open(path: Path, own: Mapping[str, str | None]) -> Source:
+    """``own`` is metadata that the caller gives."""
+    from shrew.corpus import commands_of, encode_documents
+    from shrew.image import Commands
+    from shrew.image.commands import literal
     from shrew.quantize.source import Source, open_float_image
     from shrew.train.export import load_run
     from shrew.train.prepare import DataConfig
 
     if path.is_file():
         image = open_float_image(path)
-        own = {key: value for key, value in (("name", name), ("licence", licence)) if value}
-        kept = [(key, value) for key, value in image.metadata if key not in own]
-        return replace(image, metadata=[*own.items(), *kept])
+        new = {key: value for key, value in own.items() if value}
+        kept = [(key, value) for key, value in image.metadata if key not in new]
+        return replace(image, metadata=[*new.items(), *kept])
     run = load_run(path)
     data = DataConfig.from_table(run.run.config.data)
     corpus = data.load() if data else None
     learnt, held_out = (
         (encode_documents(side, run.tokenizer) for side in (corpus.train, corpus.held_out)) if corpus else ((), ())
     )
-    metadata = run.metadata(name=name, licence=licence)
-    return Source(run.run.config.model, run.parameters, run.tokenizer, metadata, run.quantized, learnt, held_out)
+    taught = commands_of(corpus.train) if corpus else []
+    return Source(
+        run.run.config.model,
+        run.parameters,
+        run.tokenizer,
+        run.metadata(**own),
+        run.quantized,
+        learnt,
+        held_out,
+        Commands.of([literal(command) for command in taught]) if taught else None,
+    )
+
+
+def _commands(source: Source, given: str | None, confidence: float | None) -> Commands | None:
+    """The grammar of the image: of the file ``given``, or what ``source`` has."""
+    from shrew.errors import ConfigError
+    from shrew.image import Commands
+    from shrew.image.commands import read_patterns
+
+    commands = source.commands
+    if given == "none":
+        commands = None
+    elif given is not None:
+        commands = Commands.of(read_patterns(Path(given)))
+    if confidence is None:
+        return commands
+    if commands is None:
+        raise ConfigError("--confidence is of commands, and this model has none; give --commands FILE")
+    return commands.with_threshold(confidence)
 
 
 def parse_size(text: str) -> int:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,17 +21,10 @@ from shrew.cli.options import (
 from shrew.errors import ConfigError, RunError, TrainingError
 
 if TYPE_CHECKING:
-    from shrew.corpus import Format, PackedRows
-    from shrew.model.config import ModelConfig
-    from shrew.model.parameters import Array
-    from shrew.model.presets import Preset
+    from shrew.corpus import Format
     from shrew.tokenizer import Tokenizer
-    from shrew.train.config import TrainConfig
     from shrew.train.loop import TrainResult
-    from shrew.train.prepare import DataConfig, PreparedData
     from shrew.train.run import Run
-
-Config = TypeVar("Config")
 
 
 @click.command()
@@ -109,7 +101,10 @@ def train(
 
     With PyTorch, `torchrun --nproc-per-node 2 -m shrew train … --backend torch` trains in two processes.
     """
+    from shrew.train.loop import train as train_model
     from shrew.train.prepare import DataConfig, prepare
+    from shrew.train.progress import make_progress
+    from shrew.train.start import new_run
 
     if resume:
         if data or source or overwrite or overrides or steps or minutes or type_ or group is not None or tensors:
@@ -129,7 +124,16 @@ def train(
         elif group is not None:
             raise click.UsageError("--group is of a --type; give that too")
         options = {"seed": seed, **{name: value for name, value in given.items() if value}}
-        run, prepared, initial = new_run(out, data_config, preset_name, options, overrides, source, overwrite=overwrite)
+        model_changes, train_changes = _overrides(overrides)
+        run, prepared, initial = new_run(
+            out,
+            data_config,
+            preset_name,
+            model=model_changes,
+            training={**options, **train_changes},
+            source=source,
+            overwrite=overwrite,
+        )
     remarks.quiet = not run.writes
     report = prepared.report
     remarks.print(
@@ -141,7 +145,9 @@ def train(
         soft_wrap=True,
     )
     try:
-        result = run_training(run, prepared.train, prepared.validation, initial=initial, resume=resume)
+        result = train_model(
+            run, prepared.train, prepared.validation, progress=make_progress(), resume=resume, initial=initial
+        )
     except TrainingError:
         if run.writes:
             raise
@@ -150,51 +156,6 @@ def train(
         _report(run, result, as_json)
     if result.interrupted:
         click.get_current_context().exit(130)
-
-
-def new_run(
-    out: Path,
-    data_config: DataConfig,
-    preset_name: str,
-    options: dict[str, Any],
-    overrides: tuple[str, ...] = (),
-    source: Path | None = None,
-    *,
-    overwrite: bool = False,
-) -> tuple[Run, PreparedData, Mapping[str, Array] | None]:
-    """Reads the corpus, makes or takes over tokenizer and model, and then, when nothing can go wrong any more, the run
-    folder. ``options`` are fields of TrainConfig; ``source`` is a run whose weights to start from."""
-    from shrew.model.presets import preset
-    from shrew.train.config import RunConfig
-    from shrew.train.export import load_run
-    from shrew.train.prepare import prepare
-    from shrew.train.rounding import stored_types
-    from shrew.train.run import Run
-
-    chosen = preset(preset_name)
-    model_changes, train_changes = _overrides(overrides)
-    corpus = data_config.load()
-    initial = None
-    if source is not None:
-        if model_changes:
-            raise ConfigError("--from takes the model of the run as it is; drop the --set model options")
-        loaded = load_run(source)
-        tokenizer, model, initial = loaded.tokenizer, loaded.run.config.model, loaded.parameters
-    else:
-        vocab = model_changes.pop("vocab", chosen.model.vocab)
-        if type(vocab) is not int:
-            raise ConfigError(f"--set model.vocab: {vocab!r} is not a number of tokens")
-        tokenizer = chosen.learn_tokenizer(corpus, vocab)
-        model = _model(chosen, tokenizer.vocab, model_changes)
-    # Answers are learnt by heart, and go on getting better long after the loss on new phrasings has turned.
-    keep = "last" if any(document.prompt for document in corpus.train) else "best"
-    training = _training(chosen, {"keep": keep, **options, **train_changes})
-    stored_types(model, training)  # names what cannot be
-    prepared = prepare(corpus, tokenizer, model.context)
-    run = Run.create(out, RunConfig(model=model, train=training, data=data_config.as_table()), overwrite=overwrite)
-    if run.writes:
-        tokenizer.save(run.tokenizer_path)
-    return run, prepared, initial
 
 
 def _reopen(out: Path, backend: str | None) -> tuple[Run, Tokenizer]:
@@ -229,48 +190,6 @@ def _overrides(texts: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
         except tomllib.TOMLDecodeError:
             changes[table][key] = value  # a bare word such as adamw
     return changes["model"], changes["train"]
-
-
-def _model(chosen: Preset, vocab: int, changes: dict[str, Any]) -> ModelConfig:
-    from shrew.model.config import ModelConfig
-
-    if changes.keys() & {"dim", "heads"}:
-        changes = {"head_dim": 0, **changes}  # follows from the two again
-    return _convert(asdict(chosen.model_for(vocab)) | changes, ModelConfig, "model")
-
-
-def _training(chosen: Preset, options: dict[str, Any]) -> TrainConfig:
-    """The preset's options and the caller's. A bound of the caller replaces the preset's own, whichever that is."""
-    from shrew.train.config import TrainConfig
-
-    bounds = {"steps", "minutes"}
-    preset = {k: v for k, v in chosen.train.items() if not (bounds & options.keys() and k in bounds)}
-    return _convert({**preset, **options}, TrainConfig, "train")
-
-
-def _convert(values: dict[str, Any], kind: type[Config], table: str) -> Config:
-    import msgspec
-
-    try:
-        return msgspec.convert(values, kind)
-    except msgspec.ValidationError as error:
-        reason, _, path = str(error).replace("`", "").partition(" - at $")
-        raise ConfigError(f"--set {table}{path}: {reason[0].lower()}{reason[1:]}") from None
-
-
-def run_training(
-    run: Run,
-    train_rows: PackedRows,
-    validation: PackedRows | None,
-    *,
-    initial: Mapping[str, Array] | None = None,
-    resume: bool = False,
-) -> TrainResult:
-    """The loop with a progress display on stderr."""
-    from shrew.train.loop import train as train_model
-    from shrew.train.progress import make_progress
-
-    return train_model(run, train_rows, validation, progress=make_progress(), resume=resume, initial=initial)
 
 
 def _report(run: Run, result: TrainResult, as_json: bool) -> None:

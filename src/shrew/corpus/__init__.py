@@ -14,7 +14,7 @@ response is learnt. They pass through here in one direction::
 from shrew.corpus.alternatives import RowFilling, compare_packing
 from shrew.corpus.builtin import BUILTIN_NAMES, HELD_OUT, BuiltinName, builtin_corpus, load_corpus
 from shrew.corpus.confusable import Questions
-from shrew.corpus.documents import COMMAND_PREFIX, Document, Kind, response_document, text_document
+from shrew.corpus.documents import COMMAND_PREFIX, Document, Kind, commands_of, response_document, text_document
 from shrew.corpus.duplicates import DuplicateReport, drop_duplicates, find_duplicates
 from shrew.corpus.encode import EncodedDocument, Encoder, encode_document, encode_documents
 from shrew.corpus.jsonl import format_jsonl
@@ -42,6 +42,7 @@ __all__ = [
     "Questions",
     "RowFilling",
     "builtin_corpus",
+    "commands_of",
     "compare_packing",
     "drop_duplicates",
     "encode_document",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -67,3 +68,9 @@ def response_document(
     """A prompt with its response, which is a command if it begins with :data:`COMMAND_PREFIX`."""
     kind: Kind = "command" if response.startswith(COMMAND_PREFIX) else "answer"
     return Document(prompt, response, kind, held_out, source, line, negatives, follow_ups)
+
+
+def commands_of(documents: Iterable[Document]) -> list[str]:
+    """The distinct commands that the documents teach, without their prefix, in alphabetical order."""
+    responses = {response for d in documents if d.kind != "text" for _, response in d.turns}
+    return sorted(r.removeprefix(COMMAND_PREFIX) for r in responses if r.startswith(COMMAND_PREFIX))

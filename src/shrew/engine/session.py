@@ -15,8 +15,8 @@ from shrew.errors import ConfigError
 if TYPE_CHECKING:
     from shrew.engine.model import Model
 
-FINISH = ("running", "end", "stop", "length", "context")
-Finish = Literal["running", "end", "stop", "length", "context"]
+FINISH = ("running", "end", "stop", "length", "context", "refused")
+Finish = Literal["running", "end", "stop", "length", "context", "refused"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +64,10 @@ class Progress:
     drafted: int
     """Tokens guessed ahead so far, where the session drafts; ``accepted`` of them came out right."""
     accepted: int
+    confidence: float = 0.0
+    """Of an answer that is a command of the image's grammar: the probability of what it is so far; else 0."""
+    command: str | None = None
+    """At the end of such an answer, what follows ``Do: ``; with the finish ``refused``, what is not to be done."""
 
 
 #: Prompt tokens that a session of this face takes at a time: a computer has the memory that a chip has not.
@@ -239,9 +243,19 @@ class Session:
                 digest=progress.digest,
                 drafted=progress.drafted,
                 accepted=progress.accepted,
+                confidence=progress.confidence,
+                command=self._command() if progress.finish != lib.SHREW_RUNNING else None,
             )
             if progress.finish != lib.SHREW_RUNNING:
                 return
+
+    def _command(self) -> str | None:
+        text, size = ffi.new("char[]", lib.SHREW_MAX_COMMAND_BYTES), ffi.new("size_t *")
+        status = lib.shrew_session_command(self._session, text, lib.SHREW_MAX_COMMAND_BYTES, size)
+        if status == lib.SHREW_E_STATE:
+            return None
+        check(status, self.model.name)
+        return bytes(ffi.buffer(text, size[0])).decode("utf-8", "replace")
 
     def selftest(self) -> bool:
         """Runs the image's self-test in this session. False: the image has none."""

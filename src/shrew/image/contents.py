@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from shrew.engine import Model
 from shrew.errors import EngineError
-from shrew.image.writer import stored_tensors
+from shrew.image.commands import Commands
+from shrew.image.writer import COMMANDS_SECTION, stored_tensors
 from shrew.model.config import ModelConfig, tensor_specs
 
 SECTION_NAMES = {
@@ -21,6 +22,7 @@ SECTION_NAMES = {
     5: "metadata",
     6: "self-test",
     7: "Unicode classes",
+    COMMANDS_SECTION: "commands",
 }
 
 
@@ -35,6 +37,20 @@ def read_parameters(model: Model) -> dict[str, NDArray[np.float32]]:
     return {
         spec.name: model.tensor(spec.role, spec.layer).values().reshape(spec.shape) for spec in tensor_specs(config)
     }
+
+
+def read_commands(model: Model) -> Commands | None:
+    """The grammar of commands that an image carries, if it does."""
+    sections = read_sections(model)
+    return Commands(sections[COMMANDS_SECTION]) if COMMANDS_SECTION in sections else None
+
+
+def read_sections(model: Model) -> dict[int, bytes]:
+    """The contents of all sections by kind."""
+    image = model.image()
+    (count,) = struct.unpack_from("<I", image, 16)
+    table = [struct.unpack_from("<IIII", image, 64 + 16 * i) for i in range(count)]
+    return {kind: bytes(image[offset : offset + size]) for kind, _, offset, size in table}
 
 
 def _passes(model: Model) -> bool:
@@ -74,6 +90,7 @@ def describe(model: Model) -> dict[str, Any]:
         prompt, generate, digest, _ = struct.unpack_from("<IIII", image, by_kind[6]["offset"])
         ids = struct.unpack_from(f"<{prompt}H", image, by_kind[6]["offset"] + 16)
         selftest = {"prompt": list(ids), "generate": generate, "digest": f"{digest:08x}", "passed": _passes(model)}
+    commands = read_commands(model)
     return {
         "image_bytes": total,
         "format_version": struct.unpack_from("<I", image, 4)[0],
@@ -86,5 +103,11 @@ def describe(model: Model) -> dict[str, Any]:
         "tensors": tensors,
         "metadata": [{"key": key, "value": value} for key, value in model.metadata()],
         "selftest": selftest,
+        "commands": commands
+        and {
+            "count": commands.count(),
+            "threshold": round(commands.threshold, 6),
+            "examples": commands.examples(5),
+        },
         "session_bytes": model.session_bytes(),
     }

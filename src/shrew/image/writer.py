@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from shrew.engine import DEFAULT_GROUP, Model, QuantizedMatrix, Sampling, pack, quantize
 from shrew.errors import ConfigError
 from shrew.files import write_atomically
+from shrew.image.commands import MOST_BYTES, Commands
 from shrew.model.attention import rope_frequencies
 from shrew.model.config import ModelConfig, TensorSpec, tensor_specs
 
 FORMAT_VERSION = 1
 GROUPS = range(16, 257, 16)
 ROPE_FREQUENCY_ROLE = 2
+COMMANDS_SECTION = 8
 SELFTEST_TOKENS = 16
 
 _HEADER = struct.Struct("<4sIIII44x")
@@ -208,12 +210,14 @@ def build_image(
     *,
     types: Mapping[str, WeightType] | WeightType = WeightType("f32"),  # noqa: B008  (an immutable tuple)
     metadata: Sequence[tuple[str, str]] = (),
+    commands: Commands | None = None,
     selftest_prompt: Sequence[int] | None = None,
 ) -> bytes:
     """A whole image as bytes.
 
     ``parameters`` has the tensors of :func:`~shrew.model.config.tensor_specs`; ``types`` is one type for all
-    matrices of floats or one per matrix name. The self-test runs from ``selftest_prompt`` (default: the chat frame
+    matrices of floats or one per matrix name; ``commands`` is the grammar that answers of the kind ``Do: `` follow. The
+    self-test runs from ``selftest_prompt`` (default: the chat frame
     around nothing, or beginning-of-text) and records what the engine itself says. Raises ConfigError where the parts
     do not fit.
     """
@@ -233,6 +237,13 @@ def build_image(
     sections.append((3, True, directory))
     if metadata:
         sections.append((5, False, _metadata_section(metadata)))
+    if commands:
+        sections.append((COMMANDS_SECTION, True, commands.section))
+        refusal = dict(metadata).get("refusal", "")
+        if len(refusal.encode()) > MOST_BYTES:
+            raise ConfigError(
+                f"the refusal {refusal[:20]!r}… has more than the {MOST_BYTES} bytes that the engine holds"
+            )
 
     if selftest_prompt is None:
         selftest_prompt = [*tokenizer.prompt_prefix, *tokenizer.prompt_suffix] or [tokenizer.bos or 0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +12,8 @@ from numpy.typing import NDArray
 from shrew.corpus import EncodedDocument
 from shrew.engine import Model, QuantizedMatrix
 from shrew.errors import RunError
-from shrew.image import WeightType, model_config, read_parameters
+from shrew.image import Commands, WeightType, model_config, read_commands, read_parameters
+from shrew.image.contents import read_sections
 from shrew.image.writer import ROPE_FREQUENCY_ROLE, ImageTokenizer
 from shrew.model.attention import rope_frequencies
 from shrew.model.config import ModelConfig, tensor_specs
@@ -31,6 +31,8 @@ class Source:
     learnt: Sequence[EncodedDocument] = field(default=(), repr=False)
     """What the model was trained on, if that is known."""
     held_out: Sequence[EncodedDocument] = field(default=(), repr=False)
+    commands: Commands | None = None
+    """What answers of the kind ``Do: `` may be."""
 
     @property
     def trained_types(self) -> dict[str, WeightType]:
@@ -67,8 +69,8 @@ def open_float_image(path: Path) -> Source:
             raise RunError(f"{path}: is quantised already ({spec.name} is {kind}); quantise the run or the f32 image")
     fields = model.tokenizer_fields()
     frame = tuple(fields["prompt_prefix"]), tuple(fields["prompt_suffix"])
-    tokenizer = StoredTokenizer(model.vocab, model.bos, *frame, _sections(model))
-    return Source(config, parameters, tokenizer, model.metadata())
+    tokenizer = StoredTokenizer(model.vocab, model.bos, *frame, read_sections(model))
+    return Source(config, parameters, tokenizer, model.metadata(), commands=read_commands(model))
 
 
 def _with_frequencies(config: ModelConfig, frequencies: NDArray[np.float32], path: Path) -> ModelConfig:
@@ -79,10 +81,3 @@ def _with_frequencies(config: ModelConfig, frequencies: NDArray[np.float32], pat
     if not np.allclose(rope_frequencies(config), frequencies, rtol=1e-5):
         raise RunError(f"{path}: its rotary frequencies follow no base; only an image made by Shrew can be quantised")
     return config
-
-
-def _sections(model: Model) -> dict[int, bytes]:
-    image = model.image()
-    (count,) = struct.unpack_from("<I", image, 16)
-    table = [struct.unpack_from("<IIII", image, 64 + 16 * i) for i in range(count)]
-    return {kind: bytes(image[offset : offset + size]) for kind, _, offset, size in table}

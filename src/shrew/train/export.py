@@ -27,8 +27,10 @@ class LoadedRun:
     quantized: Mapping[str, QuantizedMatrix]
     """The matrices of ``parameters`` that were trained as integers, exactly as they were in training."""
 
-    def metadata(self, *, name: str | None = None, licence: str | None = None) -> list[tuple[str, str]]:
-        """What the image says about itself."""
+    def metadata(
+        self, *, name: str | None = None, licence: str | None = None, refusal: str | None = None
+    ) -> list[tuple[str, str]]:
+        """What the image says about itself, and to questions that are none of its business."""
         data = DataConfig.from_table(self.run.config.data)
         sources = ", ".join(Path(source).name for source in data.sources) if data else "imported weights"
         entries = [
@@ -36,6 +38,7 @@ class LoadedRun:
             ("licence", licence),
             ("provenance", f"trained by Shrew on {sources}" if data else sources),
             ("prompt_template", self._prompt_template()),
+            ("refusal", refusal),
             ("created_by", f"shrew {__version__}"),
         ]
         return [(key, value) for key, value in entries if value]

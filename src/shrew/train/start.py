@@ -1,0 +1,85 @@
+"""A new run folder, from data and a preset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from shrew.errors import ConfigError
+from shrew.model.config import ModelConfig
+from shrew.model.parameters import Array
+from shrew.model.presets import Preset, preset
+from shrew.train.config import RunConfig, TrainConfig
+from shrew.train.export import load_run
+from shrew.train.prepare import DataConfig, PreparedData, prepare
+from shrew.train.rounding import stored_types
+from shrew.train.run import Run
+
+Changes = Mapping[str, Any]
+Config = TypeVar("Config")
+
+
+def new_run(
+    out: Path,
+    data: DataConfig,
+    preset_name: str,
+    *,
+    model: Changes | None = None,
+    training: Changes | None = None,
+    source: Path | None = None,
+    overwrite: bool = False,
+) -> tuple[Run, PreparedData, Mapping[str, Array] | None]:
+    """Reads the corpus, makes or takes over tokenizer and model, and then, when nothing can go wrong any more, the run
+    folder at ``out``. Returns it with the packed rows and the weights to start from, None for random ones.
+
+    ``model`` and ``training`` are fields of ModelConfig and TrainConfig that differ from the preset's; ``source`` is a
+    run whose tokenizer, model and weights are taken over. ConfigError for what does not fit, DataError for the corpus.
+    """
+    chosen, model = preset(preset_name), dict(model or {})
+    corpus = data.load()
+    initial = None
+    if source is not None:
+        if model:
+            raise ConfigError("--from takes the model of the run as it is; drop the --set model options")
+        loaded = load_run(source)
+        tokenizer, config, initial = loaded.tokenizer, loaded.run.config.model, loaded.parameters
+    else:
+        vocab = model.pop("vocab", chosen.model.vocab)
+        if type(vocab) is not int:
+            raise ConfigError(f"model.vocab: {vocab!r} is not a number of tokens")
+        tokenizer = chosen.learn_tokenizer(corpus, vocab)
+        config = _model(chosen, tokenizer.vocab, model)
+    # Answers are learnt by heart, and go on getting better long after the loss on new phrasings has turned.
+    keep = "last" if any(document.prompt for document in corpus.train) else "best"
+    options = _training(chosen, {"keep": keep, **(training or {})})
+    stored_types(config, options)  # names what cannot be
+    prepared = prepare(corpus, tokenizer, config.context)
+    run = Run.create(out, RunConfig(model=config, train=options, data=data.as_table()), overwrite=overwrite)
+    if run.writes:
+        tokenizer.save(run.tokenizer_path)
+    return run, prepared, initial
+
+
+def _model(chosen: Preset, vocab: int, changes: Changes) -> ModelConfig:
+    if changes.keys() & {"dim", "heads"}:
+        changes = {"head_dim": 0, **changes}  # follows from the two again
+    return _convert({**asdict(chosen.model_for(vocab)), **changes}, ModelConfig, "model")
+
+
+def _training(chosen: Preset, options: Changes) -> TrainConfig:
+    """The preset's options and the caller's. A bound of the caller replaces the preset's own, whichever that is."""
+    bounds = {"steps", "minutes"}
+    own = {k: v for k, v in chosen.train.items() if not (bounds & options.keys() and k in bounds)}
+    return _convert({**own, **options}, TrainConfig, "train")
+
+
+def _convert(values: Changes, kind: type[Config], table: str) -> Config:
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).replace("`", "").partition(" - at $")
+        raise ConfigError(f"{table}{path}: {reason[0].lower()}{reason[1:]}") from None
