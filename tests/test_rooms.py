@@ -16,6 +16,7 @@ ROOT = Path(shrew.__file__).parent
 LEVELS = (
     {"__main__"},
     {"cli"},
+    {"serve"},
     {"train", "ports"},
     {"quantize"},
     {"image", "evaluation"},

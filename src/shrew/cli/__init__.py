@@ -27,6 +27,7 @@ from shrew.cli.inspect import inspect
 from shrew.cli.options import print_error
 from shrew.cli.presets import presets
 from shrew.cli.quantize import quantize
+from shrew.cli.serve import serve
 from shrew.cli.tokenizer import tokenizer
 from shrew.cli.train import train
 from shrew.errors import ShrewError
@@ -50,6 +51,7 @@ _COMMANDS = (
     eval_,
     chat,
     generate,
+    serve,
     inspect,
     bench,
     import_,

@@ -1,4 +1,4 @@
-"""Where the C sources are: in the checkout, or beside the package where it was installed."""
+"""Where the C sources and the chat page are: in the checkout, or beside the package where it was installed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def source_root() -> Path:
-    """The folder with ``engine``, ``ports`` and ``vectors``. PortError if there is none."""
+    """The folder with ``engine``, ``ports``, ``vectors`` and ``web``. PortError if there is none."""
     for folder in (PACKAGE / "sources", *PACKAGE.parents):
         if (folder / "engine/include/shrew.h").is_file() and (folder / "ports/jobs.h").is_file():
             return folder

@@ -1,0 +1,100 @@
+"""From options to a server that runs until it is told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
+
+from shrew.errors import ConfigError
+from shrew.ports.sources import source_root
+from shrew.serve import limits, page
+from shrew.serve.app import make_app
+from shrew.serve.service import Options, Service
+
+CLOSING_SECONDS = 3
+"""What answers under way have at the end, after they were cancelled."""
+
+
+class Connection(WebSocketsSansIOProtocol):
+    """A WebSocket whose fragmented messages look like binary ones, since both are refused."""
+
+    def handle_text(self, event: Frame) -> None:
+        if event.fin:
+            super().handle_text(event)
+        else:
+            self.handle_bytes(event)
+
+    def handle_bytes(self, event: Frame) -> None:
+        super().handle_bytes(Frame(event.opcode, b"", fin=True))
+
+    def handle_cont(self, event: Frame) -> None:
+        """The message was refused with its first frame."""
+
+    def keepalive_timeout(self) -> None:
+        """A client that answers no pings reads nothing, so what is still to be sent never will be."""
+        self.transport.abort()
+
+
+class Server(uvicorn.Server):
+    """Ends what is being answered before it waits for connections to end."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._service.answering.cancel_all()
+        await super().shutdown(sockets)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket. ConfigError."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=limits.CLIENTS)
+    except OSError as error:
+        raise ConfigError(f"{host}:{port}: cannot listen there: {error.strerror or error}") from None
+
+
+def _address(listener: socket.socket) -> str:
+    """Where others reach the server. For all addresses of the machine: the one that it uses for other machines."""
+    host, port = listener.getsockname()[:2]
+    if host == "0.0.0.0":
+        with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect(("192.0.2.1", 9))  # an address for documents; nothing is sent there
+            host = probe.getsockname()[0]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def serve(options: Options, ready: Callable[[str, Service], None]) -> None:
+    """Serves until SIGINT or SIGTERM. ``ready`` hears the address once there is one. ShrewError."""
+    asyncio.run(_serve(options, ready))
+
+
+async def _serve(options: Options, ready: Callable[[str, Service], None]) -> None:
+    service = Service(options)
+    await service.start()
+    listener = listen(options.host, options.port)
+    config = uvicorn.Config(
+        make_app(service, page.read(source_root() / "web")),
+        http="h11",
+        ws=Connection,
+        ws_max_size=16 * limits.MESSAGE_BYTES,  # what is longer than a message, but not much, is told so in JSON
+        ws_per_message_deflate=False,
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=CLOSING_SECONDS,
+    )
+    ready(f"http://{_address(listener)}/", service)
+    try:
+        await Server(config, service).serve(sockets=[listener])
+    finally:
+        service.answering.close()

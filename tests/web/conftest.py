@@ -1,0 +1,131 @@
+"""The chat page in Chromium, with a scripted server in the browser or with `shrew serve`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+WEB = Path(__file__).parents[2] / "web"
+HOST = "http://shrew.test"
+TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:"
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1440, "height": 900}
+
+INFO: dict[str, Any] = {
+    "type": "info",
+    "protocol": 1,
+    "version": "0.1.0",
+    "device": "esp32s3",
+    "model": {
+        "name": "gate",
+        "title": "Gate helper",
+        "bytes": 220800,
+        "crc32": "7c0ffee1",
+        "context": 256,
+        "vocab": 512,
+        "dim": 64,
+        "layers": 5,
+        "parameters": 206304,
+        "selftest": "passed",
+        "refusal": "I am not sure what to do.",
+        "licence": "CC0-1.0",
+        "description": "Knows the gate, its lights and its alarms.\nHow do I open the gate?\nTurn on the light",
+        "commands": True,
+    },
+    "models": [
+        {"name": "gate", "bytes": 220800, "place": "flash", "active": True},
+        {"name": "stories260K", "bytes": 312448, "place": "sd", "active": False},
+    ],
+    "defaults": {
+        "temperature": 0.8,
+        "top_p": 0.9,
+        "top_k": 0,
+        "min_p": 0,
+        "repetition_penalty": 1,
+        "max_tokens": 0,
+    },
+    "limits": {
+        "message_bytes": 4096,
+        "prompt_bytes": 2048,
+        "queue": 16,
+        "per_client": 4,
+        "clients": 12,
+        "upload_bytes": 1048576,
+    },
+    "memory": {"session": 116752, "free": 152300, "largest": 98304},
+    "uptime_s": 4260,
+    "requests": 31,
+}
+
+DONE: dict[str, Any] = {
+    "reason": "end",
+    "tokens": 24,
+    "prompt_tokens": 9,
+    "tok_per_s": 41.27,
+    "prompt_tok_per_s": 183.4,
+    "digest": "3f2a1b9c",
+    "seed": 20261121,
+}
+
+
+@dataclass
+class Scripted:
+    """A server inside the browser: what it says is the test's, what it heard is in ``heard`` and ``called``."""
+
+    info: dict[str, Any] = field(default_factory=lambda: json.loads(json.dumps(INFO)))
+    #: What an HTTP request gets: (method, path, headers, body) to (status, object).
+    http: Callable[[str, str, dict[str, str], bytes], tuple[int, Any]] = lambda *_: (200, INFO)
+    up: bool = True
+    heard: list[dict[str, Any]] = field(default_factory=list)
+    called: list[tuple[str, str]] = field(default_factory=list)
+    socket: Any = None
+
+    def accept(self, socket: Any) -> None:
+        if not self.up:
+            socket.close()
+            return
+        self.socket = socket
+        socket.on_message(self._hear)
+
+    def _hear(self, text: str) -> None:
+        message = json.loads(text)
+        if message["type"] == "info":
+            self.say(**self.info)
+        else:
+            self.heard.append(message)
+
+    def say(self, **message: Any) -> None:
+        self.socket.send(json.dumps(message))
+
+    def serve(self, route: Any) -> None:
+        request = route.request
+        path = request.url.removeprefix(HOST).split("?")[0]
+        file = WEB / ("index.html" if path == "/" else path[1:])
+        if file.is_file():
+            headers = {"Content-Security-Policy": POLICY, "Content-Type": TYPES[file.suffix]}
+            route.fulfill(body=file.read_bytes(), headers=headers)
+            return
+        self.called.append((request.method, path))
+        status, body = self.http(request.method, path, request.headers, request.post_data_buffer or b"")
+        route.fulfill(status=status, json=body)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    api = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("chromium is not installed")
+    flags = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    with api.sync_playwright() as playwright:
+        flags += " --disable-component-update --disable-sync"
+        browser = playwright.chromium.launch(executable_path=path, args=flags.split())
+        yield browser
+        browser.close()
