@@ -18,7 +18,7 @@ LEVELS = (
     {"cli"},
     {"serve"},
     {"train", "ports"},
-    {"quantize"},
+    {"quantize", "chips"},
     {"image", "evaluation"},
     {"model"},
     {"corpus"},

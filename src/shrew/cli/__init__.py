@@ -25,6 +25,7 @@ from shrew.cli.eval import eval_
 from shrew.cli.importer import import_
 from shrew.cli.inspect import inspect
 from shrew.cli.options import print_error
+from shrew.cli.plan import plan
 from shrew.cli.presets import presets
 from shrew.cli.quantize import quantize
 from shrew.cli.serve import serve
@@ -53,6 +54,7 @@ _COMMANDS = (
     generate,
     serve,
     inspect,
+    plan,
     bench,
     import_,
     tokenizer,

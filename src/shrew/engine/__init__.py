@@ -6,10 +6,11 @@ and the engine merely uses.
 
 from shrew.engine.model import Model
 from shrew.engine.session import Progress, Sampling, Session, units
-from shrew.engine.tensor import DEFAULT_GROUP, QuantizedMatrix, multiplier_limit, pack, quantize
+from shrew.engine.tensor import DEFAULT_GROUP, ROWS_PER_BYTE, QuantizedMatrix, multiplier_limit, pack, quantize
 
 __all__ = [
     "DEFAULT_GROUP",
+    "ROWS_PER_BYTE",
     "Model",
     "Progress",
     "QuantizedMatrix",

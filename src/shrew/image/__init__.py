@@ -3,7 +3,7 @@
 from shrew.image.commands import Commands
 from shrew.image.contents import describe, model_config, read_commands, read_parameters
 from shrew.image.llama2c import import_llama2c
-from shrew.image.writer import GROUPS, WeightType, build_image, weight_bytes, write_image
+from shrew.image.writer import GROUPS, WeightType, build_image, stored_tensors, weight_bytes, write_image
 
 __all__ = [
     "GROUPS",
@@ -15,6 +15,7 @@ __all__ = [
     "model_config",
     "read_commands",
     "read_parameters",
+    "stored_tensors",
     "weight_bytes",
     "write_image",
 ]

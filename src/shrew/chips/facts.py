@@ -1,0 +1,295 @@
+"""What is known of chips, each figure with where it comes from, and what has to be assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from shrew.errors import ConfigError
+
+#: documented: a data sheet or ESP-IDF says so; measured: somebody measured it on the chip; assumed: by the reasoning in
+#: its source.
+Kind = Literal["documented", "measured", "assumed"]
+
+KB: Final = 1024
+MB: Final = 1024 * KB
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number and where it comes from."""
+
+    value: float
+    source: str
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A memory outside the chip's SRAM, read through the cache."""
+
+    name: str
+    bandwidth: Figure
+    """Bytes a second, reading on and on."""
+    latency: Figure
+    """Seconds that a read costs besides, each time that it begins somewhere else."""
+
+
+@dataclass(frozen=True)
+class Chip:
+    name: str
+    title: str
+    core: str
+    costs: str
+    """Which of costs.json its kernels cost."""
+    cores: int
+    hertz: int
+    cycles_per_instruction: Figure
+    fpu: bool
+    vectors: str
+    """Its vector unit, or nothing."""
+    pointer_bytes: int
+    sram: int
+    """All of it, in bytes, as data sheets count it."""
+    free: Figure
+    """Of it, free for the heap when an application without Wi-Fi starts."""
+    largest: Figure
+    """The longest piece of that: a session takes one."""
+    wifi: Figure
+    """What Wi-Fi, a web server and their tasks take of it."""
+    window: Figure
+    """Bytes that can be mapped at a time: the image, and what the firmware has mapped of itself."""
+    psram_in_window: bool
+    page: int
+    """Of that mapping."""
+    flash: Memory
+    psram: Mapping[int, Memory]
+    """By the size up to which chips have this kind; empty: none."""
+    default_psram: int
+    default_flash: int
+    largest_flash: int
+    octal_flash: bool = False
+
+    def psram_of(self, size: int) -> Memory | None:
+        """The kind of PSRAM that comes in such a size. ConfigError where there is none."""
+        if size == 0:
+            return None
+        for most, memory in self.psram.items():
+            if size <= most:
+                return memory
+        most = max(self.psram, default=0)
+        there = f"at most {most // MB} MB of PSRAM" if most else "no PSRAM"
+        raise ConfigError(f"--psram {size / MB:g}MB: {self.title} has {there}")
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """What the firmware takes: one for all chips."""
+
+    stack: Figure
+    reserve: Figure
+    """SRAM that is left alone."""
+    flash: Figure
+    mapped: Figure
+    """Of the chip's window."""
+    synchronisation: Figure
+    """Cycles to hand work to the other core and wait for it."""
+    grain: int
+    """What a session is asked for: multiply-adds below which a core's share is not worth that."""
+
+
+FIRMWARE: Final = Firmware(
+    stack=Figure(
+        8 * KB, "the engine was seen to use 2 KB at most (shrew bench --emulate), the rest is ESP-IDF's", "assumed"
+    ),
+    reserve=Figure(16 * KB, "for what else an application allocates", "assumed"),
+    flash=Figure(1.5 * MB, "boot loader, tables, settings, an application with Wi-Fi and the chat page", "assumed"),
+    mapped=Figure(1 * MB, "code and constants of that application", "assumed"),
+    synchronisation=Figure(2000, "a FreeRTOS notification there and back", "assumed"),
+    grain=4096,
+)
+
+_IDF = "ESP-IDF, components/soc/{}/include/soc/ext_mem_defs.h: {} pages for code, constants and data"
+
+_WIFI = Figure(
+    70 * KB, "access point, TCP/IP and a web server with two WebSockets, ESP-IDF's default buffers", "assumed"
+)
+
+_TINYLLM = "ESP32-S3 N16R8, github.com/manjunathshiva/esp32-tinyllm, RESULTS.md, section 5"
+
+_OCTAL = Memory(
+    "octal PSRAM, 80 MHz DDR",
+    Figure(60.7e6, f"{_TINYLLM}: sequential read", "measured"),
+    Figure(0.97e-6, "reported with it: reads of 64 bytes lose 48 %, of 256 bytes 19 %, of 4 KB 1.4 %", "measured"),
+)
+_QUAD_S3 = Memory(
+    "quad PSRAM, 80 MHz",
+    Figure(24e6, "what github.com/DaveBben/esp32-llm, 19.13 tokens/s, leaves for 1.04 MB a token", "assumed"),
+    Figure(1e-6, "as octal PSRAM", "assumed"),
+)
+OCTAL_FLASH: Final = Memory(
+    "octal flash, 80 MHz DDR",
+    Figure(60.7e6, "the bus and the lines of octal PSRAM", "assumed"),
+    Figure(1e-6, "as octal PSRAM", "assumed"),
+)
+_HEX_P4 = Memory(
+    "hex PSRAM, 200 MHz DDR",
+    Figure(156e6, "sequential read, as others report it of an ESP32-P4 with 32 MB", "measured"),
+    Figure(0.5e-6, "half of the ESP32-S3's", "assumed"),
+)
+_QIO_S3 = Memory(
+    "flash, QIO 80 MHz",
+    Figure(25.2e6, f"{_TINYLLM}: 20.3 µs for a random row of 512 bytes", "measured"),
+    Figure(1e-6, "as PSRAM", "assumed"),
+)
+
+
+def _quad(name: str, line: int) -> Memory:
+    """A quad bus at 80 MHz that fills lines of the cache: command, address and dummies 14 clocks, a byte 2."""
+    seconds = (14 + 2 * line) / 80e6 + 0.3e-6
+    source = f"{14 + 2 * line} clocks of the bus and 0.3 µs of waiting for each line of {line} bytes"
+    return Memory(name, Figure(line / seconds, source, "assumed"), Figure(1e-6, "as the ESP32-S3's PSRAM", "assumed"))
+
+
+def _cpi(coremark_per_mhz: float) -> Figure:
+    """Cores that do one instruction at a time: RISC-V cores of known rates take 277,000 to 359,000 for an iteration."""
+    source = f"{coremark_per_mhz} CoreMark/MHz in the data sheet, at 300,000 instructions an iteration"
+    return Figure(round(1e6 / coremark_per_mhz / 300_000, 2), source, "assumed")
+
+
+_CHIPS = (
+    Chip(
+        name="esp32",
+        title="ESP32",
+        core="Xtensa LX6",
+        costs="xtensa-lx6",
+        cores=2,
+        hertz=240_000_000,
+        cycles_per_instruction=_cpi(2.10),
+        fpu=True,
+        vectors="",
+        pointer_bytes=4,
+        sram=520 * KB,
+        free=Figure(290 * KB, "heap_caps_get_free_size(MALLOC_CAP_8BIT) of a small application", "assumed"),
+        largest=Figure(110 * KB, "the DRAM heap is in pieces: ROM's memory lies in between", "assumed"),
+        wifi=_WIFI,
+        window=Figure(4 * MB, "ESP-FAQ, SPI flash: at most 4 MB mapped as data at a time", "documented"),
+        psram_in_window=False,
+        page=64 * KB,
+        flash=_quad("flash, QIO 80 MHz", 32),
+        psram={4 * MB: _quad("quad PSRAM, 80 MHz", 32)},
+        default_psram=0,
+        default_flash=4 * MB,
+        largest_flash=16 * MB,
+    ),
+    Chip(
+        name="esp32s3",
+        title="ESP32-S3",
+        core="Xtensa LX7",
+        costs="esp32s3-pie",
+        cores=2,
+        hertz=240_000_000,
+        cycles_per_instruction=_cpi(2.56),
+        fpu=True,
+        vectors="128-bit vectors",
+        pointer_bytes=4,
+        sram=512 * KB,
+        free=Figure(
+            360 * KB, "others report about 380 KB on an N16R8 with a small application, ESP-IDF 6.0", "measured"
+        ),
+        largest=Figure(300 * KB, "most of the heap is one piece", "assumed"),
+        wifi=_WIFI,
+        window=Figure(32 * MB, _IDF.format("esp32s3", 512), "documented"),
+        psram_in_window=True,
+        page=64 * KB,
+        flash=_QIO_S3,
+        psram={2 * MB: _QUAD_S3, 32 * MB: _OCTAL},
+        default_psram=8 * MB,
+        default_flash=16 * MB,
+        largest_flash=32 * MB,
+        octal_flash=True,
+    ),
+    Chip(
+        name="esp32c3",
+        title="ESP32-C3",
+        core="RV32IMC",
+        costs="rv32imc",
+        cores=1,
+        hertz=160_000_000,
+        cycles_per_instruction=_cpi(2.55),
+        fpu=False,
+        vectors="",
+        pointer_bytes=4,
+        sram=400 * KB,
+        free=Figure(320 * KB, "16 KB are cache, the rest code and data of a small application", "assumed"),
+        largest=Figure(290 * KB, "most of the heap is one piece", "assumed"),
+        wifi=_WIFI,
+        window=Figure(8 * MB, _IDF.format("esp32c3", 128), "documented"),
+        psram_in_window=False,
+        page=64 * KB,
+        flash=_quad("flash, QIO 80 MHz", 32),
+        psram={},
+        default_psram=0,
+        default_flash=4 * MB,
+        largest_flash=16 * MB,
+    ),
+    Chip(
+        name="esp32c6",
+        title="ESP32-C6",
+        core="RV32IMAC",
+        costs="rv32imc",
+        cores=1,
+        hertz=160_000_000,
+        cycles_per_instruction=_cpi(3.10),
+        fpu=False,
+        vectors="",
+        pointer_bytes=4,
+        sram=512 * KB,
+        free=Figure(430 * KB, "what code and data of a small application leave", "assumed"),
+        largest=Figure(400 * KB, "most of the heap is one piece", "assumed"),
+        wifi=_WIFI,
+        window=Figure(16 * MB, _IDF.format("esp32c6", 256), "documented"),
+        psram_in_window=False,
+        page=64 * KB,
+        flash=_quad("flash, QIO 80 MHz", 32),
+        psram={},
+        default_psram=0,
+        default_flash=8 * MB,
+        largest_flash=16 * MB,
+    ),
+    Chip(
+        name="esp32p4",
+        title="ESP32-P4",
+        core="RV32IMAFC",
+        costs="rv32imafc",
+        cores=2,
+        hertz=400_000_000,
+        cycles_per_instruction=Figure(1.08, "as the ESP32-C6", "assumed"),
+        fpu=True,
+        vectors="",
+        pointer_bytes=4,
+        sram=768 * KB,
+        free=Figure(480 * KB, "128 KB are cache, the rest code and data of a small application", "assumed"),
+        largest=Figure(400 * KB, "most of the heap is one piece", "assumed"),
+        wifi=Figure(40 * KB, "TCP/IP and a web server; its radio is another chip", "assumed"),
+        window=Figure(64 * MB, _IDF.format("esp32p4", 1024), "documented"),
+        psram_in_window=False,
+        page=64 * KB,
+        flash=_quad("flash, QIO 80 MHz", 128),
+        psram={32 * MB: _HEX_P4},
+        default_psram=32 * MB,
+        default_flash=16 * MB,
+        largest_flash=64 * MB,
+    ),
+)
+
+CHIPS: Final[Mapping[str, Chip]] = {chip.name: chip for chip in _CHIPS}
+
+
+def chip(name: str) -> Chip:
+    """By name, however it is written: esp32s3, ESP32-S3. ConfigError where there is none."""
+    plain = name.lower().replace("-", "").replace("_", "")
+    if plain not in CHIPS:
+        raise ConfigError(f"--chip {name}: no such chip; use {', '.join(CHIPS)} or all")
+    return CHIPS[plain]

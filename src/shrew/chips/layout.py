@@ -1,0 +1,133 @@
+"""What an image holds, tensor by tensor: of an image that exists, or of one that a configuration would make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from shrew.engine import ROWS_PER_BYTE, Model, QuantizedMatrix
+from shrew.image import WeightType, build_image, model_config, stored_tensors
+from shrew.model.config import ModelConfig, TensorSpec, tensor_specs
+from shrew.tokenizer import Tokenizer, train_character
+
+#: Bytes that a token takes in the tokenizer's section, and what is left over besides: `shrew presets` says the same.
+TOKENIZER_BYTES_PER_TOKEN = 10
+OTHER_BYTES = 1024
+DIRECTORY_BYTES_PER_TENSOR = 32
+ALIGNMENT = 64
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """One tensor as an image holds it."""
+
+    spec: TensorSpec
+    type: WeightType
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def stride(self) -> int:
+        """Bytes of one line of data: docs/FORMAT.md, section 3."""
+        return -(-self.spec.cols * (4 if self.type.type == "f32" else 1) // 16) * 16
+
+    @property
+    def groups(self) -> int:
+        """Groups of columns in a row that have a multiplier each; 0 where there are none."""
+        return -(-self.spec.cols // self.type.group) if self.type.group else 0
+
+    @property
+    def bytes(self) -> int:
+        """Data and scales, each from a multiple of 64 to the next."""
+        data = -(-self.spec.rows // ROWS_PER_BYTE[self.type.type]) * self.stride
+        scales = 0 if self.type.type == "f32" else self.spec.rows * (4 + self.groups)
+        return sum(-(-part // ALIGNMENT) * ALIGNMENT for part in (data, scales))
+
+    @property
+    def row_bytes(self) -> int:
+        """What looking up one row reads."""
+        return self.stride + (0 if self.type.type == "f32" else 4 + self.groups)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """An image's configuration and tensors, in the order of the file."""
+
+    name: str
+    config: ModelConfig
+    tensors: tuple[StoredTensor, ...]
+    other_bytes: int
+    """Header, tokenizer, directory, metadata."""
+    estimated: bool
+    """Whether ``other_bytes`` is a guess because no such image exists."""
+
+    @property
+    def image_bytes(self) -> int:
+        return self.weight_bytes + self.other_bytes
+
+    @property
+    def weight_bytes(self) -> int:
+        return sum(tensor.bytes for tensor in self.tensors)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether every matrix is f32; then a session's cache is of floats, too."""
+        return all(tensor.type.type == "f32" for tensor in self.tensors)
+
+    def with_type(self, weight: WeightType) -> Layout:
+        """The same with all matrices of one type."""
+        return self.with_types(dict.fromkeys(self.matrix_types, weight))
+
+    def with_types(self, types: Mapping[str, WeightType]) -> Layout:
+        """The same with a type for each matrix."""
+        return replace(self, tensors=_stored(self.config, types))
+
+    @property
+    def matrix_types(self) -> Mapping[str, WeightType]:
+        return {tensor.name: tensor.type for tensor in self.tensors if not tensor.spec.vector}
+
+
+def image_layout(model: Model) -> Layout:
+    """What is in an image."""
+    config = model_config(model)
+    types = {}
+    for spec in tensor_specs(config):
+        tensor = model.tensor(spec.role, spec.layer)
+        types[spec.name] = WeightType(tensor.type, tensor.group)  # type: ignore[arg-type]
+    tensors = _stored(config, types)
+    weights = sum(tensor.bytes for tensor in tensors)
+    return Layout(model.name, config, tensors, max(model.image_bytes - weights, 0), estimated=False)
+
+
+def config_layout(config: ModelConfig, weight: WeightType, name: str = "model") -> Layout:
+    """What an image of such a configuration will hold if every matrix has one type."""
+    tensors = _stored(config, {spec.name: weight for spec in tensor_specs(config)})
+    other = config.vocab * TOKENIZER_BYTES_PER_TOKEN + len(tensors) * DIRECTORY_BYTES_PER_TENSOR + OTHER_BYTES
+    return Layout(name, config, tensors, other, estimated=True)
+
+
+def _stored(config: ModelConfig, types: Mapping[str, WeightType]) -> tuple[StoredTensor, ...]:
+    return tuple(
+        StoredTensor(spec, WeightType("f32").checked() if spec.vector else types[spec.name].checked())
+        for spec in stored_tensors(config)
+    )
+
+
+def blank_model(config: ModelConfig) -> Model:
+    """A model of such a configuration whose weights are all zero: enough to ask the engine for a session's size."""
+    matrices: dict[str, Any] = {}
+    for spec in tensor_specs(config):
+        shape = (spec.rows, spec.cols)
+        zeros = QuantizedMatrix("ternary", 0, np.zeros(shape, np.int8), np.zeros(spec.rows, np.float32), None)
+        matrices[spec.name] = np.zeros(spec.cols, np.float32) if spec.vector else zeros
+    return Model.from_bytes(build_image(config, matrices, _tokenizer(config.vocab)), "blank model")
+
+
+def _tokenizer(vocab: int) -> Tokenizer:
+    """One of that many tokens, whatever they are."""
+    return train_character("".join(chr(0x10000 + i) for i in range(vocab - 1)))

@@ -1,0 +1,44 @@
+"""Where tensors live. The firmware follows the same rule in C, so it stays this simple; docs/PLANNER.md states it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from shrew.chips.layout import Layout, StoredTensor
+from shrew.model.config import ModelConfig
+
+SRAM: Final = "sram"
+PSRAM: Final = "psram"
+FLASH: Final = "flash"
+
+
+def read_whole(config: ModelConfig, tensor: StoredTensor) -> bool:
+    """Whether every token reads all of it. Of a table it reads a row; a tied head makes one table a matrix, too."""
+    if tensor.name == "position_embedding.weight":
+        return False
+    return config.tied_head or tensor.name != "token_embedding.weight"
+
+
+def place(layout: Layout, sram: int, psram: int) -> Mapping[str, str]:
+    """The memory of each tensor by name, given the bytes left for tensors in SRAM and in PSRAM.
+
+    PSRAM has 0 left where it is no faster than flash.
+
+    A token reads every tensor whole and once, a table excepted. A byte moved to a faster memory saves the same time
+    whichever tensor it belongs to, and each tensor saves the start of a read besides: so the smallest come first.
+    """
+    whole = [tensor for tensor in layout.tensors if read_whole(layout.config, tensor)]
+    memories = {tensor.name: FLASH for tensor in layout.tensors}
+    for memory, room in ((SRAM, sram), (PSRAM, psram)):
+        left = room
+        for tensor in smallest_first(whole):
+            if memories[tensor.name] == FLASH and tensor.bytes <= left:
+                memories[tensor.name] = memory
+                left -= tensor.bytes
+    return memories
+
+
+def smallest_first(tensors: Sequence[StoredTensor]) -> list[StoredTensor]:
+    """Equal ones in the order of the image."""
+    return sorted(tensors, key=lambda tensor: tensor.bytes)

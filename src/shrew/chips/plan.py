@@ -1,0 +1,245 @@
+"""A plan: what of a model goes where on a chip, whether it fits, and how fast it will be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from typing import Any
+
+from shrew.chips.costs import known
+from shrew.chips.facts import FIRMWARE, Chip, Figure, Memory
+from shrew.chips.layout import Layout, StoredTensor, blank_model
+from shrew.chips.placement import FLASH, PSRAM, SRAM, place, read_whole
+from shrew.chips.prediction import Machine, Time, decode_time, prompt_time
+from shrew.model.config import ModelConfig
+
+#: Of a chip, for JSON: what is simply so.
+FACTS = ("title", "core", "cores", "hertz", "fpu", "vectors", "pointer_bytes", "sram", "page")
+
+
+@dataclass(frozen=True)
+class Request:
+    """A model, and a chip with as much memory as somebody has."""
+
+    layout: Layout
+    chip: Chip
+    psram: int
+    flash: int
+    context: int
+    cores: int = 2
+    wifi: bool = True
+    flash_memory: Memory | None = None
+    """Another kind of flash than the chip's usual one."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """A memory and what is in it."""
+
+    name: str
+    size: int
+    segments: Mapping[str, int]
+    """Bytes by what they are."""
+
+    @property
+    def left(self) -> int:
+        """Bytes; below zero so many are lacking."""
+        return self.size - sum(self.segments.values())
+
+
+@dataclass(frozen=True)
+class Plan:
+    request: Request
+    session_bytes: int
+    """As the engine says here; with pointers of four bytes it may be a little less."""
+    session: str
+    """The memory of the session."""
+    placement: Mapping[str, str]
+    memories: tuple[Use, ...]
+    lacking: tuple[str, ...]
+    """What does not fit, a line each."""
+    machine: Machine
+    slots: int
+    """How many images of this size the flash holds besides the firmware."""
+    mapped: int
+    """Bytes of the window that are taken, in whole pages."""
+    assumptions: Mapping[str, Figure] = field(repr=False)
+
+    @property
+    def fits(self) -> bool:
+        return not self.lacking
+
+    @cached_property
+    def decode(self) -> Time:
+        """Of a token of an answer that fills the context."""
+        return decode_time(self.machine, self.request.layout, self.request.context)
+
+    @cached_property
+    def prompt(self) -> Time:
+        """Of a token of a prompt that fills the context."""
+        return prompt_time(self.machine, self.request.layout, self.request.context)
+
+    def fields(self) -> dict[str, Any]:
+        """For JSON; a model that does not fit has no speed."""
+        request = self.request
+        return {
+            "chip": request.chip.name,
+            "facts": {name: getattr(request.chip, name) for name in FACTS},
+            "fits": self.fits,
+            "lacking": self.lacking,
+            "tok_per_s": round(self.decode.per_second, 2) if self.fits else None,
+            "prompt_tok_per_s": round(self.prompt.per_second, 2) if self.fits else None,
+            "context": request.context,
+            "session_bytes": self.session_bytes,
+            "session": self.session,
+            "slots": self.slots,
+            "memories": [
+                {"name": use.name, "bytes": use.size, "left": use.left, "holds": dict(use.segments)}
+                for use in self.memories
+            ],
+            "seconds_per_token": {"by_step": dict(self.decode.by_step), "by_cause": dict(self.decode.by_cause)},
+            "placement": [
+                {
+                    "tensor": one.name,
+                    "type": str(one.type),
+                    "bytes": one.bytes,
+                    "bytes_read_per_token": one.bytes if read_whole(request.layout.config, one) else one.row_bytes,
+                    "memory": self.placement[one.name],
+                }
+                for one in request.layout.tensors
+            ],
+            "assumptions": [
+                {"name": name, "value": figure.value, "kind": figure.kind, "source": figure.source}
+                for name, figure in self.assumptions.items()
+            ],
+        }
+
+
+@cache
+def session_bytes(config: ModelConfig, context: int, floats: bool, cores: int) -> int:
+    """Asked from the engine itself."""
+    model = blank_model(config)
+    return model.session_bytes(context=context, cache="f32" if floats else "int8", threads=cores)
+
+
+def make_plan(request: Request) -> Plan:
+    """Where everything goes. A model that does not fit has a plan, too: it says what is lacking."""
+    chip, layout = request.chip, request.layout
+    psram = chip.psram_of(request.psram)
+    cores = min(request.cores, chip.cores)
+    session = session_bytes(layout.config, request.context, layout.is_float, cores)
+    room = _sram_room(request)
+    in_sram = session <= min(room, int(chip.largest.value))
+    in_psram = not in_sram and session <= request.psram
+    home = PSRAM if in_psram else SRAM
+    flash = request.flash_memory or chip.flash
+    sram_left = room - session if in_sram else room if in_psram else 0
+    psram_left = request.psram - session if in_psram else request.psram
+    faster = psram is not None and psram.bandwidth.value > flash.bandwidth.value
+    placement = place(layout, sram_left, psram_left if faster else 0)
+    machine = Machine(chip, flash, psram, placement, home, cores)
+    memories = _uses(request, session, home, placement)
+    mapped = _mapped(request)
+    return Plan(
+        request=request,
+        session_bytes=session,
+        session=home,
+        placement=placement,
+        memories=memories,
+        lacking=tuple(_lacking(request, session, in_sram or in_psram, mapped)),
+        machine=machine,
+        slots=max(0, int(request.flash - FIRMWARE.flash.value)) // max(1, _paged(layout.image_bytes, chip.page)),
+        mapped=mapped,
+        assumptions=_assumptions(request, psram),
+    )
+
+
+def group_of(tensor: StoredTensor) -> str:
+    """What a tensor is to people."""
+    part = tensor.name.rsplit(".", 2)[-2] if "." in tensor.name else tensor.name
+    if tensor.spec.vector:
+        return "norms and biases"
+    if part in ("query", "key", "value", "out"):
+        return "attention"
+    return "MLP" if part in ("gate", "up", "down") else "head and embedding"
+
+
+def _sram_room(request: Request) -> int:
+    taken = FIRMWARE.stack.value + FIRMWARE.reserve.value + (request.chip.wifi.value if request.wifi else 0)
+    return int(request.chip.free.value - taken)
+
+
+def _paged(count: int, page: int) -> int:
+    return -(-count // page) * page
+
+
+def _mapped(request: Request) -> int:
+    chip = request.chip
+    psram = request.psram if chip.psram_in_window else 0
+    return _paged(request.layout.image_bytes, chip.page) + int(FIRMWARE.mapped.value) + psram
+
+
+def _uses(request: Request, session: int, home: str, placement: Mapping[str, str]) -> tuple[Use, ...]:
+    chip, layout = request.chip, request.layout
+    weights: dict[str, dict[str, int]] = {memory: {} for memory in (SRAM, PSRAM, FLASH)}
+    for tensor in layout.tensors:
+        at, group = weights[placement[tensor.name]], group_of(tensor)
+        at[group] = at.get(group, 0) + tensor.bytes
+    copied = sum(sum(weights[memory].values()) for memory in (SRAM, PSRAM))
+    kept = {"session": session}
+    wifi = {"Wi-Fi": int(chip.wifi.value)} if request.wifi else {}
+    own = {"firmware": chip.sram - int(chip.free.value), **wifi}
+    rest = {"stack and reserve": int(FIRMWARE.stack.value + FIRMWARE.reserve.value)}
+    uses = [Use(SRAM, chip.sram, {**own, **rest, **(kept if home == SRAM else {}), **weights[SRAM]})]
+    if request.psram:
+        uses.append(Use(PSRAM, request.psram, {**(kept if home == PSRAM else {}), **weights[PSRAM]}))
+    image = {**weights[FLASH], "tokenizer and tables": layout.other_bytes, "copied to SRAM or PSRAM": copied}
+    uses.append(Use(FLASH, request.flash, {"firmware": int(FIRMWARE.flash.value), **image}))
+    return tuple(uses)
+
+
+def _lacking(request: Request, session: int, has_session: bool, mapped: int) -> list[str]:
+    chip, image, lines = request.chip, request.layout.image_bytes, []
+    flash = request.flash - int(FIRMWARE.flash.value)
+    if image > flash:
+        lines.append(f"flash: the image takes {image:,} bytes, {flash:,} are left beside the firmware")
+    if mapped > chip.window.value:
+        lines.append(
+            f"mapping: image, firmware and PSRAM take {mapped:,} bytes of a window of {chip.window.value:,.0f}"
+        )
+    if not has_session:
+        room = max(0, min(_sram_room(request), int(chip.largest.value)))
+        lines.append(f"session: {session:,} bytes for {request.context} tokens, {room:,} are free in one piece of SRAM")
+    return lines
+
+
+def _named(kind: str, figure: Figure) -> Figure:
+    return replace(figure, source=f"{kind}; {figure.source}")
+
+
+def _assumptions(request: Request, psram: Memory | None) -> Mapping[str, Figure]:
+    chip, flash = request.chip, request.flash_memory or request.chip.flash
+    figures = {
+        "cycles per instruction": chip.cycles_per_instruction,
+        "SRAM free without Wi-Fi": chip.free,
+        "longest piece of it": chip.largest,
+        **({"SRAM for Wi-Fi": chip.wifi} if request.wifi else {}),
+        "stack": FIRMWARE.stack,
+        "SRAM left alone": FIRMWARE.reserve,
+        "flash for the firmware": FIRMWARE.flash,
+        "mapping window": chip.window,
+        "of it for the firmware": FIRMWARE.mapped,
+        "flash, bytes/s": _named(flash.name, flash.bandwidth),
+        "flash, seconds to begin": flash.latency,
+    }
+    if psram:
+        figures |= {"PSRAM, bytes/s": _named(psram.name, psram.bandwidth), "PSRAM, seconds to begin": psram.latency}
+    if min(request.cores, chip.cores) > 1:
+        figures["cycles to share a step"] = FIRMWARE.synchronisation
+    error = known()[chip.costs].error
+    counted = f"counts under QEMU, {error['mean']:.1%} away on average, {error['largest']:.1%} at most"
+    if chip.vectors:
+        counted += "; of the vector unit's assembly, cycles of an interpreter with an ideal memory"
+    figures["instructions"] = Figure(error["mean"], counted, "measured")
+    return figures

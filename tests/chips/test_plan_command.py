@@ -1,0 +1,125 @@
+"""``shrew plan``: what it prints, and the one line for what cannot be planned."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from engine.models import random_image
+
+from shrew.cli import shrew
+from shrew.cli.plan import memory_size
+from shrew.errors import ConfigError
+from shrew.image import WeightType
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(shrew, ["plan", *arguments])
+
+
+def planned(*arguments: str) -> Any:
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> str:
+    path = tmp_path / "tiny.bin"
+    path.write_bytes(random_image(types=WeightType("q8")))
+    return str(path)
+
+
+def test_json_has_every_chip(image: str) -> None:
+    plan = planned(image)
+    assert plan["image_bytes"] == pytest.approx(Path(image).stat().st_size, abs=64)
+    assert [chip["chip"] for chip in plan["chips"]] == ["esp32", "esp32s3", "esp32c3", "esp32c6", "esp32p4"]
+    for chip in plan["chips"]:
+        assert chip["fits"]
+        assert chip["tok_per_s"] > 0 < chip["prompt_tok_per_s"]
+        assert chip["session_bytes"] > 0
+        assert {place["memory"] for place in chip["placement"]} == {"sram"}
+        assert all(place["bytes_read_per_token"] == place["bytes"] for place in chip["placement"])
+        assert all(figure["source"] for figure in chip["assumptions"])
+
+
+def test_a_model_that_does_not_fit_is_an_answer() -> None:
+    result = run("--preset", "qa-18x192", "--chip", "esp32")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[2] == "does not fit"
+    assert any(line.startswith("fits with ") for line in lines)
+    (chip,) = planned("--preset", "qa-18x192", "--chip", "esp32")["chips"]
+    assert chip["fits"] is False
+    assert chip["tok_per_s"] is None
+    assert chip["lacking"]
+
+
+def test_options_change_the_plan() -> None:
+    def speed(*options: str) -> float:
+        return float(planned("--preset", "tiny", "--chip", "ESP32-S3", *options)["chips"][0]["tok_per_s"])
+
+    usual = speed()
+    assert speed("--type", "q4", "--group", "128") > usual
+    assert speed("--context", "64") > usual
+    assert speed("--cores", "1") < usual
+    assert speed("--psram", "2MB") < usual  # quad, not octal
+
+
+def test_a_type_stands_in_for_the_images_own(image: str) -> None:
+    types = {place["type"] for place in planned(image, "--type", "ternary", "--chip", "esp32")["chips"][0]["placement"]}
+    assert types == {"ternary:32", "f32"}
+
+
+@pytest.mark.parametrize(("text", "size"), [("8MB", 8 << 20), ("8 MB", 8 << 20), ("8M", 8 << 20), ("8mib", 8 << 20)])
+def test_sizes(text: str, size: int) -> None:
+    assert memory_size("--psram", text) == size
+
+
+def test_more_sizes() -> None:
+    assert memory_size("--flash", "512KB") == 512 << 10
+    assert memory_size("--psram", "0") == memory_size("--psram", "0MB") == 0
+    for text in ("8", "", "8GB", "-8MB", "eight"):
+        with pytest.raises(ConfigError, match="not a size such as 8MB"):
+            memory_size("--psram", text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--preset", "desk", "--chip", "esp8266"], "--chip esp8266: no such chip; use esp32, "),
+        (["--preset", "desk", "--chip", "esp32c3", "--psram", "8MB"], "--psram 8MB: ESP32-C3 has no PSRAM"),
+        (["--preset", "desk", "--chip", "esp32", "--psram", "8MB"], "ESP32 has at most 4 MB of PSRAM"),
+        (["--preset", "desk", "--chip", "esp32", "--flash", "1GB"], "--flash 1GB: not a size such as 8MB"),
+        (["--preset", "desk", "--chip", "esp32", "--flash", "64MB"], "--flash 64MB: ESP32 takes at most 16 MB"),
+        (["--preset", "desk", "--context", "4000"], "--context 4000: the model takes at most 128"),
+        (["--preset", "dusk"], "there is no preset 'dusk'"),
+        (["--preset", "desk", "--picture", "plan.pdf"], "--picture plan.pdf: give a name that ends in .svg or .png"),
+        (["desk"], "desk: no such file; for the preset of this name give --preset desk"),
+        (["absent.bin"], "absent.bin: No such file"),
+    ],
+)
+def test_errors_are_one_line(arguments: list[str], message: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert message in str(result.exception)
+    assert "\n" not in str(result.exception)
+
+
+@pytest.mark.parametrize("arguments", [[], ["a.bin", "--preset", "desk"], ["--preset", "desk", "--group", "32"]])
+def test_wrong_usage(arguments: list[str]) -> None:
+    assert run(*arguments).exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["plan.svg", "plan.png"])
+def test_a_picture_is_drawn(tmp_path: Path, name: str) -> None:
+    pytest.importorskip("matplotlib")
+    path = tmp_path / name
+    assert run("--preset", "tiny", "--picture", str(path)).exit_code == 0
+    start = path.read_bytes()[:60]
+    assert start.startswith(b"\x89PNG" if name.endswith("png") else b"<?xml")
+    refused = run("--preset", "tiny", "--picture", str(tmp_path / "absent" / name))
+    assert "No such file or directory" in str(refused.exception)
