@@ -38,8 +38,8 @@ typedef struct console_command {
 } console_command;
 
 /* Reads a line without its end, and changes it: line[bytes] must be there for a NUL. 0 where it is a command; else
- * error has one line that says what would be. Words are separated by spaces; one in double quotes may have some. What follows
- * `ask` is taken as it stands. */
+ * error has one line that says what would be. Words are separated by spaces; one in double quotes may have some. What
+ * follows `ask` is taken as it stands. */
 int console_read(console_command *command, char *line, size_t bytes, text *error);
 
 /* All commands a line each, or of one what it does; NULL past the last. */

@@ -9,8 +9,8 @@
 #define DECIMAL_MOST_INTEGER UINT64_C(9007199254740991)
 
 typedef struct decimal {
-    double value;     /* the nearest binary64 for up to 19 digits of which up to 18 follow the point; else that or the
-                       * one beside it; infinite beyond its range */
+    double value;     /* the nearest binary64 where there are up to 19 digits, up to 18 of them behind the point; else
+                       * near it; infinite beyond its range */
     uint64_t integer; /* its magnitude, where is_integer; UINT64_MAX for all that exceed 64 bits */
     uint8_t is_integer; /* written without fraction and exponent */
     uint8_t is_negative;

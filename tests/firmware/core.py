@@ -1,0 +1,92 @@
+"""firmware/core in Python: built as one library with the engine, its headers read by cffi.
+
+With ``SHREW_SANITIZE`` set, the core is built under AddressSanitizer and UndefinedBehaviorSanitizer (test_build.py runs
+all tests here that way).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import cffi
+from engine.test_build import COMPILERS, ENGINE, STRICT
+
+CORE = ENGINE.parent / "firmware/core"
+HEADERS = [
+    CORE / f"{name}.h"
+    for name in (
+        *("text", "decimal", "json", "options", "protocol", "openai", "info"),
+        *("queue", "slots", "settings", "console", "host_check", "answer"),
+    )
+]
+INCLUDES = [f"-I{ENGINE / 'include'}", f"-I{ENGINE / 'src'}", f"-I{CORE}"]
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+
+
+def _declarations(header: Path) -> str:
+    text = re.sub(r"#ifdef __cplusplus.*?#endif\n", "", header.read_text(), flags=re.DOTALL)
+    return "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+
+
+def _build(folder: Path) -> Path:
+    compiler = COMPILERS["gcc"] or COMPILERS["clang"]
+    assert compiler, "neither gcc nor clang is installed"
+    flags = [*STRICT, *INCLUDES, "-g", "-O1", "-fPIC"]
+    sanitizers = SANITIZERS if os.environ.get("SHREW_SANITIZE") else []
+    engine = [str(source) for source in sorted(ENGINE.glob("src/**/*.c"))]
+    core = [str(source) for source in sorted(CORE.glob("*.c"))]
+    subprocess.run([compiler, *flags, "-c", *engine], check=True, cwd=folder)
+    objects = [str(path) for path in folder.glob("*.o")]
+    library = folder / "core.so"
+    subprocess.run([compiler, *flags, *sanitizers, "-shared", *core, *objects, "-o", str(library)], check=True)
+    return library
+
+
+ffi: Any = cffi.FFI()
+ffi.cdef("\n".join(_declarations(header) for header in (ENGINE / "include/shrew.h", *HEADERS)))
+_FOLDER = tempfile.TemporaryDirectory()
+lib: Any = ffi.dlopen(str(_build(Path(_FOLDER.name))))
+
+
+class Out:
+    """A text that the core writes to, in a block of exactly its size."""
+
+    def __init__(self, capacity: int = 1 << 15) -> None:
+        self._buffer = ffi.new("char[]", capacity)
+        self.text = ffi.new("text *", lib.text_in(self._buffer, capacity))
+
+    @property
+    def bytes(self) -> bytes:
+        assert not self.text.full
+        return bytes(ffi.buffer(self._buffer, self.text.used))
+
+
+def block(data: bytes) -> Any:
+    """A writable copy of some bytes, with none behind them."""
+    copy = ffi.new("char[]", max(len(data), 1))
+    ffi.buffer(copy)[: len(data)] = data
+    return copy
+
+
+def code_name(code: int) -> str:
+    return str(ffi.string(lib.protocol_code_name(code)).decode())
+
+
+class Error:
+    """What a call says went wrong: its code's name and its line."""
+
+    def __init__(self) -> None:
+        self.struct = ffi.new("protocol_error *")
+
+    @property
+    def code(self) -> str:
+        return code_name(self.struct.code)
+
+    @property
+    def line(self) -> str:
+        return str(ffi.string(self.struct.line).decode())
