@@ -88,16 +88,20 @@ class Board:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(10)
-        assert not self._thread.is_alive()
-        self.unplug()
+        self.pull()
 
-    def unplug(self) -> None:
+    def _unplug(self) -> None:
         for descriptor in (self._master, self._slave):
             if descriptor >= 0:
                 os.close(descriptor)
         self._master = self._slave = -1
+
+    def pull(self) -> None:
+        """The cable, while nothing is being done."""
+        self._stop.set()
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+        self._unplug()
 
     def say(self, text: str) -> None:
         os.write(self._master, text.encode())
@@ -121,7 +125,7 @@ class Board:
                     else:
                         frame = bytearray()
         except CutError:
-            self.unplug()
+            self._unplug()
 
     # The firmware's console
 

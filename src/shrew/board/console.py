@@ -24,6 +24,9 @@ BOOT_SECONDS = 20.0
 #: Silence in an answer after which the board is asked whether it is still there, and how often.
 _SILENCE_SECONDS, _QUESTIONS = 5.0, 3
 
+#: A board that has been up for less time than an answer by so much was started in the middle of it.
+_RESTART_SECONDS = 2.0
+
 _CANCEL_KEY = b"\x03"
 _MESSAGE = re.compile(r'\{"type":')
 _PROMPTS = re.compile(r"^(> )+|(> )+$")
@@ -199,7 +202,7 @@ class Console:
                 self._send("info")
                 continue
             unanswered = 0
-            if message["type"] == "info" and message.get("uptime_s", 0) < time.monotonic() - begun - 2:
+            if message["type"] == "info" and message.get("uptime_s", 0) < time.monotonic() - begun - _RESTART_SECONDS:
                 raise BoardError(f"{self.device}: the board has restarted in the middle of an answer")
             if message.get("id") == id_:
                 yield message
