@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from board.emulated import Flash
+from board.emulated import Flash, message
 
 from shrew.board.partitions import TABLE_BYTES, TABLE_OFFSET, parse_table
 from shrew.board.slots import HEADER_BYTES, Record, slots_of, unpack_header
@@ -38,7 +38,7 @@ class Firmware:
 
     def __call__(self, line: str) -> list[str]:
         if line.startswith("{"):
-            return [f"> {json.dumps(answer, separators=(',', ':'))}" for answer in self._message(json.loads(line))]
+            return [message(**answer) for answer in self._message(json.loads(line))]
         self.lines.append(line)
         return [f"> {line}", *self._command(line)]
 
@@ -50,22 +50,22 @@ class Firmware:
             return ["shrew 0.1.0 on esp32s3", "\x1b[0;32mspeed    12.0 tokens/s\x1b[0m"]
         return [f"no such command: {line}"]
 
-    def _message(self, message: dict[str, Any]) -> list[dict[str, Any]]:
-        if message["type"] == "info":
+    def _message(self, asked: dict[str, Any]) -> list[dict[str, Any]]:
+        if asked["type"] == "info":
             return [self.info()]
-        if message["type"] == "cancel":
-            return [self._done(message["id"], "cancelled", 1)]
-        if "prompt" not in message:
-            return [{"type": "error", "id": message["id"], "code": "message", "message": "prompt is missing"}]
-        self.asked.append(message)
-        prompt = message["prompt"]
+        if asked["type"] == "cancel":
+            return [self._done(asked["id"], "cancelled", 1)]
+        if "prompt" not in asked:
+            return [{"type": "error", "id": asked["id"], "code": "message", "message": "prompt is missing"}]
+        self.asked.append(asked)
+        prompt = asked["prompt"]
         if prompt == "wait":
-            return [{"type": "token", "id": message["id"], "text": "once"}]
+            return [{"type": "token", "id": asked["id"], "text": "once"}]
         if prompt not in self._replies:
-            return [{"type": "error", "id": message["id"], "code": "prompt", "message": "a character has no token"}]
+            return [{"type": "error", "id": asked["id"], "code": "prompt", "message": "a character has no token"}]
         words = re.findall(r"\S+\s*", self._replies[prompt])
-        tokens = [{"type": "token", "id": message["id"], "text": word} for word in words]
-        return [*tokens, self._done(message["id"], "end", len(words))]
+        tokens = [{"type": "token", "id": asked["id"], "text": word} for word in words]
+        return [*tokens, self._done(asked["id"], "end", len(words))]
 
     def _done(self, id_: int, reason: str, tokens: int) -> dict[str, Any]:
         rates = {"tok_per_s": 12.5, "prompt_tok_per_s": 80.0}

@@ -66,14 +66,14 @@ class Board:
         self.chip_id, self._spi, self._usr2, self._w0 = CHIPS[chip]
         self.cut_at: int | None = None
         self.damages = False
-        """Of what is written, a bit is lost now and then."""
+        """Of images that are written, bits are lost."""
         self.deaf = False
         """The boot loader was not entered: nothing answers."""
         self.console: Callable[[str], list[str]] = lambda line: []
         """What the firmware says to a line."""
         self.written = 0
         self.is_stub = False
-        self._registers: dict[int, int] = {}
+        self.registers: dict[int, int] = {}
         self._write_at = self._write_end = 0
         self._inflate: Any = None
         self._line = b""
@@ -193,17 +193,17 @@ class Board:
 
     def _read_register(self, command: int, data: bytes, words: tuple[int, ...]) -> None:
         magic = {MAGIC_REGISTER: ESP32_MAGIC} if self.chip_id is None else {}
-        self._answer(command, value={**magic, **self._registers}.get(words[0], 0))
+        self._answer(command, value={**magic, **self.registers}.get(words[0], 0))
 
     def _write_register(self, command: int, data: bytes, words: tuple[int, ...]) -> None:
         address, value = words[:2]
-        self._registers[address] = value
+        self.registers[address] = value
         if address == self._spi and value & SPI_USER_COMMAND:
             size_code = len(self.flash.bytes).bit_length() - 1
             answers = {READ_ID: size_code << 16 | 0x40EF, READ_SFDP: 0x50444653}
-            spi_command = self._registers.get(self._spi + self._usr2, 0) & 0xFF
-            self._registers[self._spi + self._w0] = answers.get(spi_command, 0)
-            self._registers[self._spi] = 0
+            spi_command = self.registers.get(self._spi + self._usr2, 0) & 0xFF
+            self.registers[self._spi + self._w0] = answers.get(spi_command, 0)
+            self.registers[self._spi] = 0
         self._answer(command)
 
     def _start_stub(self, command: int, data: bytes, words: tuple[int, ...]) -> None:
@@ -235,7 +235,7 @@ class Board:
             self.flash.write(self._write_at, data[: self.cut_at - self.written])
             raise CutError
         self.written += len(data)
-        if self.damages and data:
+        if self.damages and len(data) > 64:
             data = bytes([data[0] & 0xFE]) + data[1:]
         self.flash.write(self._write_at, data)
         self._write_at += len(data)
@@ -256,6 +256,6 @@ class Board:
         self._send(hashlib.md5(wanted).digest())
 
 
-def message(type_: str, **fields: Any) -> str:
-    """A line of the protocol as the firmware writes it, behind the prompts that stand before it."""
-    return "> " + json.dumps({"type": type_, **fields}, separators=(",", ":"), ensure_ascii=False)
+def message(**fields: Any) -> str:
+    """A line of the protocol as the firmware writes it, behind a prompt."""
+    return "> " + json.dumps(fields, separators=(",", ":"), ensure_ascii=False)

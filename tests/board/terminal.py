@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import select
 import subprocess
@@ -16,11 +17,12 @@ class Terminal:
 
     def __init__(self, *arguments: str) -> None:
         self._arguments = arguments
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self.shown = ""
 
     def __enter__(self) -> Terminal:
         self._master, slave = os.openpty()
-        environment = {**os.environ, "TERM": "dumb", "COLUMNS": "200", "INPUTRC": os.devnull}
+        environment = {**os.environ, "TERM": "dumb", "COLUMNS": "200", "INPUTRC": os.devnull, "LC_ALL": "C.UTF-8"}
         self.process = subprocess.Popen(
             [sys.executable, "-c", _START, *self._arguments],
             stdin=slave, stdout=slave, stderr=slave, start_new_session=True, env=environment,
@@ -43,7 +45,7 @@ class Terminal:
             assert time.monotonic() < end, f"no {text!r} in {self.shown!r}"
             if select.select([self._master], [], [], 0.1)[0]:
                 try:
-                    self.shown += os.read(self._master, 65536).decode(errors="replace")
+                    self.shown += self._decode(os.read(self._master, 65536))
                 except OSError as error:  # it has ended
                     raise AssertionError(f"no {text!r} in {self.shown!r}") from error
         before, _, self.shown = self.shown.partition(text)

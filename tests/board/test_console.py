@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from board.conftest import Run
 from board.console import Firmware
-from board.emulated import Board
+from board.emulated import Board, message
 from board.terminal import Terminal
 
 from shrew.board import console
@@ -73,6 +73,15 @@ def test_a_question_that_the_board_refuses_is_the_questions_fault(line: Console)
     with pytest.raises(DataError, match="the board takes 4,096"):
         list(line.generate("x" * 5000))
     assert list(line.generate("hello"))
+
+
+def test_a_question_that_is_garbled_on_the_line_is_not_waited_for(line: Console, board: Board) -> None:
+    answer = line.generate("wait")
+    assert next(answer).text == "once"
+    board.say(message(type="error", id=None, code="json", message="no JSON object"))
+    board.say("\r\n")
+    with pytest.raises(DataError, match="no JSON object"):
+        next(answer)
 
 
 def test_a_board_that_restarts_or_falls_silent_in_an_answer_is_noticed(
@@ -150,7 +159,8 @@ def test_monitor_at_a_terminal(board: Board, firmware: Firmware) -> None:
         terminal.wait_for("…")
         terminal.wait_for("› ")
         terminal.type("\x1b[A\x1b[A\n")  # the history
-        terminal.wait_for("Hi there")
+        terminal.wait_for("4 tokens")
+        terminal.wait_for("› ")
         terminal.type("\x04")
         assert terminal.ends() == 0
 
@@ -175,5 +185,6 @@ def test_monitor_waits_for_a_board_that_was_unplugged(tmp_path: Path, models: li
                 terminal.wait_for("no model")
                 terminal.type("hello\n")
                 terminal.wait_for("Hi.")
+                terminal.wait_for("› ")
                 terminal.type("\x04")
                 assert terminal.ends() == 0

@@ -217,6 +217,12 @@ def test_slots_beyond_the_end_of_the_flash_are_refused(models: list[Path], run: 
     assert "model_b ends at 4,128,768, and the board's flash at 2,097,152" in line
 
 
+def test_an_encrypted_flash_is_left_alone(board: Board, models: list[Path], run: Run) -> None:
+    board.registers[0x60007034] = 1 << 18  # an odd number of bits in SPI_BOOT_CRYPT_CNT
+    assert "locked or encrypted" in run("flash", models[0], "--port", board.device, code=1)
+    assert not board.flash.erased
+
+
 # What may be wrong with the way there
 
 

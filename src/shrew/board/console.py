@@ -204,8 +204,8 @@ class Console:
             unanswered = 0
             if message["type"] == "info" and message.get("uptime_s", 0) < time.monotonic() - begun - _RESTART_SECONDS:
                 raise BoardError(f"{self.device}: the board has restarted in the middle of an answer")
-            if message.get("id") == id_:
-                yield message
+            if message.get("id") == id_ or (message["type"] == "error" and message["id"] is None):
+                yield message  # an error without an id: of a line that did not arrive as it was sent
             elif message["type"] == "token":
                 self._send("cancel", id=message["id"])
 

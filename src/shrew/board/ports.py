@@ -87,7 +87,7 @@ def _why_not(error: Exception) -> str:
     if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
         there = ", ".join(map(str, candidates()))
         return _OPENING[errno.ENOENT].format(others=f"; there is {there}" if there else ", nor any board on USB")
-    return _OPENING.get(number, os.strerror(number) if number else str(error))
+    return _OPENING.get(number, os.strerror(number) if number else f"not a serial port ({error})")
 
 
 def lost(device: str) -> BoardLostError:

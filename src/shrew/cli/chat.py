@@ -45,7 +45,7 @@ class Talker(Protocol):
 @session_options
 @click.option("--quiet", is_flag=True, help="No greeting and no figures.")
 def chat(image: Path | None, port: str | None, quiet: bool, **options: Any) -> None:
-    """Talk with IMAGE. Each question is answered by itself: small models do not follow a conversation.
+    """Talk with IMAGE, or with a board. Each question is answered by itself: small models do not follow a conversation.
 
     Without a terminal, each line of standard input is a question. Leave with Ctrl-D.
     """

@@ -107,7 +107,8 @@ def _converse(board: Console, screen: _Screen) -> None:
             elif question := line.removeprefix("/ask "):
                 answer(board, question, None, figures=screen.interactive)
         except EOFError:
-            click.echo()
+            if screen.interactive:
+                click.echo()
             return
         except KeyboardInterrupt:
             click.echo()
