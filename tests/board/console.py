@@ -23,6 +23,7 @@ class Firmware:
         self.loaded = keeps_to
         """The name that it was last told to load."""
         self.asked: list[dict[str, Any]] = []
+        self.cancelled: list[int] = []
         self.lines: list[str] = []
 
     def records(self) -> list[Record]:
@@ -54,6 +55,7 @@ class Firmware:
         if asked["type"] == "info":
             return [self.info()]
         if asked["type"] == "cancel":
+            self.cancelled.append(asked["id"])
             return [self._done(asked["id"], "cancelled", 1)]
         if "prompt" not in asked:
             return [{"type": "error", "id": asked["id"], "code": "message", "message": "prompt is missing"}]

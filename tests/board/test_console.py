@@ -48,10 +48,11 @@ def test_what_is_not_given_is_left_to_the_boards_defaults(line: Console, firmwar
     assert firmware.asked[0].keys() == {"type", "id", "prompt"}
 
 
-def test_an_answer_that_nobody_reads_on_is_cancelled_and_the_next_is_whole(line: Console) -> None:
+def test_an_answer_that_nobody_reads_on_is_cancelled_and_the_next_is_whole(line: Console, firmware: Firmware) -> None:
     answer = line.generate("wait")
     assert next(answer).text == "once"
     answer.close()
+    assert firmware.cancelled == [firmware.asked[0]["id"]]
     assert "".join(step.text for step in line.generate("hello")).startswith("Hi there")
 
 
