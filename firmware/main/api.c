@@ -95,6 +95,15 @@ static void name_in(const httpd_req_t *request, int is_load, char name[NAME_BYTE
     name[bytes] = 0;
 }
 
+int api_has(const httpd_req_t *request) {
+    char name[NAME_BYTES];
+    protocol_code code;
+    if (strncmp(request->uri, PREFIX, sizeof PREFIX - 1))
+        return 0;
+    name_in(request, 0, name, &code);
+    return code != PROTOCOL_NOT_FOUND;
+}
+
 static esp_err_t change_models(httpd_req_t *request, job next, int is_load, int with_body) {
     protocol_code code;
     if (!server_admits(request, 0))

@@ -33,9 +33,7 @@ static int begin(struct reply *reply) {
     if (reply->has_begun)
         return 0;
     reply->has_begun = 1;
-    httpd_resp_set_hdr(reply->request, "Cache-Control", "no-store");
-    httpd_resp_set_hdr(reply->request, "X-Content-Type-Options", "nosniff");
-    httpd_resp_set_type(reply->request, reply->stream ? "text/event-stream" : "application/json");
+    server_begin(reply->request, reply->stream ? "text/event-stream" : "application/json", "no-store");
     text out = text_in(part_buffer, sizeof part_buffer);
     if (reply->stream)
         openai_write_first_event(&out, &reply->answer);
@@ -175,7 +173,5 @@ esp_err_t completions_list_models(httpd_req_t *request) {
     const char *names[] = {view->model ? view->model->name : NULL};
     openai_write_models(&out, names, view->model ? 1 : 0);
     models_look_away();
-    httpd_resp_set_type(request, "application/json");
-    httpd_resp_set_hdr(request, "X-Content-Type-Options", "nosniff");
-    return httpd_resp_send(request, out.bytes, (ssize_t)out.used);
+    return server_send_json(request, out.bytes, out.used);
 }

@@ -82,7 +82,7 @@ static shrew_session_options session_options(uint32_t context) {
 /* Memory for a session of the longest context that there is room for. */
 static int take_session_memory(shrew_session_options *options, size_t *bytes, protocol_error *error) {
     const shrew_model *model = &answering.model;
-    for (uint32_t context = model->config.context; context >= LEAST_CONTEXT; context /= 2) {
+    for (uint32_t context = model->config.context;; context /= 2) {
         *options = session_options(context);
         const int status = shrew_session_bytes(model, options, bytes);
         if (status)
@@ -90,8 +90,9 @@ static int take_session_memory(shrew_session_options *options, size_t *bytes, pr
         answering.session_memory = memory_take(*bytes);
         if (answering.session_memory)
             return PROTOCOL_OK;
+        if (context / 2 < LEAST_CONTEXT)
+            return protocol_fail(error, PROTOCOL_ENGINE, "not enough memory for a session of this model");
     }
-    return protocol_fail(error, PROTOCOL_ENGINE, "not enough memory for a session of this model");
 }
 
 /* A copy of a mapped image where memory is faster than flash and has room: answers read all of it for every token. */
@@ -127,6 +128,7 @@ static int open_session(protocol_error *error) {
     }
     info_of_model(&about, answering.name, &answering.model);
     about.context = options.context;
+    about.commands = answering.model.commands != NULL;
     view.session_bytes = (uint32_t)bytes;
     view.weights = answering.image ? "memory" : "flash";
     view.unit = shrew_unit_name(options.unit);

@@ -16,10 +16,14 @@ void server_announce(void);
 /* 1 if the request comes from a page of ours or from no page, and, where asked, with the token; else the refusal is sent. */
 int server_admits(httpd_req_t *request, int with_token);
 
+/* Sets the headers that every answer has. */
+void server_begin(httpd_req_t *request, const char *type, const char *caching);
+
 /* Each sends a whole response and returns what the handler should. server_fail closes a connection on which more than a
  * little of a body is still to come. */
 esp_err_t server_fail(httpd_req_t *request, const protocol_error *error);
 esp_err_t server_refuse(httpd_req_t *request, protocol_code code, const char *line);
+esp_err_t server_send_json(httpd_req_t *request, const char *bytes, size_t count);
 esp_err_t server_send_info(httpd_req_t *request);
 
 /* The request's body in a buffer that the next message overwrites, with a NUL behind it; NULL where it is refused. */

@@ -14,6 +14,16 @@
 
 const char STATUS_VERSION[] = "0.1.0", STATUS_DEVICE[] = CONFIG_IDF_TARGET;
 
+static uint64_t started;
+
+void status_start(void) {
+    started = clock_us();
+}
+
+static uint64_t uptime_s(void) {
+    return (clock_us() - started) / 1000000;
+}
+
 char *status_info(int as_message, size_t *bytes) {
     char *buffer = malloc(INFO_OUT_BYTES);
     if (!buffer)
@@ -40,7 +50,7 @@ char *status_info(int as_message, size_t *bytes) {
                         .upload_bytes = view->upload_bytes,
                         .memory = memory,
                         .memory_count = sizeof memory / sizeof *memory,
-                        .uptime_s = clock_us() / 1000000,
+                        .uptime_s = uptime_s(),
                         .requests = answered,
                         .wifi_mode = wifi.mode,
                         .wifi_ssid = wifi.ssid,
@@ -65,8 +75,8 @@ static const char *const verdicts[] = {"absent", "passed", "failed"};
 void status_print(void) {
     const generate_record record = generate_recorded();
     const wifi_state wifi = wifi_now();
-    printf("shrew %s on %s, up %" PRIu64 " s, %" PRIu64 " answered\n", STATUS_VERSION, STATUS_DEVICE,
-           clock_us() / 1000000, record.answered);
+    printf("shrew %s on %s, up %" PRIu64 " s, %" PRIu64 " answered\n", STATUS_VERSION, STATUS_DEVICE, uptime_s(),
+           record.answered);
     const models_view *view = models_look();
     if (view->model)
         printf("model    %s: %" PRIu64 " parameters, %" PRIu32 " bytes in %s, %" PRIu32
