@@ -183,11 +183,12 @@ typedef protocol_code settings_changer(settings *changed, char *text, size_t byt
 
 static esp_err_t change(httpd_req_t *request, settings_changer *changer, void (*follow)(void)) {
     size_t bytes;
+    char *body;
     if (!server_admits(request, 1))
         return ESP_OK;
-    char *body = server_body(request, &bytes);
+    const esp_err_t refused = server_body(request, &body, &bytes);
     if (!body)
-        return ESP_FAIL;
+        return refused;
     settings changed = settings_now();
     protocol_error error;
     if (changer(&changed, body, bytes, &error))

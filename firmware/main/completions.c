@@ -151,9 +151,10 @@ esp_err_t completions_answer(httpd_req_t *request) {
     if (!server_admits(request, 0))
         return ESP_OK;
     size_t bytes;
-    char *body = server_body(request, &bytes);
+    char *body;
+    const esp_err_t refused = server_body(request, &body, &bytes);
     if (!body)
-        return ESP_FAIL;
+        return refused;
     openai_request read;
     protocol_error error;
     if (read_request(&read, body, bytes, &error))

@@ -140,22 +140,22 @@ esp_err_t server_send_info(httpd_req_t *request) {
     return failed;
 }
 
-char *server_body(httpd_req_t *request, size_t *bytes) {
-    static char body[PROTOCOL_MESSAGE_BYTES + 1];
-    if (request->content_len > PROTOCOL_MESSAGE_BYTES) {
-        server_refuse(request, PROTOCOL_SIZE, NULL);
-        return NULL;
-    }
+esp_err_t server_body(httpd_req_t *request, char **body, size_t *bytes) {
+    static char buffer[PROTOCOL_MESSAGE_BYTES + 1];
+    *body = NULL;
+    if (request->content_len > PROTOCOL_MESSAGE_BYTES)
+        return server_refuse(request, PROTOCOL_SIZE, NULL);
     for (*bytes = 0; *bytes < request->content_len;) {
-        const int got = httpd_req_recv(request, body + *bytes, request->content_len - *bytes);
+        const int got = httpd_req_recv(request, buffer + *bytes, request->content_len - *bytes);
         if (got == HTTPD_SOCK_ERR_TIMEOUT)
             server_refuse(request, PROTOCOL_TIMEOUT, NULL);
         if (got <= 0)
-            return NULL;
+            return ESP_FAIL;
         *bytes += (size_t)got;
     }
-    body[*bytes] = 0;
-    return body;
+    buffer[*bytes] = 0;
+    *body = buffer;
+    return ESP_OK;
 }
 
 static void announce(void *unused) {

@@ -26,8 +26,9 @@ esp_err_t server_refuse(httpd_req_t *request, protocol_code code, const char *li
 esp_err_t server_send_json(httpd_req_t *request, const char *bytes, size_t count);
 esp_err_t server_send_info(httpd_req_t *request);
 
-/* The request's body in a buffer that the next message overwrites, with a NUL behind it; NULL where it is refused. */
-char *server_body(httpd_req_t *request, size_t *bytes);
+/* The request's body in a buffer that the next message overwrites, with a NUL behind it; NULL where it is refused, and then
+ * what the handler returns. */
+esp_err_t server_body(httpd_req_t *request, char **body, size_t *bytes);
 
 /* The socket's way to send all or fail. */
 int server_send_all(httpd_handle_t server, int socket, const char *bytes, size_t count, int flags);
