@@ -35,8 +35,15 @@ def build() -> Path:
     if python := os.environ.get("IDF_PYTHON_ENV_PATH"):
         environment["PATH"] = f"{python}/bin:{environment['PATH']}"
     if not (folder / "build.ninja").exists():
-        options = ["-DIDF_TARGET=linux", "-DPYTHON_DEPS_CHECKED=1", "-DESP_PLATFORM=1", f"-DSDKCONFIG={folder}/sdkconfig"]
-        _call("cmake", "-G", "Ninja", "-S", str(ROOT / "firmware"), "-B", str(folder), *options, environment=environment)
+        options = [
+            "-DIDF_TARGET=linux",
+            "-DPYTHON_DEPS_CHECKED=1",
+            "-DESP_PLATFORM=1",
+            f"-DSDKCONFIG={folder}/sdkconfig",
+        ]
+        _call(
+            "cmake", "-G", "Ninja", "-S", str(ROOT / "firmware"), "-B", str(folder), *options, environment=environment
+        )
     _call("ninja", "-C", str(folder), environment=environment)
     return folder
 
@@ -113,7 +120,9 @@ def start(folder: Path, *, flash: Path | None = None, cards: Path | None = None)
         environment["SHREW_SD"] = str(cards)
     program = str(build() / "shrew.elf")
     pipe = subprocess.PIPE
-    with subprocess.Popen([program], stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=environment) as popen:
+    with subprocess.Popen(
+        [program], stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=environment
+    ) as popen:
         try:
             boot = ""
             for line in popen.stdout:
