@@ -2,10 +2,10 @@
 
     python tools/check_firmware.py [--idf $IDF_PATH] [--chip esp32s3 ...] [--libc HEADERS]
 
-ESP-IDF's own build configures the project, with clang-22 behind the names of its compilers; then every C source of firmware/
-and engine/ goes through clang with exactly that build's include paths, definitions, sdkconfig.h and warnings, each of which
-is an error. No code is made, and ESP-IDF's own sources are not compiled. HEADERS is the include folder of a C library: of
-newlib for ESP-IDF 5.5, of picolibc for 6.0 (Debian: picolibc-riscv64-unknown-elf, the default).
+ESP-IDF's own build configures the project, with clang-22 behind the names of its compilers; then every C source of
+firmware/ and engine/ goes through clang with exactly that build's include paths, definitions, sdkconfig.h and warnings,
+each of which is an error. No code is made, and ESP-IDF's own sources are not compiled. HEADERS is the include folder of
+a C library: of newlib for ESP-IDF 5.5, of picolibc for 6.0 (Debian: picolibc-riscv64-unknown-elf, the default).
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ name = os.path.basename(sys.argv[0])
 arguments = []
 for argument in sys.argv[1:]:
     arguments += shlex.split(open(argument[1:]).read()) if argument.startswith("@") else [argument]
-unknown = ("-march=", "-mtune=", "-mlongcalls", "-mdisable-hardware-atomics", "-mfix-esp32", "-fno-tree-switch-conversion",
-           "-fstrict-volatile-bitfields", "-fno-jump-tables", "-specs", "--specs")
+unknown = ("-march=", "-mtune=", "-mlongcalls", "-mdisable-hardware-atomics", "-mfix-esp32", "-specs", "--specs",
+           "-fno-tree-switch-conversion", "-fstrict-volatile-bitfields", "-fno-jump-tables")
 arguments = [argument for argument in arguments if not argument.startswith(unknown)]
 if name.startswith("xtensa"):
     machine = ["--target=xtensa", "-D__XTENSA_WINDOWED_ABI__=1"]
@@ -44,7 +44,8 @@ os.execvp(clang, [clang, *machine, "-nostdlibinc", *arguments])
 PREFIXES = {chip: f"xtensa-{chip}-elf" for chip in ("esp32", "esp32s3")}
 BINUTILS = ("ar", "ranlib", "objdump", "objcopy", "size", "nm")
 
-#: What ESP-IDF configures for its own compilers only.
+#: So that the card's code is there, by SDMMC or SPI as the chip has it; and what ESP-IDF refuses to do with clang.
+ALL_CHIPS = "CONFIG_SHREW_SD=y\n"
 INSTEAD = {"esp32p4": "CONFIG_ESP32P4_SELECTS_REV_LESS_V3=y\n"}
 
 #: What the toolchain's C library has and plain ones lack.
@@ -84,7 +85,7 @@ def configure(build: Path, idf: Path, chip: str, flash: str) -> list[dict[str, s
         path.insert(1, f"{python}/bin")
     environment = {**os.environ, "IDF_PATH": str(idf), "IDF_COMPONENT_MANAGER": "0", "PATH": ":".join(path)}
     instead = build / "instead.defaults"
-    instead.write_text(INSTEAD.get(chip, ""))
+    instead.write_text(ALL_CHIPS + INSTEAD.get(chip, ""))
     settings = {
         "IDF_TARGET": chip,
         "SDKCONFIG": build / "sdkconfig",
