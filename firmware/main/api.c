@@ -37,15 +37,13 @@ static void drain(httpd_req_t *request) {
 
 static void finish(job *done, protocol_code code, const protocol_error *error) {
     httpd_req_t *request = done->request;
-    const httpd_handle_t server = request->handle;
-    const int socket = httpd_req_to_sockfd(request);
     is_busy = 0; /* before the client can ask for more */
     const esp_err_t failed = code ? server_fail(request, error) : server_send_info(request);
     if (code)
         drain(request);
-    httpd_req_async_handler_complete(request);
     if (failed)
-        httpd_sess_trigger_close(server, socket);
+        server_hang_up(httpd_req_to_sockfd(request));
+    httpd_req_async_handler_complete(request);
     if (!code)
         server_announce();
 }

@@ -80,11 +80,9 @@ static int write_end(struct reply *reply, const protocol_result *result, const p
 /* Gives the socket back to the server. */
 static void complete(uint32_t connection, int failed) {
     httpd_req_t *request = replies[connection].request;
-    const httpd_handle_t server = request->handle;
-    const int socket = httpd_req_to_sockfd(request);
-    httpd_req_async_handler_complete(request);
     if (failed)
-        httpd_sess_trigger_close(server, socket);
+        server_hang_up(httpd_req_to_sockfd(request));
+    httpd_req_async_handler_complete(request);
     generate_disconnect(connection);
 }
 

@@ -35,6 +35,14 @@ void *memory_take_faster(size_t bytes) {
 #endif
 }
 
+void *memory_take_slow(size_t bytes) {
+    return heap_caps_malloc(bytes, PSRAM);
+}
+
+void *memory_take_any(size_t bytes) {
+    return heap_caps_malloc_prefer(bytes, 2, PSRAM, MALLOC_CAP_DEFAULT);
+}
+
 void memory_give(void *memory) {
     heap_caps_free(memory);
 }

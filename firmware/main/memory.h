@@ -10,6 +10,11 @@ void *memory_take(size_t bytes);
 /* The same for an image that could be read from flash instead: NULL, too, where the memory left is no faster. */
 void *memory_take_faster(size_t bytes);
 
+/* Buffers that no answer waits for: in PSRAM where there is some, and elsewhere NULL (memory_take_slow) or anywhere. */
+void *memory_take_slow(size_t bytes);
+void *memory_take_any(size_t bytes);
+
+/* Of any of these. */
 void memory_give(void *memory);
 
 size_t memory_free_internal(void);

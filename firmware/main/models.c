@@ -14,7 +14,10 @@
 
 static const char TAG[] = "models";
 
-enum { LEAST_CONTEXT = 32 };
+enum {
+    LEAST_CONTEXT = 32,
+    GRAIN = 4096 /* multiply-adds worth handing to the other core: some microseconds of both */
+};
 
 /* storing: the slots, the card, and which model answers. using: its session. looking: the view. Taken in this order. */
 static SemaphoreHandle_t storing, using, looking;
@@ -72,7 +75,7 @@ void models_look_away(void) {
 /* ---- The model that answers --------------------------------------------------------------------------------------- */
 
 static shrew_session_options session_options(uint32_t context) {
-    shrew_session_options options = {.context = context, .parallel_for = cores_run, .workers = BOARD_CORES};
+    shrew_session_options options = {.context = context, .parallel_for = cores_run, .workers = BOARD_CORES, .grain = GRAIN};
 #if CONFIG_IDF_TARGET_LINUX
     options.unit = SHREW_UNIT_SCALAR; /* what chips run */
 #endif

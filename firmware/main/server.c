@@ -46,7 +46,7 @@ static int receive(httpd_handle_t handle, int socket, char *bytes, size_t count,
     return got < 0 ? HTTPD_SOCK_ERR_FAIL : (int)got;
 }
 
-int server_send_all(httpd_handle_t handle, int socket, const char *bytes, size_t count, int flags) {
+static int send_all(httpd_handle_t handle, int socket, const char *bytes, size_t count, int flags) {
     (void)handle;
     for (size_t sent = 0; sent < count;) {
         const ssize_t now = send(socket, bytes + sent, count - sent, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -61,9 +61,13 @@ int server_send_all(httpd_handle_t handle, int socket, const char *bytes, size_t
 
 static esp_err_t open_socket(httpd_handle_t handle, int socket) {
     httpd_sess_set_recv_override(handle, socket, receive);
-    httpd_sess_set_send_override(handle, socket, server_send_all);
+    httpd_sess_set_send_override(handle, socket, send_all);
     websocket_refresh();
     return ESP_OK;
+}
+
+void server_hang_up(int socket) {
+    shutdown(socket, SHUT_RDWR);
 }
 
 /* ---- Who may ------------------------------------------------------------------------------------------------------ */
@@ -195,7 +199,11 @@ static esp_err_t wrong_method(httpd_req_t *request, httpd_err_code_t code) {
 }
 
 
-static const server_route routes[] = {
+static const struct {
+    httpd_method_t method;
+    const char *path;
+    esp_err_t (*handler)(httpd_req_t *request);
+} routes[] = {
     {HTTP_GET, "/api/info", send_info},
     {HTTP_GET, "/v1/models", completions_list_models},
     {HTTP_POST, "/v1/chat/completions", completions_answer},

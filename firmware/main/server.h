@@ -30,14 +30,8 @@ esp_err_t server_send_info(httpd_req_t *request);
  * what the handler returns. */
 esp_err_t server_body(httpd_req_t *request, char **body, size_t *bytes);
 
-/* The socket's way to send all or fail. */
-int server_send_all(httpd_handle_t server, int socket, const char *bytes, size_t count, int flags);
-
-/* Routes. */
-typedef struct server_route {
-    httpd_method_t method;
-    const char *path;
-    esp_err_t (*handler)(httpd_req_t *request);
-} server_route;
+/* Ends a connection: the server finds it ended and closes it. From any task, while the socket is its to use; never by
+ * httpd_sess_trigger_close, which may come when the number is another connection's. */
+void server_hang_up(int socket);
 
 #endif

@@ -2,7 +2,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "board.h"
 #include "clock.h"
@@ -25,7 +24,7 @@ static uint64_t uptime_s(void) {
 }
 
 char *status_info(int as_message, size_t *bytes) {
-    char *buffer = malloc(INFO_OUT_BYTES);
+    char *buffer = memory_take_any(INFO_OUT_BYTES);
     if (!buffer)
         return NULL;
     const wifi_state wifi = wifi_now();
@@ -44,7 +43,7 @@ char *status_info(int as_message, size_t *bytes) {
                         .defaults = kept.defaults,
                         .message_bytes = PROTOCOL_MESSAGE_BYTES,
                         .prompt_bytes = (uint32_t)protocol_prompt_bytes(view->model ? view->model->context : UINT32_MAX),
-                        .queue = BOARD_WAITING,
+                        .queue = generate_most_waiting(),
                         .per_client = BOARD_PER_CLIENT,
                         .clients = BOARD_CLIENTS,
                         .upload_bytes = view->upload_bytes,
@@ -59,7 +58,7 @@ char *status_info(int as_message, size_t *bytes) {
     info_write(&out, &about, as_message);
     models_look_away();
     if (out.full) {
-        free(buffer);
+        memory_give(buffer);
         return NULL;
     }
     *bytes = out.used;
@@ -67,7 +66,7 @@ char *status_info(int as_message, size_t *bytes) {
 }
 
 void status_free(char *info) {
-    free(info);
+    memory_give(info);
 }
 
 static const char *const verdicts[] = {"absent", "passed", "failed"};

@@ -12,7 +12,7 @@
 #include "generate.h"
 #include "server.h"
 
-enum { NO_SOCKET = -1, SLOWEST_MS = 3000 };
+enum { NO_SOCKET = -1, SLOWEST_MS = 10000 };
 
 enum { NOT_WEBSOCKET = 1002, NOT_TEXT = 1003, NOT_UTF8 = 1007, TOO_LONG = 1009 }; /* why a WebSocket is closed */
 
@@ -28,7 +28,7 @@ static void send_text(void *client, const char *message, size_t bytes) {
     const int socket = ((const struct client *)client)->socket;
     httpd_ws_frame_t frame = {.type = HTTPD_WS_TYPE_TEXT, .payload = (uint8_t *)message, .len = bytes};
     if (httpd_ws_send_frame_async(server, socket, &frame))
-        httpd_sess_trigger_close(server, socket);
+        server_hang_up(socket);
 }
 
 void websocket_send_to_all(const char *message, size_t bytes) {
@@ -100,11 +100,11 @@ static int wait_for_room(const queue_entry *entry, size_t bytes) {
             outbox.id = entry->request.id;
             return 1;
         }
-        const int slow = clients[outbox.connection].socket;
         generate_unlock();
-        if (!xSemaphoreTake(drained, pdMS_TO_TICKS(SLOWEST_MS)))
-            httpd_sess_trigger_close(server, slow);
+        const int moves = xSemaphoreTake(drained, pdMS_TO_TICKS(SLOWEST_MS));
         generate_lock();
+        if (!moves && outbox.taken && clients[outbox.connection].socket != NO_SOCKET)
+            server_hang_up(clients[outbox.connection].socket);
     }
     return 0;
 }

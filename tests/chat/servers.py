@@ -24,6 +24,8 @@ class Server:
     host: str
     token: str
     pid: int
+    #: Whether reserved bits and fragmented control frames are noticed: a device may overlook them.
+    sees_all_of_frames: bool = True
 
     def memory_bytes(self) -> int:
         """What it holds of the machine's memory, in bytes."""
@@ -54,7 +56,7 @@ def firmware(folder: Path, image: bytes | None) -> Iterator[Server]:
     """The firmware as a Linux process, its flash empty."""
     folder.mkdir()
     with linux_target.start(folder) as process:
-        server = Server(f"127.0.0.1:{process.port}", process.token, process.pid)
+        server = Server(f"127.0.0.1:{process.port}", process.token, process.pid, sees_all_of_frames=False)
         if image is not None:
             process.store("first", image)
         yield server

@@ -1,4 +1,4 @@
-"""The firmware on ESP-IDF's Linux target: boot, console, serial messages, flash. tests/chat has its HTTP and WebSocket."""
+"""The firmware on ESP-IDF's Linux target: boot, console, serial messages, flash. HTTP and WebSocket: tests/chat."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from chat import images
-from firmware import linux_target
 from firmware.linux_target import Process
+
+from firmware import linux_target
 
 
 @pytest.fixture
