@@ -73,7 +73,7 @@ THREADS = 2
 @click.option(
     "--confidence",
     type=click.FloatRange(0, 1),
-    help="Refuse a command to which the model gives a lower probability.  [default: 0.5]",
+    help="Refuse a command to which the model gives a lower probability.  [default: 0.7]",
 )
 @click.option("--refusal", metavar="TEXT", help="What the image says instead of a command that it refuses.")
 @click.option("--name", help="Name in the image's metadata; default: the run folder's.")
