@@ -176,7 +176,7 @@ uint32_t generate_most_waiting(void) {
 
 void generate_start(void) {
     uint32_t waiting = BOARD_WAITING;
-    char *texts = memory_take_slow((waiting + 1) * TEXT_BYTES);
+    char *texts = memory_take_psram((waiting + 1) * TEXT_BYTES);
     if (!texts) {
         waiting = BOARD_WAITING_SMALL;
         texts = memory_take_any((waiting + 1) * TEXT_BYTES);

@@ -32,6 +32,8 @@ char *status_info(int as_message, size_t *bytes) {
     const uint64_t answered = generate_recorded().answered;
     const models_view *view = models_look();
     const info_memory memory[] = {{"session", view->session_bytes},
+                                  {"weights_sram", view->sram_bytes},
+                                  {"weights_psram", view->psram_bytes},
                                   {"free", memory_free_internal()},
                                   {"free_psram", memory_free_psram()},
                                   {"largest", memory_largest()}};
@@ -78,9 +80,10 @@ void status_print(void) {
            record.answered);
     const models_view *view = models_look();
     if (view->model)
-        printf("model    %s: %" PRIu64 " parameters, %" PRIu32 " bytes in %s, %" PRIu32
+        printf("model    %s: %" PRIu64 " parameters, %" PRIu32 " bytes in %s (copied: %zu to SRAM, %zu to PSRAM), %" PRIu32
                " tokens of context, self-test %s, %s kernels on %d %s\n",
-               view->model->name, view->model->parameters, view->model->bytes, view->weights, view->model->context,
+               view->model->name, view->model->parameters, view->model->bytes, view->place, view->sram_bytes,
+               view->psram_bytes, view->model->context,
                verdicts[view->model->selftest], view->unit, (int)BOARD_CORES, BOARD_CORES > 1 ? "cores" : "core");
     else
         printf("model    none\n");

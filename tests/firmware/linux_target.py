@@ -111,11 +111,11 @@ class Process:
 
 
 @contextmanager
-def start(folder: Path, *, flash: Path | None = None, cards: Path | None = None) -> Iterator[Process]:
-    """Boots it from a flash, else from a new one in the folder."""
+def start(folder: Path, *, flash: Path | None = None, cards: Path | None = None, sram: int = 0) -> Iterator[Process]:
+    """Boots it from a flash, else from a new one in the folder. sram: bytes that count as fast memory."""
     flash = flash or new_flash(folder / "flash.bin")
     port = _free_port()
-    environment = {**os.environ, "SHREW_FLASH": str(flash), "SHREW_PORT": str(port)}
+    environment = {**os.environ, "SHREW_FLASH": str(flash), "SHREW_PORT": str(port), "SHREW_SRAM": str(sram)}
     if cards:
         environment["SHREW_SD"] = str(cards)
     program = str(build() / "shrew.elf")

@@ -50,7 +50,9 @@ class TestConsole:
         assert int(ended[1]) == len(images.ids(images.TEXT))
         answering.type("status")
         answering.until("^shrew .* 1 answered$")
-        answering.until(r"^model +first: \d+ parameters, \d+ bytes in flash, 256 tokens of context, self-test passed")
+        answering.until(
+            r"^model +first: \d+ parameters, \d+ bytes in flash \(.*\), 256 tokens of context, self-test passed"
+        )
         answering.until(r"^memory +session [1-9]\d*, free ")
         answering.until(r"^speed +prompt [1-9][\d.]*, answer ")
 
@@ -160,6 +162,21 @@ class TestFlash:
             process.until(f"^{re.escape(images.TEXT)}$")
 
 
+@pytest.mark.parametrize("sram", [5000, 10**6])
+def test_tensors_are_copied_to_fast_memory_as_far_as_it_goes(tmp_path: Path, sram: int) -> None:
+    with linux_target.start(tmp_path, sram=sram) as process:
+        process.store("first", images.answering())
+        process.type("status")
+        copied = int(process.until(r"in flash \(copied: (\d+) to SRAM, 0 to PSRAM\), .* self-test passed")[1])
+        assert 0 < copied <= sram
+        assert info(process)["memory"]["weights_sram"] == copied
+        process.type("ask hello")
+        process.until(f"^{re.escape(images.TEXT)}$")
+        process.store("second", images.looping())
+        process.type("ask hello")
+        process.until("^aba")
+
+
 class TestCards:
     """A folder stands for an SD card."""
 
@@ -176,7 +193,7 @@ class TestCards:
         with linux_target.start(tmp_path, cards=card) as process:
             assert {model["name"] for model in info(process)["models"]} == {"spoken", "broken"}
             process.type("load spoken")
-            process.until("spoken: .* in memory, .* self-test passed")
+            process.until("spoken: .* in memory .* self-test passed")
             process.type("load broken")
             process.until("^the image is cut short$")
             process.type("ask hello")
