@@ -1,10 +1,11 @@
 """Which shape does best in an image of a fixed size: depth against width, vocabulary, heads, kind of MLP, the head.
 
-Usage: python bench/presets.py [--size 64k|230k|1m|4m] [--type q4] [--rows NAME ...] [--passes N] [--written MB]
+Usage: python bench/presets.py [--size 64k|230k|1m|4m] [--type q4] [--rows NAME ...] [--tokens N] [--written MB]
 [--out FOLDER] [--threads N] [--json]
 
 Each row changes the base in what its name says; its MLP then takes what the size leaves, in steps of 8. All train for
-their type, on the same text, and are scored by the engine on stories held out, as in qat.py, which see.
+their type, on the same text and as many tokens, and are scored by the engine on stories held out, as in qat.py, which
+see.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from shrew.engine import Model
 from shrew.model.config import ModelConfig
 from shrew.tokenizer import Tokenizer, train_for_corpus
 from shrew.train.config import RunConfig, TrainConfig
-from shrew.train.prepare import prepare
 
 SIZES = {"64k": 64_000, "230k": 230_000, "1m": 1_000_000, "4m": 4_000_000}
 
@@ -41,6 +41,7 @@ ROWS: dict[str, dict[str, dict[str, Any]]] = {
         "32 x 6": {"dim": 32, "layers": 6, "heads": 2, "kv_heads": 2},
         "vocabulary 288": {"vocab": 288},
         "vocabulary 512": {"vocab": 512},
+        "vocabulary 768": {"vocab": 768},
         "heads of 8": {"heads": 8, "kv_heads": 4},
         "heads of 32": {"heads": 2, "kv_heads": 1},
         "one key head": {"kv_heads": 1},
@@ -85,8 +86,7 @@ def filled(config: RunConfig, tokenizer: Tokenizer, size: int) -> RunConfig:
 def measure(name: str, given: argparse.Namespace, corpus: Corpus, texts: list[str]) -> dict[str, Any]:
     shape = SHAPE | BASES[given.size] | ROWS[given.size][name]
     tokenizer = train_for_corpus(corpus.train, kind="bpe", vocab=shape["vocab"])
-    rows = prepare(corpus, tokenizer, shape["context"]).train
-    steps = round(given.passes * len(rows) / OPTIONS["batch"])
+    steps = round(given.tokens / (OPTIONS["batch"] * shape["context"]))
     options = OPTIONS | {"steps": steps, "threads": given.threads, "weights": given.type}
     model = ModelConfig(**shape | {"vocab": tokenizer.vocab, "ffn": 8})
     config = filled(RunConfig(model=model, train=TrainConfig(**options)), tokenizer, SIZES[given.size])
@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("--size", choices=SIZES, default="230k")
     parser.add_argument("--type", default="q4")
     parser.add_argument("--rows", nargs="*", help="names of rows; default all")
-    parser.add_argument("--passes", type=float, default=1.0, help="over the text")
+    parser.add_argument("--tokens", type=float, default=4e6, help="to train on, in all")
     parser.add_argument("--written", type=float, default=4.1, help="megabytes of stories by stories3M")
     parser.add_argument("--out", type=Path, default=Path("runs/presets"))
     parser.add_argument("--threads", type=int, default=2)

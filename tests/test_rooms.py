@@ -24,7 +24,7 @@ LEVELS = (
     {"corpus"},
     {"tokenizer"},
     {"engine"},
-    {"files"},
+    {"files", "shipped"},
     {"errors"},
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

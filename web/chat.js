@@ -71,7 +71,10 @@ connection.addEventListener("info", () => {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = text;
-    button.onclick = () => submit({ prompt: text, ...choices() });
+    button.onclick = () => {
+      submit({ prompt: text, ...choices() });
+      $("ask").focus(); // the button goes with the welcome
+    };
     return button;
   }));
 });
@@ -122,7 +125,10 @@ box.onkeydown = (event) => {
   if (current) $("hint").textContent = obstacle(box.value);
   else $("composer").requestSubmit();
 };
-document.addEventListener("keydown", ({ key }) => key === "Escape" && current && $("panel").hidden && stop());
+document.addEventListener("keydown", ({ key }) => {
+  const covered = $("dialog").open || document.querySelector("main").inert;
+  if (key === "Escape" && current && !covered) stop();
+});
 
 function showAsk(action) {
   $("ask").textContent = action;
@@ -165,7 +171,7 @@ async function ask(request, before) {
   };
 
   part(".question").textContent = request.prompt;
-  part(".again").onclick = () => submit(request);
+  part(".again").onclick = () => submit({ prompt: request.prompt, ...choices() });
   part(".copy").onclick = ({ target }) => copy(part(".text"), target);
   answer.dataset.state = "waiting";
   $("welcome").hidden = true;

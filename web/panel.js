@@ -10,7 +10,7 @@ const WIFI = { ap: "a network of its own", station: "has joined" };
 const $ = (id) => document.getElementById(id);
 const number = (value) => value.toLocaleString("en");
 
-/** What this browser keeps, under names that begin with "shrew."; nothing where it keeps nothing, as in private windows. */
+/** What this browser keeps, or null. */
 export function recall(name) {
   try {
     return JSON.parse(localStorage.getItem(`shrew.${name}`));
@@ -103,7 +103,12 @@ function setUpOpening() {
     panel.focus();
   };
   $("panel-close").onclick = close;
-  panel.onkeydown = ({ key }) => key === "Escape" && close();
+  panel.onkeydown = ({ key }) => {
+    if (key === "Escape" && !wide.matches) close();
+  };
+  document.body.onclick = ({ target }) => {
+    if (target === document.body && !panel.hidden && !wide.matches) close(); // beside the sheet, where all is inert
+  };
   const fit = () => show(wide.matches && recall("panel") !== "closed");
   wide.onchange = fit;
   fit();
@@ -216,6 +221,7 @@ function setUpSettings(connection) {
       else if (field !== document.activeElement || field.type === "range") {
         field.value = field.name === "max_tokens" && !value ? "" : (value ?? "");
       }
+      field.setAttribute("aria-invalid", !field.checkValidity());
       if (output && value !== undefined) output.textContent = `${value.toFixed(2)}${own ? "" : " (default)"}`;
     }
     $("settings-reset").hidden = !Object.keys(chosen).length;
@@ -228,12 +234,13 @@ function setUpSettings(connection) {
   };
 
   form.oninput = ({ target: field }) => {
-    problem.textContent = "";
-    if (!field.checkValidity()) {
-      const name = field.labels[0].textContent;
-      problem.textContent = `${name}: whole numbers from ${field.min} to ${number(Number(field.max))}. The last one holds.`;
-      return;
-    }
+    const valid = field.checkValidity();
+    const name = field.labels[0].textContent;
+    problem.textContent = valid
+      ? ""
+      : `${name}: whole numbers from ${field.min} to ${number(Number(field.max))}. The last one holds.`;
+    (valid ? form : field.parentElement).append(problem);
+    if (!valid) return show();
     const { [field.name]: _, ...rest } = chosen;
     const value = field.type === "checkbox" ? field.checked || "" : field.value && Number(field.value);
     choose(value === "" || value === connection.info?.defaults[field.name] ? rest : { ...rest, [field.name]: value });
@@ -267,7 +274,8 @@ function setUpModels(connection) {
       try {
         const path = `api/models/${encodeURIComponent(name)}${ending}`;
         return await withToken(async (token) => {
-          if (options.body) await call("PUT", "api/settings", { token, body: {} }); // a wrong token shows before megabytes go
+          // A wrong token shows before megabytes go.
+          if (options.body) await call("PUT", "api/settings", { token, body: {} });
           await call(method, path, { ...options, token });
         });
       } finally {
@@ -290,10 +298,13 @@ function setUpModels(connection) {
     const { models } = connection.info;
     if (shown === JSON.stringify(models)) return; // so that a button with the focus stays
     shown = JSON.stringify(models);
-    $("models").replaceChildren(...models.map(({ name, bytes, place, active }) => {
+    const list = $("models");
+    const focused = list.contains(document.activeElement);
+    list.replaceChildren(...models.map(({ name, bytes, place, active }) => {
       const row = $("stored-model").content.firstElementChild.cloneNode(true);
       row.querySelector(".name").textContent = name;
-      row.querySelector(".size").textContent = `${size(bytes)}, ${PLACE[place] ?? place}${active ? ", answers now" : ""}`;
+      const facts = [size(bytes), PLACE[place] ?? place, ...(active ? ["answers now"] : [])];
+      row.querySelector(".size").textContent = facts.join(", ");
       row.classList.toggle("active", active);
       row.querySelector(".row").hidden = active;
       for (const [button, action] of [[row.querySelector(".load"), load], [row.querySelector(".delete"), remove]]) {
@@ -302,6 +313,7 @@ function setUpModels(connection) {
       }
       return row;
     }));
+    if (focused) list.focus();
   });
   setUpUpload(connection, change, load);
 }
@@ -315,13 +327,11 @@ function setUpUpload(connection, change, load) {
 
   const clear = () => {
     ending?.abort();
+    if ($("upload-form").contains(document.activeElement)) file.focus();
     file.value = "";
     $("upload-form").hidden = progress.hidden = true;
   };
-  $("upload-cancel").onclick = () => {
-    clear();
-    file.focus();
-  };
+  $("upload-cancel").onclick = clear;
 
   file.onchange = async () => {
     problem.textContent = "";
@@ -330,9 +340,12 @@ function setUpUpload(connection, change, load) {
     const most = connection.info?.limits.upload_bytes ?? Infinity;
     const begins = await image.slice(0, 4).text();
     if (begins !== "SHRW") problem.textContent = `${image.name} is no model image. Make one with shrew quantize.`;
-    if (image.size > most) problem.textContent = `${image.name} has ${size(image.size)}; at most ${size(most)} fit here.`;
+    if (image.size > most) {
+      problem.textContent = `${image.name} has ${size(image.size)}; at most ${size(most)} fit here.`;
+    }
     if (problem.textContent) return clear();
-    name.value = image.name.replace(/\.bin$/i, "").replace(/[^a-zA-Z0-9._-]+/g, "-").replace(/^[.-]+/, "").slice(0, 32);
+    const stem = image.name.replace(/\.bin$/i, "").replace(/[^a-zA-Z0-9._-]+/g, "-");
+    name.value = stem.replace(/^[.-]+/, "").slice(0, 32);
     $("upload-about").textContent = `${image.name}, ${size(image.size)}`;
     $("upload-form").hidden = false;
     name.focus();

@@ -231,6 +231,7 @@ typedef struct shrew_model {
     const uint8_t *metadata;    /* or NULL */
     const uint8_t *selftest;    /* or NULL */
     const uint8_t *commands;    /* the grammar of commands, or NULL */
+    const void *const *places;  /* of shrew_model_place, or NULL */
     uint32_t image_bytes;
     uint32_t tensors;           /* directory entries */
     uint32_t layer_tensors;     /* directory entries per layer */
@@ -244,6 +245,15 @@ int shrew_model_open(shrew_model *model, const void *image, size_t bytes);
 
 /* A tensor by role and layer (layer 0 for tensors that are not per layer). SHREW_E_ARGUMENT if the model has none. */
 int shrew_model_tensor(const shrew_model *model, shrew_role role, uint32_t layer, shrew_tensor *tensor);
+
+/* The index-th tensor of the file, of model->tensors: its role and its bytes, scales included, as one stretch of the image. */
+int shrew_model_tensor_bytes(const shrew_model *model, uint32_t index, shrew_role *role, const void **bytes,
+                             size_t *size);
+
+/* Has tensors read from where the caller has copied their bytes to, such as from flash to faster memory. places:
+ * [model->tensors] addresses aligned to SHREW_ALIGNMENT, NULL for those that stay in the image; it and the copies live
+ * as long as the model. places NULL: all stay. SHREW_E_ALIGNMENT. No session may be computing meanwhile. */
+int shrew_model_place(shrew_model *model, const void *const *places);
 
 /* Rounds a matrix of floats to a quantised type, each group with the multiplier that leaves the least squared error.
  * values: [rows][cols] one integer each, not yet packed; row_scales: [rows]; multipliers: [rows][ceil(cols / group)], not

@@ -197,7 +197,12 @@ int shrew_directory_open(shrew_model *model, const uint8_t *directory, uint32_t 
 }
 
 shrew_tensor shrew_directory_tensor(const shrew_model *model, shrew_role role, uint32_t layer) {
-    const uint8_t *entry = model->directory + (size_t)(model->slot[role] + layer * model->layer_tensors) * ENTRY_BYTES;
+    const uint32_t index = model->slot[role] + layer * model->layer_tensors;
+    const uint8_t *entry = model->directory + (size_t)index * ENTRY_BYTES;
+    const uint32_t offset = aligned_u32(entry + 20);
+    const uint8_t *data = model->weights + offset;
+    if (model->places && model->places[index])
+        data = model->places[index];
     shrew_tensor tensor;
     tensor.type = entry[4];
     tensor.group = aligned_u16(entry + 6);
@@ -205,8 +210,8 @@ shrew_tensor shrew_directory_tensor(const shrew_model *model, shrew_role role, u
     tensor.cols = aligned_u32(entry + 12);
     tensor.stride = aligned_u32(entry + 16);
     tensor.groups = tensor.group ? (tensor.cols + tensor.group - 1) / tensor.group : 1;
-    tensor.data = model->weights + aligned_u32(entry + 20);
-    const uint8_t *scales = model->weights + aligned_u32(entry + 24);
+    tensor.data = data;
+    const uint8_t *scales = data + (aligned_u32(entry + 24) - offset); /* which follow the data */
     tensor.row_scales = tensor.type == SHREW_F32 ? NULL : (const float *)(const void *)scales;
     tensor.multipliers = tensor.group ? (const int8_t *)scales + (size_t)tensor.rows * 4 : NULL;
     return tensor;
@@ -219,6 +224,33 @@ int shrew_model_tensor(const shrew_model *model, shrew_role role, uint32_t layer
     if (layer >= (per_layer ? model->config.layers : 1))
         return SHREW_E_ARGUMENT;
     *tensor = shrew_directory_tensor(model, role, layer);
+    return SHREW_OK;
+}
+
+int shrew_model_tensor_bytes(const shrew_model *model, uint32_t index, shrew_role *role, const void **bytes,
+                             size_t *size) {
+    if (!model || !role || !bytes || !size || index >= model->tensors)
+        return SHREW_E_ARGUMENT;
+    const uint8_t *entry = model->directory + (size_t)index * ENTRY_BYTES;
+    const uint32_t type = entry[4], group = aligned_u16(entry + 6), rows = aligned_u32(entry + 8);
+    const uint32_t offset = aligned_u32(entry + 20), per_byte = shrew_rows_per_byte(type);
+    *role = (shrew_role)aligned_u16(entry);
+    *bytes = model->weights + offset;
+    *size = (size_t)((rows + per_byte - 1) / per_byte) * aligned_u32(entry + 16);
+    if (type != SHREW_F32) {
+        const uint32_t groups = group ? (aligned_u32(entry + 12) + group - 1) / group : 0;
+        *size = aligned_u32(entry + 24) - offset + (size_t)rows * (4 + groups);
+    }
+    return SHREW_OK;
+}
+
+int shrew_model_place(shrew_model *model, const void *const *places) {
+    if (!model)
+        return SHREW_E_ARGUMENT;
+    for (uint32_t i = 0; places && i < model->tensors; i++)
+        if ((uintptr_t)places[i] % SHREW_ALIGNMENT)
+            return SHREW_E_ALIGNMENT;
+    model->places = places;
     return SHREW_OK;
 }
 

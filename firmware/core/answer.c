@@ -42,14 +42,18 @@ static protocol_reason reason_of(uint32_t finish) {
     case SHREW_FINISH_END: return PROTOCOL_END;
     case SHREW_FINISH_STOP: return PROTOCOL_STOP;
     case SHREW_FINISH_LENGTH: return PROTOCOL_REACHED_LENGTH;
+    case SHREW_FINISH_REFUSED: return PROTOCOL_REFUSED;
     default: return PROTOCOL_CONTEXT;
     }
 }
 
-/* Commands, once an image carries a grammar of them, are told from other answers here: their text is held back until it
- * is whole, and result gets command and confidence. */
-static int write_text(const answer_sink *sink, size_t bytes) {
-    return bytes ? sink->write(sink->context, sink->buffer, bytes) : 0;
+static void add_command(shrew_session *session, const answer_sink *sink, float confidence, protocol_result *result) {
+    size_t bytes;
+    if (shrew_session_command(session, sink->buffer, SHREW_TEXT_BYTES, &bytes))
+        return; /* the answer is none */
+    result->command = sink->buffer;
+    result->command_bytes = bytes;
+    result->confidence = confidence;
 }
 
 protocol_code answer_request(shrew_session *session, const protocol_request *request, const answer_sink *sink,
@@ -74,7 +78,7 @@ protocol_code answer_request(shrew_session *session, const protocol_request *req
         else if (!chosen++)
             answer.from = now;
         answer.to = now;
-        if (write_text(sink, progress.text_bytes))
+        if (progress.text_bytes && sink->write(sink->context, sink->buffer, progress.text_bytes))
             break;
         if (progress.finish != SHREW_RUNNING)
             result->reason = reason_of(progress.finish);
@@ -88,5 +92,7 @@ protocol_code answer_request(shrew_session *session, const protocol_request *req
     result->prompt_tok_per_s = per_second(&prompt);
     result->tok_per_s = per_second(&answer);
     result->digest = progress.digest;
+    if (result->reason != PROTOCOL_CANCELLED)
+        add_command(session, sink, progress.confidence, result);
     return PROTOCOL_OK;
 }

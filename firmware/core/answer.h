@@ -13,7 +13,7 @@ typedef struct answer_sink {
     int (*is_cancelled)(void *context);
     /* Microseconds from any moment on. */
     uint64_t (*now_us)(void *context);
-    char *buffer; /* SHREW_TEXT_BYTES */
+    char *buffer; /* SHREW_TEXT_BYTES; result->command lies in it afterwards */
 } answer_sink;
 
 /* Forgets what the session holds, answers, and fills *result; PROTOCOL_OK then, with whichever reason. Else *error says

@@ -45,6 +45,7 @@ void info_of_model(info_model *about, const char *name, const shrew_model *model
     about->dim = model->config.dim;
     about->layers = model->config.layers;
     about->parameters = count_parameters(model);
+    about->commands = model->commands != NULL;
 }
 
 /* ---- Writing ----------------------------------------------------------------------------------------------------- */

@@ -51,7 +51,7 @@ typedef struct info {
     const char *wifi_mode, *wifi_ssid, *wifi_address; /* wifi_mode NULL: no wifi at all */
 } info;
 
-/* What an image says about itself. The caller sets selftest and commands, and a context shorter than the image's. */
+/* What an image says about itself. The caller sets selftest, and a context shorter than the image's. */
 void info_of_model(info_model *about, const char *name, const shrew_model *model);
 
 /* message: 1 for the WebSocket's, which has a type; 0 for GET /api/info. */

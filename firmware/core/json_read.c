@@ -166,14 +166,15 @@ void json_enter(json_reader *reader) {
     reader->at++;
 }
 
-/* Past a comma to what follows it, or past the end: 0. */
 int json_element(json_reader *reader) {
     skip_space(reader);
     const char byte = *reader->at;
-    if (byte == ',' || byte == ']' || byte == '}')
+    const int ends = byte == ']' || byte == '}';
+    if (ends || byte == ',')
         reader->at++;
-    skip_space(reader);
-    return byte != ']' && byte != '}';
+    if (!ends) /* after the last end there may be no byte to look at */
+        skip_space(reader);
+    return !ends;
 }
 
 int json_member(json_reader *reader, json_string *name) {

@@ -37,15 +37,13 @@ static void drain(httpd_req_t *request) {
 
 static void finish(job *done, protocol_code code, const protocol_error *error) {
     httpd_req_t *request = done->request;
-    const httpd_handle_t server = request->handle;
-    const int socket = httpd_req_to_sockfd(request);
     is_busy = 0; /* before the client can ask for more */
     const esp_err_t failed = code ? server_fail(request, error) : server_send_info(request);
     if (code)
         drain(request);
-    httpd_req_async_handler_complete(request);
     if (failed)
-        httpd_sess_trigger_close(server, socket);
+        server_hang_up(httpd_req_to_sockfd(request));
+    httpd_req_async_handler_complete(request);
     if (!code)
         server_announce();
 }
@@ -93,6 +91,15 @@ static void name_in(const httpd_req_t *request, int is_load, char name[NAME_BYTE
         return;
     memcpy(name, begin, bytes);
     name[bytes] = 0;
+}
+
+int api_has(const httpd_req_t *request) {
+    char name[NAME_BYTES];
+    protocol_code code;
+    if (strncmp(request->uri, PREFIX, sizeof PREFIX - 1))
+        return 0;
+    name_in(request, 0, name, &code);
+    return code != PROTOCOL_NOT_FOUND;
 }
 
 static esp_err_t change_models(httpd_req_t *request, job next, int is_load, int with_body) {
@@ -174,11 +181,12 @@ typedef protocol_code settings_changer(settings *changed, char *text, size_t byt
 
 static esp_err_t change(httpd_req_t *request, settings_changer *changer, void (*follow)(void)) {
     size_t bytes;
+    char *body;
     if (!server_admits(request, 1))
         return ESP_OK;
-    char *body = server_body(request, &bytes);
+    const esp_err_t refused = server_body(request, &body, &bytes);
     if (!body)
-        return ESP_FAIL;
+        return refused;
     settings changed = settings_now();
     protocol_error error;
     if (changer(&changed, body, bytes, &error))

@@ -7,6 +7,9 @@
 /* The task for what takes long. */
 void api_start(void);
 
+/* Whether the request's address is that of a model or of its loading, whatever its method. */
+int api_has(const httpd_req_t *request);
+
 esp_err_t api_upload(httpd_req_t *request);
 esp_err_t api_load(httpd_req_t *request);
 esp_err_t api_remove(httpd_req_t *request);

@@ -12,11 +12,8 @@ enum {
     BOARD_CLIENTS = 12,                    /* connections of the network */
     BOARD_CONNECTIONS = BOARD_CLIENTS + 2, /* and two of the serial line: commands, and messages */
     BOARD_PER_CLIENT = 4,
-#if CONFIG_SPIRAM || CONFIG_IDF_TARGET_LINUX
-    BOARD_WAITING = 16,
-#else
-    BOARD_WAITING = 6, /* 2.5 KB each */
-#endif
+    BOARD_WAITING = 16,      /* requests, 2.3 KB each: */
+    BOARD_WAITING_SMALL = 6, /* without PSRAM */
     BOARD_MODELS = 16, /* listed at most */
 
     /* Left alone in internal memory when a session or an image is placed there: stacks, sockets, Wi-Fi's buffers. */

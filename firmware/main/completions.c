@@ -33,9 +33,7 @@ static int begin(struct reply *reply) {
     if (reply->has_begun)
         return 0;
     reply->has_begun = 1;
-    httpd_resp_set_hdr(reply->request, "Cache-Control", "no-store");
-    httpd_resp_set_hdr(reply->request, "X-Content-Type-Options", "nosniff");
-    httpd_resp_set_type(reply->request, reply->stream ? "text/event-stream" : "application/json");
+    server_begin(reply->request, reply->stream ? "text/event-stream" : "application/json", "no-store");
     text out = text_in(part_buffer, sizeof part_buffer);
     if (reply->stream)
         openai_write_first_event(&out, &reply->answer);
@@ -82,11 +80,9 @@ static int write_end(struct reply *reply, const protocol_result *result, const p
 /* Gives the socket back to the server. */
 static void complete(uint32_t connection, int failed) {
     httpd_req_t *request = replies[connection].request;
-    const httpd_handle_t server = request->handle;
-    const int socket = httpd_req_to_sockfd(request);
-    httpd_req_async_handler_complete(request);
     if (failed)
-        httpd_sess_trigger_close(server, socket);
+        server_hang_up(httpd_req_to_sockfd(request));
+    httpd_req_async_handler_complete(request);
     generate_disconnect(connection);
 }
 
@@ -153,9 +149,10 @@ esp_err_t completions_answer(httpd_req_t *request) {
     if (!server_admits(request, 0))
         return ESP_OK;
     size_t bytes;
-    char *body = server_body(request, &bytes);
+    char *body;
+    const esp_err_t refused = server_body(request, &body, &bytes);
     if (!body)
-        return ESP_FAIL;
+        return refused;
     openai_request read;
     protocol_error error;
     if (read_request(&read, body, bytes, &error))
@@ -175,7 +172,5 @@ esp_err_t completions_list_models(httpd_req_t *request) {
     const char *names[] = {view->model ? view->model->name : NULL};
     openai_write_models(&out, names, view->model ? 1 : 0);
     models_look_away();
-    httpd_resp_set_type(request, "application/json");
-    httpd_resp_set_hdr(request, "X-Content-Type-Options", "nosniff");
-    return httpd_resp_send(request, out.bytes, (ssize_t)out.used);
+    return server_send_json(request, out.bytes, out.used);
 }

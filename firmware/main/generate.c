@@ -11,6 +11,7 @@
 #include "board.h"
 #include "clock.h"
 #include "core/answer.h"
+#include "memory.h"
 #include "models.h"
 #include "nvs_settings.h"
 
@@ -169,18 +170,26 @@ static void run(void *unused) {
     }
 }
 
+uint32_t generate_most_waiting(void) {
+    return requests.memory.most_waiting;
+}
+
 void generate_start(void) {
-    static const uint32_t bytes = ENTRIES * TEXT_BYTES;
-    char *texts = malloc(bytes);
+    uint32_t waiting = BOARD_WAITING;
+    char *texts = memory_take_psram((waiting + 1) * TEXT_BYTES);
+    if (!texts) {
+        waiting = BOARD_WAITING_SMALL;
+        texts = memory_take_any((waiting + 1) * TEXT_BYTES);
+    }
     if (!texts)
         abort();
     queue_open(&requests, &(queue_memory){.connections = connections,
                                           .connection_count = BOARD_CONNECTIONS,
                                           .entries = entries,
-                                          .entry_count = ENTRIES,
+                                          .entry_count = waiting + 1,
                                           .texts = texts,
                                           .text_bytes = TEXT_BYTES,
-                                          .most_waiting = BOARD_WAITING,
+                                          .most_waiting = waiting,
                                           .most_unanswered = BOARD_PER_CLIENT});
     lock = xSemaphoreCreateMutex();
     arrived = xSemaphoreCreateBinary();

@@ -20,6 +20,9 @@ typedef struct generate_record {
 
 void generate_start(void);
 
+/* Most requests that may wait. */
+uint32_t generate_most_waiting(void);
+
 /* A connection's number, or QUEUE_NOBODY where there are too many. */
 uint32_t generate_connect(const audience *audience);
 void generate_disconnect(uint32_t connection);

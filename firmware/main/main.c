@@ -28,6 +28,7 @@ static void find_flash(void) {
 }
 
 void app_main(void) {
+    status_start();
     find_flash();
     settings_start();
     const settings kept = settings_now();

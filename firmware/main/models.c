@@ -10,11 +10,15 @@
 #include "cores.h"
 #include "flash.h"
 #include "memory.h"
+#include "placing.h"
 #include "sd.h"
 
 static const char TAG[] = "models";
 
-enum { LEAST_CONTEXT = 32 };
+enum {
+    LEAST_CONTEXT = 32,
+    GRAIN = 4096 /* multiply-adds worth handing to the other core: some microseconds of both */
+};
 
 /* storing: the slots, the card, and which model answers. using: its session. looking: the view. Taken in this order. */
 static SemaphoreHandle_t storing, using, looking;
@@ -29,7 +33,8 @@ static struct {
     shrew_model model;
     shrew_session *session; /* NULL: no model answers */
     void *session_memory;
-    void *image; /* a copy in memory, or NULL: it lies in flash */
+    void *image;   /* one from a card, in memory; NULL: it lies in flash */
+    placed nearer; /* copies of its tensors */
 } answering;
 
 static models_view view;
@@ -72,7 +77,7 @@ void models_look_away(void) {
 /* ---- The model that answers --------------------------------------------------------------------------------------- */
 
 static shrew_session_options session_options(uint32_t context) {
-    shrew_session_options options = {.context = context, .parallel_for = cores_run, .workers = BOARD_CORES};
+    shrew_session_options options = {.context = context, .parallel_for = cores_run, .workers = BOARD_CORES, .grain = GRAIN};
 #if CONFIG_IDF_TARGET_LINUX
     options.unit = SHREW_UNIT_SCALAR; /* what chips run */
 #endif
@@ -82,7 +87,7 @@ static shrew_session_options session_options(uint32_t context) {
 /* Memory for a session of the longest context that there is room for. */
 static int take_session_memory(shrew_session_options *options, size_t *bytes, protocol_error *error) {
     const shrew_model *model = &answering.model;
-    for (uint32_t context = model->config.context; context >= LEAST_CONTEXT; context /= 2) {
+    for (uint32_t context = model->config.context;; context /= 2) {
         *options = session_options(context);
         const int status = shrew_session_bytes(model, options, bytes);
         if (status)
@@ -90,24 +95,9 @@ static int take_session_memory(shrew_session_options *options, size_t *bytes, pr
         answering.session_memory = memory_take(*bytes);
         if (answering.session_memory)
             return PROTOCOL_OK;
+        if (context / 2 < LEAST_CONTEXT)
+            return protocol_fail(error, PROTOCOL_ENGINE, "not enough memory for a session of this model");
     }
-    return protocol_fail(error, PROTOCOL_ENGINE, "not enough memory for a session of this model");
-}
-
-/* A copy of a mapped image where memory is faster than flash and has room: answers read all of it for every token. */
-static void bring_nearer(void) {
-    const shrew_model *model = &answering.model;
-    void *copy = memory_take_faster(model->image_bytes);
-    if (!copy)
-        return;
-    memcpy(copy, model->image, model->image_bytes);
-    shrew_model nearer;
-    if (shrew_model_open(&nearer, copy, model->image_bytes)) {
-        memory_give(copy);
-        return;
-    }
-    answering.model = nearer;
-    answering.image = copy;
 }
 
 /* The session's memory is taken first: it is read and written more often than weights are read. */
@@ -117,8 +107,7 @@ static int open_session(protocol_error *error) {
     const int code = take_session_memory(&options, &bytes, error);
     if (code)
         return code;
-    if (!answering.image)
-        bring_nearer();
+    answering.nearer = placing_take(&answering.model, !answering.image);
     const int status =
         shrew_session_open(&answering.session, &answering.model, &options, answering.session_memory, bytes);
     if (status) {
@@ -127,8 +116,11 @@ static int open_session(protocol_error *error) {
     }
     info_of_model(&about, answering.name, &answering.model);
     about.context = options.context;
+    about.commands = answering.model.commands != NULL;
     view.session_bytes = (uint32_t)bytes;
-    view.weights = answering.image ? "memory" : "flash";
+    view.place = answering.image ? "memory" : "flash";
+    view.sram_bytes = answering.nearer.sram_bytes;
+    view.psram_bytes = answering.nearer.psram_bytes;
     view.unit = shrew_unit_name(options.unit);
     return PROTOCOL_OK;
 }
@@ -148,6 +140,7 @@ static void close_session(void) {
     answering.session = NULL;
     memory_give(answering.session_memory);
     answering.session_memory = NULL;
+    placing_give(&answering.nearer);
     slots_unload(&stored);
     memory_give(answering.image);
     answering.image = NULL;
@@ -176,8 +169,7 @@ static int load(const char *name, protocol_error *error) {
         return code;
     }
     run_selftest();
-    ESP_LOGI(TAG, "%s: %u tokens of context, weights in %s, %s kernels", name, (unsigned)about.context, view.weights,
-             view.unit);
+    ESP_LOGI(TAG, "%s: %u tokens of context, %s kernels", name, (unsigned)about.context, view.unit);
     return PROTOCOL_OK;
 }
 

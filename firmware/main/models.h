@@ -27,7 +27,8 @@ protocol_code models_selftest(info_selftest *verdict, protocol_error *error);
 /* What is known of the models, unchanged until models_look_away. Quick: nothing waits for flash here. */
 typedef struct models_view {
     const info_model *model; /* NULL: none answers */
-    const char *weights;     /* where its image lies: "flash", "memory" */
+    const char *place;       /* where its image lies: "flash", "memory" */
+    size_t sram_bytes, psram_bytes; /* of its tensors, copied there */
     const char *unit;        /* the kernels that compute */
     uint32_t session_bytes;
     info_stored stored[16];

@@ -4,21 +4,14 @@
 
 #include "server.h"
 
-static const char POLICY[] = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-                             "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
 static esp_err_t send_file(httpd_req_t *request) {
     if (!server_admits(request, 0))
         return ESP_OK;
     const page_file *file = request->user_ctx;
     char known[32] = "";
     httpd_req_get_hdr_value_str(request, "If-None-Match", known, sizeof known);
+    server_begin(request, file->type, "no-cache");
     httpd_resp_set_hdr(request, "ETag", file->etag);
-    httpd_resp_set_hdr(request, "Cache-Control", "no-cache");
-    httpd_resp_set_hdr(request, "Content-Security-Policy", POLICY);
-    httpd_resp_set_hdr(request, "X-Content-Type-Options", "nosniff");
-    httpd_resp_set_hdr(request, "Referrer-Policy", "no-referrer");
-    httpd_resp_set_type(request, file->type);
     if (!strcmp(known, file->etag)) {
         httpd_resp_set_status(request, "304 Not Modified");
         return httpd_resp_send(request, NULL, 0);

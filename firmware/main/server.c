@@ -46,7 +46,7 @@ static int receive(httpd_handle_t handle, int socket, char *bytes, size_t count,
     return got < 0 ? HTTPD_SOCK_ERR_FAIL : (int)got;
 }
 
-int server_send_all(httpd_handle_t handle, int socket, const char *bytes, size_t count, int flags) {
+static int send_all(httpd_handle_t handle, int socket, const char *bytes, size_t count, int flags) {
     (void)handle;
     for (size_t sent = 0; sent < count;) {
         const ssize_t now = send(socket, bytes + sent, count - sent, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -61,9 +61,13 @@ int server_send_all(httpd_handle_t handle, int socket, const char *bytes, size_t
 
 static esp_err_t open_socket(httpd_handle_t handle, int socket) {
     httpd_sess_set_recv_override(handle, socket, receive);
-    httpd_sess_set_send_override(handle, socket, server_send_all);
+    httpd_sess_set_send_override(handle, socket, send_all);
     websocket_refresh();
     return ESP_OK;
+}
+
+void server_hang_up(int socket) {
+    shutdown(socket, SHUT_RDWR);
 }
 
 /* ---- Who may ------------------------------------------------------------------------------------------------------ */
@@ -82,6 +86,10 @@ int server_admits(httpd_req_t *request, int with_token) {
         server_refuse(request, PROTOCOL_ORIGIN, NULL);
         return 0;
     }
+    if (strcmp(request->uri, "/ws") && header(request, "Upgrade", token_value)) {
+        server_refuse(request, PROTOCOL_NOT_FOUND, "no WebSocket at this address");
+        return 0;
+    }
     const settings kept = settings_now();
     if (with_token && !token_is_right(header(request, "Authorization", token_value), kept.token)) {
         server_refuse(request, PROTOCOL_TOKEN, NULL);
@@ -92,10 +100,19 @@ int server_admits(httpd_req_t *request, int with_token) {
 
 /* ---- Responses ---------------------------------------------------------------------------------------------------- */
 
-static esp_err_t send_json(httpd_req_t *request, const char *bytes, size_t count) {
-    httpd_resp_set_type(request, "application/json");
-    httpd_resp_set_hdr(request, "Cache-Control", "no-store");
+void server_begin(httpd_req_t *request, const char *type, const char *caching) {
+    httpd_resp_set_type(request, type);
+    httpd_resp_set_hdr(request, "Cache-Control", caching);
+    httpd_resp_set_hdr(request, "Content-Security-Policy",
+                       "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+                       "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
     httpd_resp_set_hdr(request, "X-Content-Type-Options", "nosniff");
+    httpd_resp_set_hdr(request, "Referrer-Policy", "no-referrer");
+    httpd_resp_set_hdr(request, "Cross-Origin-Resource-Policy", "same-origin");
+}
+
+esp_err_t server_send_json(httpd_req_t *request, const char *bytes, size_t count) {
+    server_begin(request, "application/json", "no-store");
     return httpd_resp_send(request, bytes, (ssize_t)count);
 }
 
@@ -104,7 +121,7 @@ esp_err_t server_fail(httpd_req_t *request, const protocol_error *error) {
     text out = text_in(buffer, sizeof buffer);
     protocol_write_http_error(&out, error);
     httpd_resp_set_status(request, protocol_http_line(error->code));
-    const esp_err_t failed = send_json(request, out.bytes, out.used);
+    const esp_err_t failed = server_send_json(request, out.bytes, out.used);
     if (failed || request->content_len <= PURGED_BYTES)
         return failed;
     shutdown(httpd_req_to_sockfd(request), SHUT_WR);
@@ -122,27 +139,27 @@ esp_err_t server_send_info(httpd_req_t *request) {
     char *info = status_info(0, &bytes);
     if (!info)
         return server_refuse(request, PROTOCOL_ENGINE, "not enough memory");
-    const esp_err_t failed = send_json(request, info, bytes);
+    const esp_err_t failed = server_send_json(request, info, bytes);
     status_free(info);
     return failed;
 }
 
-char *server_body(httpd_req_t *request, size_t *bytes) {
-    static char body[PROTOCOL_MESSAGE_BYTES + 1];
-    if (request->content_len > PROTOCOL_MESSAGE_BYTES) {
-        server_refuse(request, PROTOCOL_SIZE, NULL);
-        return NULL;
-    }
+esp_err_t server_body(httpd_req_t *request, char **body, size_t *bytes) {
+    static char buffer[PROTOCOL_MESSAGE_BYTES + 1];
+    *body = NULL;
+    if (request->content_len > PROTOCOL_MESSAGE_BYTES)
+        return server_refuse(request, PROTOCOL_SIZE, NULL);
     for (*bytes = 0; *bytes < request->content_len;) {
-        const int got = httpd_req_recv(request, body + *bytes, request->content_len - *bytes);
+        const int got = httpd_req_recv(request, buffer + *bytes, request->content_len - *bytes);
         if (got == HTTPD_SOCK_ERR_TIMEOUT)
             server_refuse(request, PROTOCOL_TIMEOUT, NULL);
         if (got <= 0)
-            return NULL;
+            return ESP_FAIL;
         *bytes += (size_t)got;
     }
-    body[*bytes] = 0;
-    return body;
+    buffer[*bytes] = 0;
+    *body = buffer;
+    return ESP_OK;
 }
 
 static void announce(void *unused) {
@@ -170,18 +187,29 @@ static esp_err_t not_found(httpd_req_t *request, httpd_err_code_t code) {
     return server_admits(request, 0) ? server_refuse(request, PROTOCOL_NOT_FOUND, NULL) : ESP_FAIL;
 }
 
+static const char MODELS[] = "/api/models/*";
+
+/* Also where only the pattern of the models' addresses fits. */
 static esp_err_t wrong_method(httpd_req_t *request, httpd_err_code_t code) {
     (void)code;
-    return server_admits(request, 0) ? server_refuse(request, PROTOCOL_METHOD, NULL) : ESP_FAIL;
+    if (!server_admits(request, 0))
+        return ESP_FAIL;
+    const int is_model = !strncmp(request->uri, MODELS, sizeof MODELS - 2);
+    return server_refuse(request, is_model && !api_has(request) ? PROTOCOL_NOT_FOUND : PROTOCOL_METHOD, NULL);
 }
 
-static const server_route routes[] = {
+
+static const struct {
+    httpd_method_t method;
+    const char *path;
+    esp_err_t (*handler)(httpd_req_t *request);
+} routes[] = {
     {HTTP_GET, "/api/info", send_info},
     {HTTP_GET, "/v1/models", completions_list_models},
     {HTTP_POST, "/v1/chat/completions", completions_answer},
-    {HTTP_PUT, "/api/models/*", api_upload},
-    {HTTP_POST, "/api/models/*", api_load},
-    {HTTP_DELETE, "/api/models/*", api_remove},
+    {HTTP_PUT, MODELS, api_upload},
+    {HTTP_POST, MODELS, api_load},
+    {HTTP_DELETE, MODELS, api_remove},
     {HTTP_PUT, "/api/settings", api_change_settings},
     {HTTP_PUT, "/api/wifi", api_change_wifi},
 };
@@ -217,5 +245,8 @@ void server_start(void) {
     httpd_register_err_handler(started, HTTPD_404_NOT_FOUND, not_found);
     httpd_register_err_handler(started, HTTPD_405_METHOD_NOT_ALLOWED, wrong_method);
     server = started;
+    static const char *const talkative[] = {"httpd", "httpd_parse", "httpd_txrx", "httpd_uri", "httpd_ws"};
+    for (size_t i = 0; i < sizeof talkative / sizeof *talkative; i++)
+        esp_log_level_set(talkative[i], ESP_LOG_NONE); /* each thing that a stranger does wrong is a line */
     ESP_LOGI("server", "port %u", (unsigned)config.server_port);
 }

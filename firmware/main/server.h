@@ -16,23 +16,22 @@ void server_announce(void);
 /* 1 if the request comes from a page of ours or from no page, and, where asked, with the token; else the refusal is sent. */
 int server_admits(httpd_req_t *request, int with_token);
 
+/* Sets the headers that every answer has. */
+void server_begin(httpd_req_t *request, const char *type, const char *caching);
+
 /* Each sends a whole response and returns what the handler should. server_fail closes a connection on which more than a
  * little of a body is still to come. */
 esp_err_t server_fail(httpd_req_t *request, const protocol_error *error);
 esp_err_t server_refuse(httpd_req_t *request, protocol_code code, const char *line);
+esp_err_t server_send_json(httpd_req_t *request, const char *bytes, size_t count);
 esp_err_t server_send_info(httpd_req_t *request);
 
-/* The request's body in a buffer that the next message overwrites, with a NUL behind it; NULL where it is refused. */
-char *server_body(httpd_req_t *request, size_t *bytes);
+/* The request's body in a buffer that the next message overwrites, with a NUL behind it; NULL where it is refused, and then
+ * what the handler returns. */
+esp_err_t server_body(httpd_req_t *request, char **body, size_t *bytes);
 
-/* The socket's way to send all or fail. */
-int server_send_all(httpd_handle_t server, int socket, const char *bytes, size_t count, int flags);
-
-/* Routes. */
-typedef struct server_route {
-    httpd_method_t method;
-    const char *path;
-    esp_err_t (*handler)(httpd_req_t *request);
-} server_route;
+/* Ends a connection: the server finds it ended and closes it. From any task, while the socket is its to use; never by
+ * httpd_sess_trigger_close, which may come when the number is another connection's. */
+void server_hang_up(int socket);
 
 #endif

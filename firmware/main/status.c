@@ -2,7 +2,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "board.h"
 #include "clock.h"
@@ -14,8 +13,18 @@
 
 const char STATUS_VERSION[] = "0.1.0", STATUS_DEVICE[] = CONFIG_IDF_TARGET;
 
+static uint64_t started;
+
+void status_start(void) {
+    started = clock_us();
+}
+
+static uint64_t uptime_s(void) {
+    return (clock_us() - started) / 1000000;
+}
+
 char *status_info(int as_message, size_t *bytes) {
-    char *buffer = malloc(INFO_OUT_BYTES);
+    char *buffer = memory_take_any(INFO_OUT_BYTES);
     if (!buffer)
         return NULL;
     const wifi_state wifi = wifi_now();
@@ -23,6 +32,8 @@ char *status_info(int as_message, size_t *bytes) {
     const uint64_t answered = generate_recorded().answered;
     const models_view *view = models_look();
     const info_memory memory[] = {{"session", view->session_bytes},
+                                  {"weights_sram", view->sram_bytes},
+                                  {"weights_psram", view->psram_bytes},
                                   {"free", memory_free_internal()},
                                   {"free_psram", memory_free_psram()},
                                   {"largest", memory_largest()}};
@@ -34,13 +45,13 @@ char *status_info(int as_message, size_t *bytes) {
                         .defaults = kept.defaults,
                         .message_bytes = PROTOCOL_MESSAGE_BYTES,
                         .prompt_bytes = (uint32_t)protocol_prompt_bytes(view->model ? view->model->context : UINT32_MAX),
-                        .queue = BOARD_WAITING,
+                        .queue = generate_most_waiting(),
                         .per_client = BOARD_PER_CLIENT,
                         .clients = BOARD_CLIENTS,
                         .upload_bytes = view->upload_bytes,
                         .memory = memory,
                         .memory_count = sizeof memory / sizeof *memory,
-                        .uptime_s = clock_us() / 1000000,
+                        .uptime_s = uptime_s(),
                         .requests = answered,
                         .wifi_mode = wifi.mode,
                         .wifi_ssid = wifi.ssid,
@@ -49,7 +60,7 @@ char *status_info(int as_message, size_t *bytes) {
     info_write(&out, &about, as_message);
     models_look_away();
     if (out.full) {
-        free(buffer);
+        memory_give(buffer);
         return NULL;
     }
     *bytes = out.used;
@@ -57,7 +68,7 @@ char *status_info(int as_message, size_t *bytes) {
 }
 
 void status_free(char *info) {
-    free(info);
+    memory_give(info);
 }
 
 static const char *const verdicts[] = {"absent", "passed", "failed"};
@@ -65,13 +76,14 @@ static const char *const verdicts[] = {"absent", "passed", "failed"};
 void status_print(void) {
     const generate_record record = generate_recorded();
     const wifi_state wifi = wifi_now();
-    printf("shrew %s on %s, up %" PRIu64 " s, %" PRIu64 " answered\n", STATUS_VERSION, STATUS_DEVICE,
-           clock_us() / 1000000, record.answered);
+    printf("shrew %s on %s, up %" PRIu64 " s, %" PRIu64 " answered\n", STATUS_VERSION, STATUS_DEVICE, uptime_s(),
+           record.answered);
     const models_view *view = models_look();
     if (view->model)
-        printf("model    %s: %" PRIu64 " parameters, %" PRIu32 " bytes in %s, %" PRIu32
+        printf("model    %s: %" PRIu64 " parameters, %" PRIu32 " bytes in %s (copied: %zu to SRAM, %zu to PSRAM), %" PRIu32
                " tokens of context, self-test %s, %s kernels on %d %s\n",
-               view->model->name, view->model->parameters, view->model->bytes, view->weights, view->model->context,
+               view->model->name, view->model->parameters, view->model->bytes, view->place, view->sram_bytes,
+               view->psram_bytes, view->model->context,
                verdicts[view->model->selftest], view->unit, (int)BOARD_CORES, BOARD_CORES > 1 ? "cores" : "core");
     else
         printf("model    none\n");

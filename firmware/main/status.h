@@ -6,6 +6,9 @@
 
 extern const char STATUS_VERSION[], STATUS_DEVICE[];
 
+/* Uptime counts from here. */
+void status_start(void);
+
 /* The info object, for a WebSocket (with its type) or for HTTP; NULL where there is no memory for it. */
 char *status_info(int as_message, size_t *bytes);
 void status_free(char *info);

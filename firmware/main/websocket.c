@@ -1,6 +1,7 @@
 #include "websocket.h"
 
 #include <string.h>
+#include <sys/socket.h>
 
 #include "esp_log.h"
 #include "freertos/FreeRTOS.h"
@@ -11,11 +12,14 @@
 #include "generate.h"
 #include "server.h"
 
-enum { NO_SOCKET = -1, SLOWEST_MS = 3000, DRAINED_BYTES = 65536 };
+enum { NO_SOCKET = -1, SLOWEST_MS = 10000 };
+
+enum { NOT_WEBSOCKET = 1002, NOT_TEXT = 1003, NOT_UTF8 = 1007, TOO_LONG = 1009 }; /* why a WebSocket is closed */
 
 static httpd_handle_t server;
 static struct client {
     int socket;
+    int is_closing; /* told so: whatever comes now is read, not to take back what was sent, and ends it */
 } clients[BOARD_CONNECTIONS]; /* by the connection's number */
 
 /* ---- Sending, on the server's task -------------------------------------------------------------------------------- */
@@ -24,7 +28,7 @@ static void send_text(void *client, const char *message, size_t bytes) {
     const int socket = ((const struct client *)client)->socket;
     httpd_ws_frame_t frame = {.type = HTTPD_WS_TYPE_TEXT, .payload = (uint8_t *)message, .len = bytes};
     if (httpd_ws_send_frame_async(server, socket, &frame))
-        httpd_sess_trigger_close(server, socket);
+        server_hang_up(socket);
 }
 
 void websocket_send_to_all(const char *message, size_t bytes) {
@@ -96,11 +100,11 @@ static int wait_for_room(const queue_entry *entry, size_t bytes) {
             outbox.id = entry->request.id;
             return 1;
         }
-        const int slow = clients[outbox.connection].socket;
         generate_unlock();
-        if (!xSemaphoreTake(drained, pdMS_TO_TICKS(SLOWEST_MS)))
-            httpd_sess_trigger_close(server, slow);
+        const int moves = xSemaphoreTake(drained, pdMS_TO_TICKS(SLOWEST_MS));
         generate_lock();
+        if (!moves && outbox.taken && clients[outbox.connection].socket != NO_SOCKET)
+            server_hang_up(clients[outbox.connection].socket);
     }
     return 0;
 }
@@ -154,7 +158,7 @@ static void disconnect(void *context) {
     generate_disconnect(connection);
 }
 
-static esp_err_t connect(httpd_req_t *request) {
+static esp_err_t admit(httpd_req_t *request) {
     if (!server_admits(request, 0))
         return ESP_FAIL;
     const uint32_t connection = generate_connect(&web_socket);
@@ -162,7 +166,7 @@ static esp_err_t connect(httpd_req_t *request) {
         server_refuse(request, PROTOCOL_BUSY, "all connections are taken");
         return ESP_FAIL;
     }
-    clients[connection].socket = httpd_req_to_sockfd(request);
+    clients[connection] = (struct client){.socket = httpd_req_to_sockfd(request)};
     request->sess_ctx = &clients[connection];
     request->free_ctx = disconnect;
     return ESP_OK;
@@ -170,45 +174,59 @@ static esp_err_t connect(httpd_req_t *request) {
 
 /* ---- Messages ----------------------------------------------------------------------------------------------------- */
 
-/* Says why, and closes. What the client is still sending is read for a while, since a socket that is closed with bytes
- * unread takes back what it has sent. */
-static esp_err_t refuse(httpd_req_t *request, protocol_code code, uint16_t close_code, httpd_ws_frame_t *frame) {
-    protocol_error error;
-    protocol_fail(&error, code, NULL);
-    chat_fail(NULL, &error, send_text, request->sess_ctx);
-    uint8_t reason[2] = {(uint8_t)(close_code >> 8), (uint8_t)close_code};
+static void drain(const struct client *client) {
+    static char rest[512];
+    while (recv(client->socket, rest, sizeof rest, MSG_DONTWAIT) > 0)
+        ;
+}
+
+static esp_err_t close_with(httpd_req_t *request, uint16_t code) {
+    struct client *client = request->sess_ctx;
+    drain(client);
+    uint8_t reason[2] = {(uint8_t)(code >> 8), (uint8_t)code};
     httpd_ws_frame_t close = {.type = HTTPD_WS_TYPE_CLOSE, .payload = reason, .len = sizeof reason};
-    httpd_ws_send_frame(request, &close);
-    size_t left = frame->len < DRAINED_BYTES ? frame->len : DRAINED_BYTES;
-    while (left) {
-        static uint8_t rest[512];
-        httpd_ws_frame_t part = {.payload = rest, .len = left < sizeof rest ? left : sizeof rest};
-        if (httpd_ws_recv_frame(request, &part, sizeof rest))
-            break;
-        left -= part.len;
+    client->is_closing = 1;
+    return httpd_ws_send_frame(request, &close);
+}
+
+/* Says why, and closes; where much more is to come than a message may have, without words. */
+static esp_err_t refuse(httpd_req_t *request, protocol_code code, uint16_t close_code, size_t bytes) {
+    if (bytes <= 16 * PROTOCOL_MESSAGE_BYTES) {
+        protocol_error error;
+        protocol_fail(&error, code, NULL);
+        chat_fail(NULL, &error, send_text, request->sess_ctx);
     }
-    return ESP_FAIL;
+    return close_with(request, close_code);
 }
 
 static esp_err_t receive(httpd_req_t *request) {
     if (request->method == HTTP_GET)
         return server_refuse(request, PROTOCOL_MESSAGE, "this address speaks WebSocket");
+    struct client *client = request->sess_ctx;
+    if (client->is_closing) {
+        drain(client);
+        return ESP_FAIL;
+    }
     static char message[PROTOCOL_MESSAGE_BYTES + 1];
     httpd_ws_frame_t frame = {.payload = (uint8_t *)message};
-    if (httpd_ws_recv_frame(request, &frame, 0))
+    const esp_err_t failed = httpd_ws_recv_frame(request, &frame, 0);
+    if (failed == ESP_ERR_INVALID_STATE || (frame.type > HTTPD_WS_TYPE_BINARY && frame.type < HTTPD_WS_TYPE_CLOSE))
+        return close_with(request, NOT_WEBSOCKET); /* no mask, or no such type */
+    if (failed)
         return ESP_FAIL;
     if (frame.type == HTTPD_WS_TYPE_PONG)
         return frame.len > sizeof message || (frame.len && httpd_ws_recv_frame(request, &frame, sizeof message))
                    ? ESP_FAIL
                    : ESP_OK;
     if (frame.type != HTTPD_WS_TYPE_TEXT || !frame.final)
-        return refuse(request, PROTOCOL_FRAME, 1003, &frame);
+        return refuse(request, PROTOCOL_FRAME, NOT_TEXT, frame.len);
     if (frame.len > PROTOCOL_MESSAGE_BYTES)
-        return refuse(request, PROTOCOL_SIZE, 1009, &frame);
+        return refuse(request, PROTOCOL_SIZE, TOO_LONG, frame.len);
     if (frame.len && httpd_ws_recv_frame(request, &frame, PROTOCOL_MESSAGE_BYTES))
         return ESP_FAIL;
+    if (!text_is_utf8(message, frame.len))
+        return close_with(request, NOT_UTF8);
     message[frame.len] = 0;
-    struct client *client = request->sess_ctx;
     chat_read((uint32_t)(client - clients), message, frame.len, send_text, client);
     return ESP_OK;
 }
@@ -222,6 +240,6 @@ esp_err_t websocket_register(httpd_handle_t handle) {
                                  .method = HTTP_GET,
                                  .handler = receive,
                                  .is_websocket = true,
-                                 .ws_pre_handshake_cb = connect};
+                                 .ws_pre_handshake_cb = admit};
     return httpd_register_uri_handler(server, &address);
 }

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from engine.models import BYTES
 
-from shrew.image import WeightType, build_image
+from shrew.image import Commands, WeightType, build_image
 from shrew.image.writer import with_checksum
 from shrew.model.config import ModelConfig, tensor_specs
 from shrew.tokenizer import Tokenizer, train_character
@@ -66,6 +66,14 @@ def answering() -> bytes:
     chain = [ANSWER, *ids(TEXT), END]
     metadata = {"name": "Test model", "description": "Says one thing.\nDoes it work?", "licence": "CC0"}
     return image_that_follows(dict(pairwise(chain)), metadata=metadata)
+
+
+@cache
+def commanding(threshold: float) -> bytes:
+    """Answers with the command ``lamp``, of which it is surer than 0.9 and less sure than 0.99."""
+    chain = [ANSWER, *ids("Do: lamp"), END]
+    commands = Commands.of(["lamp", "lam", "fan"], threshold)
+    return image_that_follows(dict(pairwise(chain)), metadata={"refusal": "Not sure."}, commands=commands)
 
 
 @cache

@@ -87,6 +87,20 @@ def test_what_is_no_number_stays_none_in_products(ops, rng, bits):
     assert np.isfinite(np.delete(y, 5, axis=0)).all()
 
 
+@pytest.mark.parametrize(("rows", "inputs", "outputs"), [(33, 64, 31), (130, 100, 48)])
+def test_the_smallest_numbers_beside_others_in_products(ops, rng, rows, inputs, outputs):
+    """Down to the denormal ones, which have fewer bits and would spill theirs into a neighbour's."""
+    x, dy, weight = floats(rng, rows, inputs), floats(rng, rows, outputs), floats(rng, outputs, inputs)
+    for array in (x, dy, weight):
+        small = rng.random(array.shape) < 0.5
+        array[small] *= np.exp2(rng.uniform(-149, -100, small.sum())).astype(np.float32)
+    w, d = Linear(weight, None), Linear(floats(rng, outputs, inputs), None)
+    exact_d = Linear(*wide(*d))
+    close(ops.linear(x, w), operators.linear(*wide(x), Linear(*wide(*w))), 1e-5)
+    close(ops.linear_backward(dy, x, w, d), operators.linear_backward(*wide(dy, x), Linear(*wide(*w)), exact_d), 1e-5)
+    close(d.weight, exact_d.weight, 1e-5)
+
+
 def test_embedding(ops, rng):
     table, ids = floats(rng, 9, 17), np.array([3, 0, 8, 3, 3])
     assert np.array_equal(ops.embedding(ids, table), table[ids])

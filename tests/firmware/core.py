@@ -21,10 +21,11 @@ HEADERS = [
     CORE / f"{name}.h"
     for name in (
         *("text", "decimal", "json", "options", "protocol", "openai", "info"),
-        *("queue", "slots", "settings", "console", "host_check", "answer"),
+        *("queue", "slots", "placement", "settings", "console", "host_check", "answer"),
     )
 ]
 INCLUDES = [f"-I{ENGINE / 'include'}", f"-I{ENGINE / 'src'}", f"-I{CORE}"]
+SANITIZED = bool(os.environ.get("SHREW_SANITIZE"))
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
 
 
@@ -37,13 +38,15 @@ def _build(folder: Path) -> Path:
     compiler = COMPILERS["gcc"] or COMPILERS["clang"]
     assert compiler, "neither gcc nor clang is installed"
     flags = [*STRICT, *INCLUDES, "-g", "-O1", "-fPIC"]
-    sanitizers = SANITIZERS if os.environ.get("SHREW_SANITIZE") else []
+    sanitizers = SANITIZERS if SANITIZED else []
     engine = [str(source) for source in sorted(ENGINE.glob("src/**/*.c"))]
     core = [str(source) for source in sorted(CORE.glob("*.c"))]
-    subprocess.run([compiler, *flags, "-c", *engine], check=True, cwd=folder)
+    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}  # not for the compiler
+    subprocess.run([compiler, *flags, "-c", *engine], check=True, cwd=folder, env=environment)
     objects = [str(path) for path in folder.glob("*.o")]
     library = folder / "core.so"
-    subprocess.run([compiler, *flags, *sanitizers, "-shared", *core, *objects, "-o", str(library)], check=True)
+    link = [compiler, *flags, *sanitizers, "-shared", *core, *objects, "-o", str(library)]
+    subprocess.run(link, check=True, env=environment)
     return library
 
 
@@ -90,3 +93,22 @@ class Error:
     @property
     def line(self) -> str:
         return str(ffi.string(self.struct.line).decode())
+
+
+class Opened:
+    """An image and a session of it, in the core's own copy of the engine."""
+
+    def __init__(self, image: bytes) -> None:
+        self._image = ffi.new("uint64_t[]", len(image) // 8 + 3)
+        address = int(ffi.cast("uintptr_t", self._image))
+        aligned = ffi.cast("char *", self._image) + -address % 16
+        ffi.buffer(aligned, len(image))[:] = image
+        self.model = ffi.new("shrew_model *")
+        assert lib.shrew_model_open(self.model, aligned, len(image)) == 0
+        needed = ffi.new("size_t *")
+        assert lib.shrew_session_bytes(self.model, ffi.NULL, needed) == 0
+        self._memory = ffi.new("uint64_t[]", needed[0] // 8 + 3)
+        memory = ffi.cast("char *", self._memory) + -int(ffi.cast("uintptr_t", self._memory)) % 16
+        session = ffi.new("shrew_session **")
+        assert lib.shrew_session_open(session, self.model, ffi.NULL, memory, needed[0]) == 0
+        self.session = session[0]

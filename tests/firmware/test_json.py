@@ -8,15 +8,13 @@ import struct
 from typing import Any
 
 import pytest
-from firmware.core import Out, block, ffi, lib
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from firmware.core import Out, block, ffi, lib
+
 CHARACTERS = st.characters(codec="utf-8")
-SCALARS = (
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(-1e300, 1e300)
-    | st.text(CHARACTERS)
-)
+SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(-1e300, 1e300) | st.text(CHARACTERS)
 VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(CHARACTERS), inner, max_size=4)
 )
@@ -172,14 +170,15 @@ def test_numbers_beyond_all_bounds(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "integer"), [("18446744073709551614", 2**64 - 2), ("18446744073709551616", 2**64 - 1), ("9" * 40, 2**64 - 1)]
+    ("text", "integer"),
+    [("18446744073709551614", 2**64 - 2), ("18446744073709551616", 2**64 - 1), ("9" * 40, 2**64 - 1)],
 )
 def test_integers_stop_at_the_largest(text: str, integer: int) -> None:
     assert decimal(text).is_integer
     assert decimal(text).integer == integer
 
 
-# ---- Writing ----------------------------------------------------------------------------------------------------------
+# ---- Writing ---------------------------------------------------------------------------------------------------------
 
 
 def write(out: Out, value: Any) -> None:
@@ -208,10 +207,15 @@ def write(out: Out, value: Any) -> None:
 
 
 WRITABLE = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(width=32, allow_nan=False, allow_infinity=False)
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(width=32, allow_nan=False, allow_infinity=False)
     | st.text(CHARACTERS),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.text(CHARACTERS).filter(lambda name: "\0" not in name), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(CHARACTERS).filter(lambda name: "\0" not in name), inner, max_size=4)
+    ),
 )
 
 
@@ -251,7 +255,16 @@ def test_bytes_that_are_no_text_become_replacement_characters(data: bytes) -> No
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.7, "0.7"), (1, "1"), (0.01, "0.01"), (100, "100"), (1e-7, "1e-7"), (3.4e38, "3.4e38"), (12.34, "12.34"), (0, "0")],
+    [
+        (0.7, "0.7"),
+        (1, "1"),
+        (0.01, "0.01"),
+        (100, "100"),
+        (1e-7, "1e-7"),
+        (3.4e38, "3.4e38"),
+        (12.34, "12.34"),
+        (0, "0"),
+    ],
 )
 def test_numbers_are_written_as_people_write_them(value: float, text: str) -> None:
     out = Out()

@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from firmware.core import Error, Out, block, code_name, ffi, lib
 from firmware.test_protocol import DONE, FRESH_SEED, options_of, result, rules, text_of
+
+from firmware.core import Error, Out, block, code_name, ffi, lib
 
 
 class Read:
@@ -52,7 +53,9 @@ def test_parts_are_one_text() -> None:
 
 def test_every_option() -> None:
     options = {"temperature": 0.5, "top_p": 0.25, "top_k": 4, "min_p": 0.125, "repetition_penalty": 2, "max_tokens": 9}
-    got = Read({**HI, **options, "seed": 5, "stop": ["\n", "End"], "stream": True, "stream_options": {"include_usage": True}})
+    got = Read(
+        {**HI, **options, "seed": 5, "stop": ["\n", "End"], "stream": True, "stream_options": {"include_usage": True}}
+    )
     assert got.code == "ok"
     assert options_of(got.request.options) == options
     assert (got.request.seed, got.stops, got.asked.stream, got.asked.include_usage) == (5, ["\n", "End"], 1, 1)
@@ -61,7 +64,9 @@ def test_every_option() -> None:
 
 
 def test_null_and_what_changes_nothing_is_ignored() -> None:
-    absent = dict.fromkeys(("temperature", "stop", "seed", "n", "tools", "stream", "stream_options", "max_tokens", "model"))
+    absent = dict.fromkeys(
+        ("temperature", "stop", "seed", "n", "tools", "stream", "stream_options", "max_tokens", "model")
+    )
     ignored = {"user": "x", "metadata": {"a": [1]}, "logprobs": False, "tools": [], "functions": [], "n": 1}
     got = Read({**absent, **ignored, **HI})
     assert (got.code, got.prompt, got.request.stop_count) == ("ok", "hi", 0)
@@ -76,7 +81,11 @@ def test_null_and_what_changes_nothing_is_ignored() -> None:
         ({"messages": "hi"}, "message", "messages must be a list of messages, at least one"),
         ({"messages": ["hi"]}, "message", "messages must be a list of messages, at least one"),
         ({"messages": [{"content": "hi"}]}, "message", "role must be there, as text"),
-        ({"messages": [user("hi"), {"role": "assistant", "content": "x"}]}, "value", "the last message must be a user's"),
+        (
+            {"messages": [user("hi"), {"role": "assistant", "content": "x"}]},
+            "value",
+            "the last message must be a user's",
+        ),
         ({"messages": [{"role": "user"}]}, "message", "content must be there, as text"),
         ({"messages": [user(5)]}, "message", "content must be text, or a list of parts that have a type"),
         ({"messages": [user(["hi"])]}, "message", "content must be text, or a list of parts that have a type"),

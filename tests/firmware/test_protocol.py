@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from firmware.core import Error, Out, block, code_name, ffi, lib
 from hypothesis import given
 from hypothesis import strategies as st
+
+from firmware.core import Error, Out, block, code_name, ffi, lib
 
 PROTOCOL = (Path(__file__).parents[2] / "docs/PROTOCOL.md").read_text()
 FRESH_SEED = 77
@@ -167,7 +168,14 @@ def result(**fields: Any) -> Any:
     return made
 
 
-DONE = {"tokens": 5, "prompt_tokens": 7, "tok_per_s": 12.345678, "prompt_tok_per_s": 0.0, "digest": 0xAB, "seed": 2**53 - 1}
+DONE = {
+    "tokens": 5,
+    "prompt_tokens": 7,
+    "tok_per_s": 12.345678,
+    "prompt_tok_per_s": 0.0,
+    "digest": 0xAB,
+    "seed": 2**53 - 1,
+}
 
 
 def test_messages_of_the_server() -> None:
@@ -223,8 +231,10 @@ def test_the_longest_token_message_fits_its_buffer() -> None:
 
 @pytest.mark.parametrize(
     ("name", "valid"),
-    [("a", True), ("gate-2_b.bin", True), ("A" * 32, True), ("A" * 33, False), ("", False), (".a", False), ("a/b", False)]
-    + [("a b", False), ("ä", False), ("a\0", False), ("-", True), ("a@", False), ("a[", False), ("a`", False)],
+    [
+        *((name, True) for name in ("a", "-", "gate-2_b.bin", "A" * 32)),
+        *((name, False) for name in ("", ".a", "A" * 33, "a/b", "a b", "ä", "a\0", "a@", "a[", "a`")),
+    ],
 )
 def test_names_of_models(name: str, valid: bool) -> None:
     data = name.encode()

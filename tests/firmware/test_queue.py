@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from firmware.core import code_name, ffi, lib
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from firmware.core import SANITIZED, code_name, ffi, lib
 
 NOBODY = 2**32 - 1
 
@@ -78,7 +79,9 @@ def test_a_request_is_kept_whole() -> None:
     assert (name(entry), entry.note, entry.cancelled) == ((here, 5), 7, 0)
 
 
-@pytest.mark.parametrize(("prompt", "stops", "fits"), [(40, (), True), (41, (), False), (35, (4,), True), (36, (4,), False)])
+@pytest.mark.parametrize(
+    ("prompt", "stops", "fits"), [(40, (), True), (41, (), False), (35, (4,), True), (36, (4,), False)]
+)
 def test_texts_that_do_not_fit_are_refused(prompt: int, stops: tuple[int, ...], fits: bool) -> None:
     queue = Queue()
     pushed = queue.push(queue.connect(), 0, b"x" * prompt, tuple(b"s" * length for length in stops))
@@ -267,5 +270,5 @@ class AnyOrder(RuleBasedStateMachine):
             assert owner or entry.cancelled
 
 
-AnyOrder.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+AnyOrder.TestCase.settings = settings(max_examples=15 if SANITIZED else 60, stateful_step_count=40, deadline=None)
 TestAnyOrder = AnyOrder.TestCase

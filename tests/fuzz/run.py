@@ -23,7 +23,7 @@ HOSTILE = HERE.parent / "hostile"
 FOLDER = HERE.parents[1] / "build" / "fuzz"
 
 #: Harnesses and their longest inputs, in bytes.
-HARNESSES = {"image": 1 << 15, "tokenizer": 1 << 13, "stops": 1 << 11, "sampler": 1 << 11}
+HARNESSES = {"image": 1 << 15, "tokenizer": 1 << 13, "stops": 1 << 11, "sampler": 1 << 11, "protocol": 1 << 11}
 
 FLAGS = ["-std=gnu99", "-O2", "-g", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror"]
 FLAGS += ["-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all"]
@@ -31,6 +31,9 @@ FLAGS += ["-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all"]
 FLAGS += ["-include", "sanitizer/asan_interface.h", "-DSHREW_GUARD=__asan_poison_memory_region"]
 #: What reads input from outside; operators of training read none.
 SOURCES = sorted(ENGINE.glob("src/**/*.c"))
+#: What reads what comes over a network; its sources are watched like those in CHECKING.
+CORE = ENGINE.parent / "firmware/core"
+CORE_SOURCES = sorted(CORE.glob("*.c"))
 #: Sources that check an input's bytes. In the others watching each comparison costs most of the time and finds nothing.
 CHECKING = {"directory", "generate", "image", "pretokenize", "selftest", "tokenizer", "unicode"}
 UNWATCHED = "-fno-sanitize-coverage=trace-cmp"
@@ -74,9 +77,14 @@ def build(folder: Path) -> None:
         extra = [] if source.stem in CHECKING else [UNWATCHED]
         extra += ["-O0"] if source.stem in UNROLLED else []
         subprocess.run([compiler, *FLAGS, *extra, *includes, "-c", str(source)], check=True, cwd=objects)
+    includes += [f"-I{CORE}"]
+    for source in CORE_SOURCES:
+        subprocess.run([compiler, *FLAGS, *includes, "-c", str(source)], check=True, cwd=objects)
     engine = [str(objects / f"{source.stem}.o") for source in SOURCES]
+    core = [str(objects / f"{source.stem}.o") for source in CORE_SOURCES]
     for harness in HARNESSES:
         command = [compiler, *FLAGS, UNWATCHED, *includes, str(HERE / f"{harness}.c"), *engine]
+        command += core if harness == "protocol" else []
         subprocess.run([*command, "-lm", "-o", str(folder / harness)], check=True)
 
 

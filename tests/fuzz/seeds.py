@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Iterator
 from itertools import product
@@ -103,9 +104,31 @@ def samplings() -> Iterator[bytes]:
         yield bytes([model, 1]) + options + bytes([3, 1, 2, 3, 0, way]) + bytes(range(256)) * 2
 
 
+def messages() -> Iterator[bytes]:
+    """Some of each kind that a device reads; the first byte says which, and how long a prompt may be."""
+    options = {"temperature": 0.7, "top_p": 0.95, "top_k": 40, "min_p": 0.05, "repetition_penalty": 1.1}
+    ask = {"type": "generate", "id": 7, "prompt": 'größe \n"\\ 😀', "seed": 2**53 - 1, "raw": True, **options}
+    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "€"}]
+    turns = [{"role": "system", "content": "x"}, {"role": "user", "content": parts}]
+    chat = {"messages": turns, "stop": ["\n", "End"], "stream": True, "stream_options": {"include_usage": True}}
+    chat |= {"model": "gate", "n": 1, "tools": [], "functions": [], "max_completion_tokens": 9, "seed": 1, **options}
+    deep = {"a": [[{"b": [None, True, False, -0.5e-3, 12345678901234567890, "😀"]}]], "": {}}
+    for ascii_only in (False, True):
+        for first, value in ((0, deep), (1, chat), (5, ask), (5, {"type": "cancel", "id": 7}), (5, {"type": "info"})):
+            yield bytes([first | 16]) + json.dumps(value, ensure_ascii=ascii_only).encode()
+    yield bytes([1]) + json.dumps({"messages": [{"role": "user", "content": "hi"}], "stop": "."}).encode()
+    yield bytes([2 | 16]) + json.dumps({**options, "max_tokens": 64}).encode()
+    yield bytes([2]) + json.dumps({"ssid": "home", "password": "12345678"}).encode()
+    for headers in (b"http://192.168.4.1:80\0192.168.4.1", b"http://[::1]\0[::1]:80", b"bearer token\0token"):
+        yield bytes([3 | 16]) + headers
+    for line in (b"ask how?", b"load gate", b"set top_p 0.5", b'wifi join "my home" 12345678', b"bench 9", b"help set"):
+        yield bytes([4]) + line
+
+
 def write_seeds(folder: Path) -> None:
     """One folder of seeds for each harness, and beside them the models that the harnesses read."""
     inputs = {"image": images(), "tokenizer": tokenizers(), "stops": stops(), "sampler": samplings()}
+    inputs["protocol"] = messages()
     for harness, seeds in inputs.items():
         corpus = folder / "seeds" / harness
         corpus.mkdir(parents=True, exist_ok=True)

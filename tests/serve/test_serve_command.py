@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -161,6 +161,31 @@ def test_a_body_that_stops_coming_is_given_up(image: Path, tmp_path: Path) -> No
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert b'"timeout"' in answer
         assert change(server, "PUT", "/api/models/next", images.looping()).status == 200
+
+
+def test_a_request_that_stops_coming_is_given_up(image: Path) -> None:
+    with serving(image, before="import shrew.serve.limits as l; l.STALL_SECONDS = 0.2") as server:
+        host, port = server.host.split(":")
+        for begun in (b"", b"GET /api/in", b"GET /api/info HTTP/1.1\r\nHost: localhost\r\n\r\nGET /ap"):
+            with socket.create_connection((host, int(port)), timeout=30) as connection, suppress(ConnectionResetError):
+                connection.sendall(begun)
+                while connection.recv(4096):
+                    pass
+        with chat(server) as client:
+            time.sleep(0.5)  # a WebSocket may be silent
+            assert client.ask()[0] == images.TEXT
+
+
+def test_as_many_are_answered_at_once_as_there_are_sessions(tmp_path: Path) -> None:
+    (tmp_path / "endless").write_bytes(images.endless())
+    with serving(tmp_path / "endless", "--sessions", 3, "--threads", 2) as server, chat(server) as client:
+        for number in range(4):
+            client.send("generate", id=number, prompt="go on")
+        assert client.until("queued") == {"type": "queued", "id": 3, "ahead": 3}
+        heard: set[int] = set()
+        while heard < {0, 1, 2}:
+            heard.add(client.until("token")["id"])
+        assert 3 not in heard
 
 
 def test_answers_do_not_keep_the_loop_from_others(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,6 +16,10 @@ WEB = Path(__file__).parents[2] / "web"
 HOST = "http://shrew.test"
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:"
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    " --disable-component-update --disable-sync"
+)
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1440, "height": 900}
 
@@ -75,6 +80,15 @@ DONE: dict[str, Any] = {
 }
 
 
+def until(page: Any, condition: Callable[[], bool]) -> None:
+    """Waits for what the page does outside itself."""
+    for _ in range(500):
+        if condition():
+            return
+        page.wait_for_timeout(10)
+    raise TimeoutError
+
+
 @dataclass
 class Scripted:
     """A server inside the browser: what it says is the test's, what it heard is in ``heard`` and ``called``."""
@@ -85,21 +99,39 @@ class Scripted:
     up: bool = True
     heard: list[dict[str, Any]] = field(default_factory=list)
     called: list[tuple[str, str]] = field(default_factory=list)
+    connections: int = 0
+    asked_for_info: int = 0
     socket: Any = None
 
     def accept(self, socket: Any) -> None:
         if not self.up:
             socket.close()
             return
+        self.connections += 1
         self.socket = socket
         socket.on_message(self._hear)
 
     def _hear(self, text: str) -> None:
         message = json.loads(text)
         if message["type"] == "info":
+            self.asked_for_info += 1
             self.say(**self.info)
         else:
             self.heard.append(message)
+
+    def ask(self, page: Any, question: str) -> int:
+        """Types and asks; the request's id, once the server has heard it."""
+        heard = len(self.heard)
+        page.get_by_label("Your question").fill(question)
+        page.keyboard.press("Enter")
+        until(page, lambda: len(self.heard) > heard)
+        return int(self.heard[-1]["id"])
+
+    def answer(self, page: Any, question: str, text: str, **done: Any) -> None:
+        identity = self.ask(page, question)
+        self.say(type="token", id=identity, text=text)
+        self.say(type="done", id=identity, **{**DONE, **done})
+        page.get_by_role("button", name="Repeat").last.wait_for()
 
     def say(self, **message: Any) -> None:
         self.socket.send(json.dumps(message))
@@ -123,9 +155,67 @@ def chromium() -> Iterator[Any]:
     path = shutil.which("chromium")
     if path is None:
         pytest.skip("chromium is not installed")
-    flags = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
     with api.sync_playwright() as playwright:
-        flags += " --disable-component-update --disable-sync"
-        browser = playwright.chromium.launch(executable_path=path, args=flags.split())
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS.split())
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
+    """Opens pages; at the end there must have been no error in any, but for what Chromium says of refused requests."""
+    contexts: list[Any] = []
+    errors: list[str] = []
+
+    def note(message: Any) -> None:
+        if message.type in {"error", "warning"} and not re.search("Failed to load resource|WebSocket", message.text):
+            errors.append(message.text)
+
+    def make(address: str = HOST, *, server: Scripted | None = None, size: Any = DESKTOP, **options: Any) -> Any:
+        context = chromium.new_context(viewport=size, reduced_motion="reduce", **options)
+        context.set_default_timeout(5000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", note)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        if server:
+            page.route("**/*", server.serve)
+            page.route_web_socket("**/ws", server.accept)
+        page.goto(address)
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert not errors
+
+
+@pytest.fixture
+def server() -> Scripted:
+    return Scripted()
+
+
+@pytest.fixture
+def page(request: pytest.FixtureRequest, open_page: Callable[..., Any], server: Scripted) -> Any:
+    """The page with a scripted server, on a phone unless the test is marked with both sizes."""
+    page = open_page(server=server, size=getattr(request, "param", PHONE))
+    page.get_by_role("heading", name="Ask Gate helper").wait_for()
+    return page
+
+
+@pytest.fixture
+def expect(chromium: Any) -> Any:
+    from playwright.sync_api import expect
+
+    return expect
+
+
+#: For tests of what looks different on a phone and on a desktop.
+both_sizes = pytest.mark.parametrize("page", [PHONE, DESKTOP], ids=["390", "1440"], indirect=True)
+
+
+def open_panel(page: Any) -> Any:
+    panel = page.locator("#panel")
+    if panel.is_hidden():
+        page.get_by_role("button", name="model and settings").click()
+    return panel

@@ -60,7 +60,8 @@ INLINE void split_tile(int along, int turned, uint32_t lines, uint32_t depth, co
             high = load_first(from + (i + SIDE) * stride, lines);
         const vec low_first = rounded(low), high_first = rounded(high);
         const lanes low_rest = bits_of(low - low_first) + half, high_rest = bits_of(high - high_first) + half;
-        parts[0][i] = of_bits(bits_of(low_first) >> 16 | bits_of(high_first));
+        /* Below 2^-126 a bfloat16 has fewer bits than the sum above leaves. */
+        parts[0][i] = of_bits(bits_of(low_first) >> 16 | (bits_of(high_first) & upper));
         parts[1][i] = of_bits(low_rest >> 16 | (high_rest & upper));
     }
     for (uint32_t part = 0; part < PARTS; part++, to += TILE_FLOATS) {

@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from shrew.cli.options import human_bytes, json_option, print_json, remarks
+from shrew.cli.options import ImagePath, human_bytes, json_option, print_json, remarks
 
 if TYPE_CHECKING:
     from shrew.engine import Model
@@ -22,8 +22,8 @@ HISTORY = "bench/results/emulate.jsonl"
 
 
 @click.command()
-@click.argument("image", metavar="[IMAGE]", required=False, type=click.Path(path_type=Path))
-@click.option("--model", "model_file", metavar="IMAGE", type=click.Path(path_type=Path), help="The same as IMAGE.")
+@click.argument("image", metavar="[IMAGE]", required=False, type=ImagePath())
+@click.option("--model", "model_file", metavar="IMAGE", type=ImagePath(), help="The same as IMAGE.")
 @click.option(
     "--emulate",
     metavar="TARGET",

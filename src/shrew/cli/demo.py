@@ -28,6 +28,10 @@ IMAGE_LIMIT = 230_000
 TRAINED_SAMPLE = 1000
 STORY_OPENING = "One day,"
 
+#: What the image says about itself, and what a chat page offers to ask.
+DESCRIPTION = "Knows the Shrew board, an ESP32-S3 with a lamp, a fan, a buzzer and sensors, and works them."
+QUESTIONS = ("How much flash does the board have?", "turn the lamp green", "Which pin is the buzzer on?")
+
 
 @click.command()
 @click.option(
@@ -94,7 +98,12 @@ def _assistant(out: Path, limits: dict[str, Any], show: _Show) -> tuple[dict[str
 
     show.step("Shrink", "int8 weights, one scale for each row")
     loaded = load_run(run.path)
-    metadata = loaded.metadata(name="Shrew desk assistant", licence="CC0-1.0", refusal=_refusal(corpus))
+    metadata = loaded.metadata(
+        name="Shrew desk assistant",
+        licence="CC0-1.0",
+        description="\n".join((DESCRIPTION, *QUESTIONS)),
+        refusal=refusal_of(corpus),
+    )
     commands = Commands.of([literal(command) for command in commands_of(corpus.train)])
     floats = Model.from_bytes(
         build_image(config, loaded.parameters, loaded.tokenizer, metadata=metadata, commands=commands), "float image"
@@ -138,7 +147,7 @@ def _assistant(out: Path, limits: dict[str, Any], show: _Show) -> tuple[dict[str
     }, model
 
 
-def _refusal(corpus: Corpus) -> str:
+def refusal_of(corpus: Corpus) -> str:
     """What the assistant says to everything that is not its business: the answer that most questions share."""
     from collections import Counter
 
@@ -149,7 +158,7 @@ def _show_answers(corpus: Corpus, model: Model, show: _Show) -> list[dict[str, A
     """Five held-out questions over the corpus's topics and one from outside, whether the answers are right or wrong."""
     from shrew.evaluation import normalized
 
-    refusal = _refusal(corpus)
+    refusal = refusal_of(corpus)
     inside = [d for d in corpus.held_out if d.response != refusal and d.kind == "answer"]
     commands = [d for d in corpus.held_out if d.kind == "command"]
     outside = [d for d in corpus.held_out if d.response == refusal]

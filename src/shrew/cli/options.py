@@ -22,7 +22,21 @@ remarks = Console(stderr=True)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random generator.")
-image_argument = click.argument("image", metavar="IMAGE", type=click.Path(path_type=Path))
+
+
+class ImagePath(click.Path):
+    """A model image: a file, or the name of one that comes with Shrew."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from shrew.shipped import find_image
+
+        return find_image(super().convert(value, param, ctx))  # type: ignore[arg-type]  # path_type makes it a Path
+
+
+image_argument = click.argument("image", metavar="IMAGE", type=ImagePath())
 
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")

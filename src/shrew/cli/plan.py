@@ -12,7 +12,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from shrew.cli.options import json_option, print_json, printable, remarks, weight_type, weight_type_options
+from shrew.cli.options import (
+    ImagePath,
+    json_option,
+    print_json,
+    printable,
+    remarks,
+    weight_type,
+    weight_type_options,
+)
 
 if TYPE_CHECKING:
     from shrew.chips.changes import Change
@@ -24,7 +32,7 @@ _BAR, _AROUND, _TITLE = 64, 34, 9
 
 
 @click.command()
-@click.argument("model", metavar="[MODEL]", required=False, type=click.Path(path_type=Path))
+@click.argument("model", metavar="[MODEL]", required=False, type=ImagePath())
 @click.option("--preset", "preset_name", metavar="NAME", help="Plan for a preset instead: nothing need be trained.")
 @click.option(
     "--chip",

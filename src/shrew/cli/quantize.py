@@ -73,10 +73,13 @@ THREADS = 2
 @click.option(
     "--confidence",
     type=click.FloatRange(0, 1),
-    help="Refuse a command to which the model gives a lower probability.  [default: 0.5]",
+    help="Refuse a command to which the model gives a lower probability.  [default: 0.7]",
 )
 @click.option("--refusal", metavar="TEXT", help="What the image says instead of a command that it refuses.")
 @click.option("--name", help="Name in the image's metadata; default: the run folder's.")
+@click.option(
+    "--description", metavar="TEXT", help="What the model is, for its metadata; further lines are questions to try."
+)
 @click.option("--licence", help="Licence of the model, for its metadata.")
 @seed_option
 @json_option
@@ -96,6 +99,7 @@ def quantize(
     confidence: float | None,
     refusal: str | None,
     name: str | None,
+    description: str | None,
     licence: str | None,
     seed: int,
     as_json: bool,
@@ -111,7 +115,7 @@ def quantize(
     if budget is not None and chosen:
         raise click.UsageError("--fit chooses the types itself; leave out --type, --group and --tensor")
     keep_freed_memory()
-    given = _open(source, {"name": name, "licence": licence, "refusal": refusal})
+    given = _open(source, {"name": name, "licence": licence, "description": description, "refusal": refusal})
     commands = _commands(given, grammar, confidence)
     as_trained = bool(given.quantized) and not chosen and budget is None and rounding is None
     default = weight_type(type_ or "q8", group)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shrew.cli.options import remarks
+from shrew.cli.options import ImagePath, remarks
 from shrew.errors import ConfigError
+from shrew.shipped import is_shipped
 
 if TYPE_CHECKING:
     from shrew.serve.service import Service
@@ -20,7 +21,7 @@ ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
 @click.command()
-@click.argument("image", metavar="[IMAGE]", required=False, type=click.Path(path_type=Path))
+@click.argument("image", metavar="[IMAGE]", required=False, type=ImagePath())
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; 0.0.0.0 is all of them.")
 @click.option("--port", type=click.IntRange(0, 0xFFFF), default=8080, show_default=True, help="0 takes a free one.")
 @click.option(
@@ -35,7 +36,7 @@ ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
     "folder",
     metavar="FOLDER",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Other images to choose from, and where uploads go.  [default: IMAGE's folder]",
+    help="Other images to choose from, and where uploads go.  [default: IMAGE's folder; this one for a shipped IMAGE]",
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
 def serve(
@@ -66,7 +67,7 @@ def serve(
         raise ConfigError("--token must be printable ASCII, without spaces around it")
     options = Options(
         image=image,
-        folder=folder or (image or Path()).parent,
+        folder=folder or (Path() if image is None or is_shipped(image) else image.parent),
         host=host,
         port=port,
         sessions=sessions,

@@ -25,7 +25,7 @@ MOST_STATES, MOST_EDGES = 0xFFFF, 0x7FFF
 ACCEPTS = 0x8000
 
 #: Below this probability of a command an answer is a refusal.
-DEFAULT_THRESHOLD: Final = 0.5
+DEFAULT_THRESHOLD: Final = 0.7
 
 _HEADER = struct.Struct("<fHH")
 _NUMBER = re.compile(r"<(\d+)-(\d+)>")

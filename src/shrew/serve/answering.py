@@ -38,9 +38,15 @@ class Answer:
     tok_per_s: float = 0.0
     prompt_tok_per_s: float = 0.0
     digest: str = "00000000"
+    command: str | None = None
+    confidence: float = 0.0
 
     def fields(self) -> dict[str, Any]:
-        return asdict(self)
+        """As they are sent; what is said of commands only where there is one."""
+        values = asdict(self)
+        if self.command is None:
+            del values["command"], values["confidence"]
+        return values
 
 
 class Request:
@@ -113,15 +119,12 @@ class Loaded:
             "parameters": contents["parameters"],
             "selftest": "absent" if selftest is None else "passed" if selftest["passed"] else "failed",
             **{name: metadata.get(name) for name in ("refusal", "licence", "description")},
-            "commands": False,  # no image carries a grammar yet
+            "commands": contents["commands"] is not None,
         }
 
 
 def generate(request: Request, session: Session) -> Answer:
-    """Answers, on the calling thread. EngineError.
-
-    The one place where steps of the engine become what clients hear.
-    """
+    """Answers, on the calling thread. EngineError."""
     question = request.question
     if request.cancelled:
         return Answer("cancelled", question.seed)
@@ -153,6 +156,8 @@ def generate(request: Request, session: Session) -> Answer:
         tok_per_s=_rate(steps - 1, time.perf_counter() - first_chosen),
         prompt_tok_per_s=_rate(prompt_tokens, prompt_read - started),
         digest=f"{step.digest:08x}",
+        command=step.command,
+        confidence=round(step.confidence, 6),
     )
 
 

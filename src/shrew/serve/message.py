@@ -36,7 +36,7 @@ class Field:
         assert isinstance(value, int | float)
         if not self.low <= value <= self.high or (self.above_low and value == self.low):
             bounds = f"above {self.low:.9g} and at most" if self.above_low else f"{self.low:.9g} to"
-            raise Refusal("value", f"{name} is {value:.9g}, must be {bounds} {self.high:.16g}")
+            raise Refusal("value", f"{name} must be {bounds} {self.high:.16g}")
         return value
 
 
@@ -84,7 +84,10 @@ def require_unique(data: bytes) -> None:
         if len(set(names)) < len(names):
             raise Refusal("message", f"field {max(names, key=names.count)[:40]!r} occurs twice")
 
-    json.loads(data, object_pairs_hook=check)
+    try:
+        json.loads(data, object_pairs_hook=check)
+    except RecursionError:
+        raise Refusal("json", "not JSON: nested too deeply") from None
 
 
 def encode(message: Mapping[str, Any]) -> bytes:

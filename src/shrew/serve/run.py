@@ -7,7 +7,9 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
+import h11
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
@@ -21,7 +23,27 @@ CLOSING_SECONDS = 3
 """What answers under way have at the end, after they were cancelled."""
 
 
-class Connection(WebSocketsSansIOProtocol):
+class HTTPConnection(H11Protocol):
+    """A connection that must not take forever to say what it wants."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._look_again()
+
+    def _look_again(self) -> None:
+        self.loop.call_later(limits.STALL_SECONDS, self._look, self.cycle)
+
+    def _look(self, last: object) -> None:
+        """Ends a connection on which no request has begun since the last look."""
+        if self.transport.is_closing() or self.transport.get_protocol() is not self:  # a WebSocket by now
+            return
+        if self.conn.their_state is h11.IDLE and self.cycle is last:
+            self.transport.abort()
+        else:
+            self._look_again()
+
+
+class WebSocketConnection(WebSocketsSansIOProtocol):
     """A WebSocket whose fragmented messages look like binary ones, since both are refused."""
 
     def handle_text(self, event: Frame) -> None:
@@ -83,8 +105,8 @@ async def _serve(options: Options, ready: Callable[[str, Service], None]) -> Non
     listener = listen(options.host, options.port)
     config = uvicorn.Config(
         make_app(service, page.read(source_root() / "web")),
-        http="h11",
-        ws=Connection,
+        http=HTTPConnection,
+        ws=WebSocketConnection,
         ws_max_size=16 * limits.MESSAGE_BYTES,  # what is longer than a message, but not much, is told so in JSON
         ws_per_message_deflate=False,
         lifespan="off",

@@ -28,14 +28,20 @@ class LoadedRun:
     """The matrices of ``parameters`` that were trained as integers, exactly as they were in training."""
 
     def metadata(
-        self, *, name: str | None = None, licence: str | None = None, refusal: str | None = None
+        self,
+        *,
+        name: str | None = None,
+        licence: str | None = None,
+        description: str | None = None,
+        refusal: str | None = None,
     ) -> list[tuple[str, str]]:
-        """What the image says about itself, and to questions that are none of its business."""
+        """What the image says about itself, and to questions that are none of its business (docs/FORMAT.md)."""
         data = DataConfig.from_table(self.run.config.data)
         sources = ", ".join(Path(source).name for source in data.sources) if data else "imported weights"
         entries = [
             ("name", name or self.run.path.resolve().name),
             ("licence", licence),
+            ("description", description),
             ("provenance", f"trained by Shrew on {sources}" if data else sources),
             ("prompt_template", self._prompt_template()),
             ("refusal", refusal),

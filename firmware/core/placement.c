@@ -1,0 +1,45 @@
+#include "placement.h"
+
+size_t placement_bytes(const shrew_model *model, uint32_t index) {
+    shrew_role role;
+    const void *bytes;
+    size_t size = 0;
+    shrew_model_tensor_bytes(model, index, &role, &bytes, &size);
+    return (size + PLACEMENT_ALIGNMENT - 1) & ~(size_t)(PLACEMENT_ALIGNMENT - 1);
+}
+
+/* Of a table a token reads one row. A tied head makes a matrix of one. */
+static int is_read_whole(const shrew_model *model, uint32_t index) {
+    shrew_role role;
+    const void *bytes;
+    size_t size;
+    shrew_model_tensor_bytes(model, index, &role, &bytes, &size);
+    return role != SHREW_POSITION_EMBEDDING && (role != SHREW_TOKEN_EMBEDDING || model->config.flags & SHREW_TIED_HEAD);
+}
+
+/* The smallest tensor still in flash, the first of equal ones; model->tensors where there is none. A few hundred need no
+ * sorted list. */
+static uint32_t smallest(const shrew_model *model, const placement *memories) {
+    uint32_t found = model->tensors;
+    for (uint32_t i = 0; i < model->tensors; i++)
+        if (memories[i] == PLACEMENT_FLASH && is_read_whole(model, i) &&
+            (found == model->tensors || placement_bytes(model, i) < placement_bytes(model, found)))
+            found = i;
+    return found;
+}
+
+static void fill(const shrew_model *model, placement memory, size_t left, placement *memories) {
+    for (uint32_t i = smallest(model, memories); i < model->tensors; i = smallest(model, memories)) {
+        if (placement_bytes(model, i) > left)
+            return;
+        memories[i] = memory;
+        left -= placement_bytes(model, i);
+    }
+}
+
+void placement_choose(const shrew_model *model, size_t sram, size_t psram, placement *memories) {
+    for (uint32_t i = 0; i < model->tensors; i++)
+        memories[i] = PLACEMENT_FLASH;
+    fill(model, PLACEMENT_SRAM, sram, memories);
+    fill(model, PLACEMENT_PSRAM, psram, memories);
+}
