@@ -60,11 +60,11 @@ def test_output_that_is_no_message_does_not_disturb(board: Board, firmware: Firm
     said: list[str] = []
     with Console(open_port(board.device), said.append) as line:
         answer = line.generate("wait")
-        board.say('I (812) wifi: connected\r\n> > {"broken\r\n{"type": no JSON\r\n')
+        board.say('I (812) wifi: connected\r\n> > {"broken\r\n{"type": no JSON\r\n{"type":"done","id":1}\r\n')
         assert next(answer).text == "once"
         answer.close()
         assert list(line.generate("hello"))[-1].finish == "end"
-    assert said == ["I (812) wifi: connected", '{"broken', '{"type": no JSON']
+    assert said == ["I (812) wifi: connected", '{"broken', '{"type": no JSON', '{"type":"done","id":1}']
 
 
 def test_a_question_that_the_board_refuses_is_the_questions_fault(line: Console) -> None:

@@ -9,10 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
+
+from shrew.board.messages import Done, Failure, Info, Message, Token, decode
 from shrew.board.ports import lost
 from shrew.engine import Progress, Sampling
+from shrew.engine.session import Finish
 from shrew.errors import BoardError, DataError
 
 if TYPE_CHECKING:
@@ -46,7 +50,7 @@ class Console:
         self._port = port
         self._output = output
         self._on_loss = on_loss
-        self._messages: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
+        self._messages: SimpleQueue[Message | None] = SimpleQueue()
         self._next_id = random.getrandbits(31)
         self._echo = ""
         self.message_bytes = 4096
@@ -89,20 +93,18 @@ class Console:
 
     def _take(self, line: str) -> None:
         found = _MESSAGE.search(line)
-        if found:
-            try:
-                message = json.loads(line[found.start() :])
-            except ValueError:
-                found = None
-            else:
-                self._messages.put(message)
+        try:
+            if found:
+                self._messages.put(decode(line[found.start() :]))
+        except msgspec.MsgspecError:
+            found = None
         text = _PROMPTS.sub("", line[: found.start()] if found else line)
         if text == self._echo:
             self._echo = ""
         elif text or not found:
             self._output(text)
 
-    def _message(self, seconds: float) -> dict[str, Any] | None:
+    def _message(self, seconds: float) -> Message | None:
         """The next message, or None if none came in time."""
         try:
             message = self._messages.get(timeout=seconds)
@@ -124,7 +126,7 @@ class Console:
     def _send(self, type_: str, **fields: Any) -> None:
         self._write(_line(type_, **fields))
 
-    def info(self, seconds: float = BOOT_SECONDS) -> dict[str, Any]:
+    def info(self, seconds: float = BOOT_SECONDS) -> Info:
         """What the board is: its ``info`` message. BoardError if it does not answer."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -133,8 +135,8 @@ class Console:
             again = min(time.monotonic() + 1, end)
             while (left := again - time.monotonic()) > 0:
                 message = self._message(left)
-                if message and message["type"] == "info":
-                    self.message_bytes = message["limits"]["message_bytes"]
+                if isinstance(message, Info):
+                    self.message_bytes = message.limits.message_bytes
                     return message
         raise BoardError(
             f"{self.device}: Shrew's firmware does not answer; press the board's RESET, or write the firmware with "
@@ -149,7 +151,7 @@ class Console:
         while True:
             self._send("generate", id=self._next_id)  # has no prompt: it is refused, after the line was obeyed
             while message := self._message(_SILENCE_SECONDS):
-                if message.get("id") == self._next_id:
+                if isinstance(message, Failure) and message.id == self._next_id:
                     return
 
     def generate(self, prompt: str, *, sampling: Sampling | None = None, **options: int) -> Iterator[Progress]:
@@ -172,11 +174,10 @@ class Console:
         ended = False
         try:
             for message in self._messages_of(id_):
-                if message["type"] == "error":
-                    raise DataError(f"the board says: {message['message']}")
-                ended = message["type"] == "done"
-                if ended or message["type"] == "token":
-                    yield _progress(message)
+                if isinstance(message, Failure):
+                    raise DataError(f"the board says: {message.message}")
+                ended = isinstance(message, Done)
+                yield _progress(message)
                 if ended:
                     return
         except (GeneratorExit, KeyboardInterrupt):
@@ -187,10 +188,10 @@ class Console:
     def _cancel(self, id_: int) -> None:
         self._send("cancel", id=id_)
         for message in self._messages_of(id_):
-            if message["type"] in ("done", "error"):
+            if not isinstance(message, Token):
                 return
 
-    def _messages_of(self, id_: int) -> Iterator[dict[str, Any]]:
+    def _messages_of(self, id_: int) -> Iterator[Token | Done | Failure]:
         """What the board says to a request, for as long as it does. Answers that nobody waits for are cancelled."""
         begun, unanswered = time.monotonic(), 0
         while True:
@@ -202,29 +203,32 @@ class Console:
                 self._send("info")
                 continue
             unanswered = 0
-            if message["type"] == "info" and message.get("uptime_s", 0) < time.monotonic() - begun - _RESTART_SECONDS:
-                raise BoardError(f"{self.device}: the board has restarted in the middle of an answer")
-            if message.get("id") == id_ or (message["type"] == "error" and message["id"] is None):
-                yield message  # an error without an id: of a line that did not arrive as it was sent
-            elif message["type"] == "token":
-                self._send("cancel", id=message["id"])
+            if isinstance(message, Info):
+                if message.uptime_s < time.monotonic() - begun - _RESTART_SECONDS:
+                    raise BoardError(f"{self.device}: the board has restarted in the middle of an answer")
+            elif isinstance(message, Token | Done | Failure) and message.id in (id_, None):
+                yield message  # an error without an id is of a line that did not arrive as it was sent
+            elif isinstance(message, Token):
+                self._send("cancel", id=message.id)
 
 
 def _line(type_: str, **fields: Any) -> bytes:
     return json.dumps({"type": type_, **fields}, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
-def _progress(message: dict[str, Any]) -> Progress:
+def _progress(message: Token | Done) -> Progress:
+    done = message if isinstance(message, Done) else None
+    prompt_tokens = done.prompt_tokens if done else 0
     return Progress(
-        text=message.get("text", ""),
-        finish=message.get("reason", "running"),
+        text="" if isinstance(message, Done) else message.text,
+        finish=cast(Finish, done.reason if done else "running"),
         token=None,
-        tokens=message.get("tokens", 0),
-        prompt_tokens=message.get("prompt_tokens", 0),
-        prompt_total=message.get("prompt_tokens", 0),
-        digest=int(message.get("digest", "0"), 16),
+        tokens=done.tokens if done else 0,
+        prompt_tokens=prompt_tokens,
+        prompt_total=prompt_tokens,
+        digest=int(done.digest, 16) if done else 0,
         drafted=0,
         accepted=0,
-        confidence=message.get("confidence", 0.0),
-        command=message.get("command"),
+        confidence=done.confidence if done else 0.0,
+        command=done.command if done else None,
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from shrew.board.console import BOOT_SECONDS, Console
+from shrew.board.messages import Info
 from shrew.board.ports import open_port
 from shrew.errors import BoardError
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from shrew.board.slots import Record
 
 
-def start_with(device: str, record: Record | None) -> dict[str, Any] | None:
+def start_with(device: str, record: Record | None) -> Info | None:
     """The ``info`` of a board that has just been started, or None if it says nothing.
 
     A board keeps to the model that it was last told to load; it is told to load this one. BoardError if it cannot.
@@ -39,7 +40,7 @@ def start_with(device: str, record: Record | None) -> dict[str, Any] | None:
         if record and not _answers_with(info, record):
             why = f", and says: {said[0]}" if said else ""
             raise BoardError(f"{record.name} is stored whole, but the board does not load it{why}")
-        if record and info["model"]["selftest"] == "failed":
+        if record and info.model and info.model.selftest == "failed":
             raise BoardError(
                 f"{record.name} is stored whole, but its self-test fails on the board: "
                 "the firmware computes other tokens; build it anew"
@@ -58,6 +59,6 @@ def _open_until(device: str, end: float) -> Serial:
             time.sleep(0.2)
 
 
-def _answers_with(info: dict[str, Any], record: Record) -> bool:
-    model = info["model"]
-    return model is not None and (model["name"], model["crc32"]) == (record.name, f"{record.crc32:08x}")
+def _answers_with(info: Info, record: Record) -> bool:
+    model = info.model
+    return model is not None and (model.name, model.crc32) == (record.name, f"{record.crc32:08x}")

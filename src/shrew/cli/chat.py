@@ -28,6 +28,7 @@ from shrew.cli.options import (
 from shrew.errors import BoardError, DataError, EngineError
 
 if TYPE_CHECKING:
+    from shrew.board.messages import Model as StoredModel
     from shrew.engine import Model, Progress, Sampling
 
 
@@ -70,7 +71,7 @@ def _converse_with_board(
     if stop or draft or threads > 1:
         raise click.UsageError("--stop, --draft and --threads are for an IMAGE: a board does not take them.")
     with Console(open_port(choose(None if port == "auto" else port))) as board:
-        model = board.info()["model"]
+        model = board.info().model
         if model is None:
             raise BoardError(f"{board.device}: the board has no model; write one with shrew flash MODEL")
         converse(board, board_title(model), chosen, quiet=quiet, **options)
@@ -80,9 +81,8 @@ def title(model: Model) -> Text:
     return _title(dict(model.metadata()).get("name", model.name), model.image_bytes)
 
 
-def board_title(model: dict[str, Any]) -> Text:
-    """Of the ``model`` in a board's ``info``."""
-    return _title(model["title"] or model["name"], model["bytes"])
+def board_title(model: StoredModel) -> Text:
+    return _title(model.title or model.name, model.bytes)
 
 
 def _title(name: str, size: int) -> Text:

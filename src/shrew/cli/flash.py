@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from shrew.cli.options import json_option, print_json, printable, remarks
@@ -13,6 +14,7 @@ from shrew.cli.options import json_option, print_json, printable, remarks
 if TYPE_CHECKING:
     from shrew.board.bootloader import Bootloader
     from shrew.board.flash import Plan
+    from shrew.board.messages import Info
 
 
 @click.command()
@@ -102,17 +104,16 @@ def _write(board: Bootloader, plan: Plan) -> None:
         carry_out(board, plan, report)
 
 
-def _verdict(device: str, info: dict[str, Any] | None) -> str:
+def _verdict(device: str, info: Info | None) -> str:
     if info is None:
         return "Written and verified. The board has not answered yet: press its RESET, then see `shrew monitor`."
-    model = info["model"]
-    if model is None:
-        return f"Written and verified. The board runs Shrew {info['version']} and has no model: shrew flash MODEL"
-    tested = ", self-test passed" if model["selftest"] == "passed" else ""
-    return f"Written and verified. The board answers with {model['name']}{tested}: shrew chat --port {device}"
+    if info.model is None:
+        return f"Written and verified. The board runs Shrew {info.version} and has no model: shrew flash MODEL"
+    tested = ", self-test passed" if info.model.selftest == "passed" else ""
+    return f"Written and verified. The board answers with {info.model.name}{tested}: shrew chat --port {device}"
 
 
-def _result(device: str, plan: Plan, info: dict[str, Any] | None) -> dict[str, Any]:
+def _result(device: str, plan: Plan, info: Info | None) -> dict[str, Any]:
     return {
         "port": device,
         "chip": plan.chip,
@@ -124,5 +125,5 @@ def _result(device: str, plan: Plan, info: dict[str, Any] | None) -> dict[str, A
         "replaced": plan.replaces,
         "kept": plan.keeps,
         "lost": list(plan.loses),
-        "info": info,
+        "info": msgspec.to_builtins(info),
     }

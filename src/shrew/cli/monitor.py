@@ -88,7 +88,7 @@ class _Screen:
 
 def _greet(board: Console) -> None:
     try:
-        model = board.info(_GREETING_SECONDS)["model"]
+        model = board.info(_GREETING_SECONDS).model
     except BoardLostError:
         raise
     except BoardError as error:
