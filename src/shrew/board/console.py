@@ -31,6 +31,9 @@ _SILENCE_SECONDS, _QUESTIONS = 5.0, 3
 #: A board that has been up for less time than an answer by so much was started in the middle of it.
 _RESTART_SECONDS = 2.0
 
+#: Noise, as a wrong speed makes of everything, has no ends of lines.
+_LONGEST_LINE = 1 << 16
+
 _CANCEL_KEY = b"\x03"
 _MESSAGE = re.compile(r'\{"type":')
 _PROMPTS = re.compile(r"^(> )+|(> )+$")
@@ -86,6 +89,7 @@ class Console:
                 *lines, rest = (rest + self._port.read(max(1, self._port.in_waiting))).split(b"\n")
                 for line in lines:
                     self._take(line.decode("utf-8", "replace").rstrip("\r"))
+                rest = rest[-_LONGEST_LINE:]
         except OSError:
             self._lost.set()
             self._messages.put(None)
