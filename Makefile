@@ -14,7 +14,7 @@ EMULATORS := riscv64-unknown-elf-gcc:gcc-riscv64-unknown-elf \
 FUZZERS := clang:clang clang-22:clang-22 \
 	/usr/lib/llvm-22/lib/clang/22/lib/linux/libclang_rt.fuzzer-$(shell uname -m).a:libclang-rt-22-dev
 
-.PHONY: all demo test fuzz bench emulate wasm lint clean
+.PHONY: all demo test fuzz bench emulate wasm firmware flash monitor lint clean
 
 all: $(VENV)/.shrew
 
@@ -48,6 +48,18 @@ emulate: $(VENV)/.shrew
 wasm: $(VENV)/.shrew
 	@sh tools/system_packages.sh clang-22:clang-22 wasm-ld-22:lld-22 node:nodejs
 	$(BIN)/python -m shrew.ports.wasm ports/wasm/shrew.wasm
+
+# The firmware, by ESP-IDF (docs/FIRMWARE.md): CHIP is its target; FLASH is 4mb, 8mb or 16mb.
+CHIP ?= esp32s3
+FLASH ?= $(if $(filter esp32s3 esp32p4,$(CHIP)),8mb,4mb)
+FIRMWARE := build/firmware-$(CHIP)-$(FLASH)
+IDF = idf.py -C firmware -B $(CURDIR)/$(FIRMWARE) -D IDF_TARGET=$(CHIP) -D SDKCONFIG=$(CURDIR)/$(FIRMWARE)/sdkconfig \
+	-D 'SDKCONFIG_DEFAULTS=sdkconfig.defaults;flash/$(FLASH).defaults' $(if $(PORT),-p $(PORT))
+
+firmware flash monitor:
+	@test -n "$$IDF_PATH" || { echo 'no ESP-IDF: install 5.5 or 6.0 and run ". $$IDF_PATH/export.sh" first' >&2; exit 1; }
+	@command -v idf.py >/dev/null || { echo "$$IDF_PATH: no idf.py on PATH; run \". $$IDF_PATH/export.sh\" first" >&2; exit 1; }
+	$(IDF) $(if $(filter firmware,$@),build,$@)
 
 $(BIN)/python:
 	@sh tools/system_packages.sh cc:gcc git:git $(PYTHON):python3

@@ -16,7 +16,7 @@ ROOT = Path(shrew.__file__).parent
 LEVELS = (
     {"__main__"},
     {"cli"},
-    {"serve"},
+    {"board", "serve"},
     {"train", "ports"},
     {"quantize", "chips"},
     {"image", "evaluation"},

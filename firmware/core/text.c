@@ -25,6 +25,17 @@ int text_equal(const char *string, const void *bytes, size_t count) {
     return text_length(string) == count && bytes_equal(string, bytes, count);
 }
 
+int text_is_utf8(const void *bytes, size_t count) {
+    const uint8_t *at = bytes, *end = at + count;
+    while (at < end) {
+        uint32_t code_point;
+        at += shrew_read_character(at, (size_t)(end - at), &code_point);
+        if (code_point == NOT_UTF8)
+            return 0;
+    }
+    return 1;
+}
+
 size_t text_whole_characters(const void *bytes, size_t count, size_t most) {
     size_t at = 0;
     while (at < count) {

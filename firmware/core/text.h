@@ -31,6 +31,8 @@ void text_add_quoted(text *out, const char *piece, size_t bytes);
 size_t text_length(const char *string);
 int text_equal(const char *string, const void *bytes, size_t count);
 
+int text_is_utf8(const void *bytes, size_t count);
+
 /* Bytes of the longest beginning of whole characters that has at most `most` bytes. */
 size_t text_whole_characters(const void *bytes, size_t count, size_t most);
 

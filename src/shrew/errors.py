@@ -45,6 +45,18 @@ class ToolsMissingError(PortError):
     """A compiler or emulator that is not installed. The message names what to install."""
 
 
+class BoardError(ShrewError):
+    """A board, or the way to it, that does not do what it was asked, or something that does not fit it."""
+
+
+class BoardLostError(BoardError):
+    """The connection to a board ended; ``device`` is its port."""
+
+    def __init__(self, message: str, device: str) -> None:
+        super().__init__(message)
+        self.device = device
+
+
 class EngineError(ShrewError):
     """The C engine refused a call. ``status`` is its negative code (``shrew_status`` in shrew.h)."""
 

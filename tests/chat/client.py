@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 from collections.abc import Iterator
@@ -50,7 +51,10 @@ def request(
     try:
         connection.request(method, path, data, sent)
         response = connection.getresponse()
-        return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+        answered = {k.lower(): v for k, v in response.getheaders()}
+        content = response.read()  # a device has its page in one form only
+        unpacked = gzip.decompress(content) if answered.get("content-encoding") == "gzip" else content
+        return Reply(response.status, answered, unpacked)
     finally:
         connection.close()
 

@@ -12,6 +12,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from firmware import linux_target
+
 TOKEN = "a-token-for-tests"
 
 
@@ -22,6 +24,8 @@ class Server:
     host: str
     token: str
     pid: int
+    #: Whether reserved bits and fragmented control frames are noticed: a device may overlook them.
+    sees_all_of_frames: bool = True
 
     def memory_bytes(self) -> int:
         """What it holds of the machine's memory, in bytes."""
@@ -47,5 +51,19 @@ def shrew_serve(folder: Path, image: bytes | None) -> Iterator[Server]:
         assert process.wait(timeout=20) == 0
 
 
+@contextmanager
+def firmware(folder: Path, image: bytes | None) -> Iterator[Server]:
+    """The firmware as a Linux process, its flash empty."""
+    folder.mkdir()
+    with linux_target.start(folder) as process:
+        server = Server(f"127.0.0.1:{process.port}", process.token, process.pid, sees_all_of_frames=False)
+        if image is not None:
+            process.store("first", image)
+        yield server
+
+
 #: Starts a server in a new folder, with one model loaded or none.
-SERVERS: dict[str, Callable[[Path, bytes | None], AbstractContextManager[Server]]] = {"shrew serve": shrew_serve}
+SERVERS: dict[str, Callable[[Path, bytes | None], AbstractContextManager[Server]]] = {
+    "shrew serve": shrew_serve,
+    "firmware": firmware,
+}

@@ -27,6 +27,7 @@ class Visitor:
     def __init__(self, server: Server, limits: dict[str, int], seed: int) -> None:
         self.url = f"ws://{server.host}/ws"
         self.limits = limits
+        self.window = max(1, min(4, limits["per_client"], limits["queue"] // CLIENTS))
         self.random = random.Random(seed)
         self.counts: Counter[str] = Counter()
         self.unanswered: set[int] = set()
@@ -46,7 +47,7 @@ class Visitor:
     async def talk(self, socket: ClientConnection, requests: int) -> None:
         """Until a message that ends the connection, or until all is asked and answered."""
         while self.asked < requests:
-            if len(self.unanswered) >= min(4, self.limits["per_client"]):
+            if len(self.unanswered) >= self.window:
                 await self.heard()
                 continue
             if self.random.random() < 0.01:

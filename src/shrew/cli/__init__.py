@@ -22,8 +22,10 @@ from shrew.cli.corpus import corpus
 from shrew.cli.correct import correct
 from shrew.cli.demo import demo
 from shrew.cli.eval import eval_
+from shrew.cli.flash import flash
 from shrew.cli.importer import import_
 from shrew.cli.inspect import inspect
+from shrew.cli.monitor import monitor
 from shrew.cli.options import print_error
 from shrew.cli.plan import plan
 from shrew.cli.presets import presets
@@ -53,6 +55,8 @@ _COMMANDS = (
     chat,
     generate,
     serve,
+    flash,
+    monitor,
     inspect,
     plan,
     bench,

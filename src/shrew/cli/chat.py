@@ -6,8 +6,9 @@ import io
 import re
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 from rich.text import Text
@@ -24,44 +25,79 @@ from shrew.cli.options import (
     session,
     session_options,
 )
-from shrew.errors import DataError, EngineError
+from shrew.errors import BoardError, DataError, EngineError
 
 if TYPE_CHECKING:
-    from shrew.engine import Sampling, Session
+    from shrew.board.messages import Model as StoredModel
+    from shrew.engine import Model, Progress, Sampling
+
+
+class Talker(Protocol):
+    """Who answers: a session of the engine, or a board."""
+
+    @property
+    def generate(self) -> Callable[..., Iterator[Progress]]: ...
 
 
 @click.command()
-@image_argument
+@click.argument("image", metavar="[IMAGE]", required=False, type=click.Path(path_type=Path))
+@click.option("--port", metavar="PORT", help="Talk with the board on this serial port instead; auto finds it.")
 @sampling_options(default_temperature=0.0)
 @session_options
 @click.option("--quiet", is_flag=True, help="No greeting and no figures.")
-def chat(image: Path, quiet: bool, **options: Any) -> None:
-    """Talk with IMAGE. Each question is answered by itself: small models do not follow a conversation.
+def chat(image: Path | None, port: str | None, quiet: bool, **options: Any) -> None:
+    """Talk with IMAGE, or with a board. Each question is answered by itself: small models do not follow a conversation.
 
     Without a terminal, each line of standard input is a question. Leave with Ctrl-D.
     """
     from shrew.engine import Model
 
-    chosen, model = sampling(options), Model.open(image)
-    converse(session(model, options), chosen, quiet=quiet, **options)
+    if (image is None) == (port is None):
+        raise click.UsageError("Name an IMAGE to talk with, or the --port of a board.")
+    chosen = sampling(options)
+    if image is not None:
+        model = Model.open(image)
+        converse(session(model, options), title(model), chosen, quiet=quiet, **options)
+    else:
+        _converse_with_board(port, chosen, quiet, **options)
 
 
-def converse(session: Session, chosen: Sampling, *, quiet: bool = False, **options: Any) -> None:
+def _converse_with_board(
+    port: str | None, chosen: Sampling, quiet: bool, stop: Sequence[str], draft: int, threads: int, **options: Any
+) -> None:
+    from shrew.board.console import Console
+    from shrew.board.ports import choose, open_port
+
+    if stop or draft or threads > 1:
+        raise click.UsageError("--stop, --draft and --threads are for an IMAGE: a board does not take them.")
+    with Console(open_port(choose(None if port == "auto" else port))) as board:
+        model = board.info().model
+        if model is None:
+            raise BoardError(f"{board.device}: the board has no model; write one with shrew flash MODEL")
+        converse(board, board_title(model), chosen, quiet=quiet, **options)
+
+
+def title(model: Model) -> Text:
+    return _title(dict(model.metadata()).get("name", model.name), model.image_bytes)
+
+
+def board_title(model: StoredModel) -> Text:
+    return _title(model.title or model.name, model.bytes)
+
+
+def _title(name: str, size: int) -> Text:
+    return Text.assemble((printable(name), "bold"), f" · {size:,} bytes")
+
+
+def converse(talker: Talker, title: Text, chosen: Sampling, *, quiet: bool = False, **options: Any) -> None:
     """Questions from standard input, answers to standard output, until the end of the input.
 
     A question that cannot be asked gets one line on standard error.
     """
     interactive = sys.stdin.isatty()
-    if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(errors="surrogateescape")  # broken UTF-8 is the question's fault, not the end of all
-    if interactive:
-        import readline  # noqa: F401  (line editing and history for input())
-
-        if not quiet:
-            model = session.model
-            name = dict(model.metadata()).get("name", model.name)
-            greeting = f" · {model.image_bytes:,} bytes · ask something; Ctrl-D ends"
-            remarks.print(Text.assemble((printable(name), "bold"), greeting))
+    prepare_input()
+    if interactive and not quiet:
+        remarks.print(Text.assemble(title, " · ask something; Ctrl-D ends"))
     while True:
         try:
             question = input("› " if interactive else "").strip()
@@ -69,22 +105,34 @@ def converse(session: Session, chosen: Sampling, *, quiet: bool = False, **optio
             if interactive:
                 click.echo()
             return
-        if not question:
-            continue
-        start, step = time.perf_counter(), None
-        try:
-            if re.search("[\udc80-\udcff]", question):
-                raise DataError("the question is not UTF-8")
-            for step in session.generate(question, sampling=chosen, **options):
-                click.echo(printable(step.text), nl=False)
-        except (DataError, EngineError) as error:
-            print_error(error)
-        except KeyboardInterrupt:
-            click.echo(" …", nl=False)
-        click.echo()
-        if interactive and not quiet and step and step.tokens:
-            rate = (step.tokens + step.prompt_tokens) / max(time.perf_counter() - start, 1e-9)
-            remarks.print(f"[dim]{step.tokens} tokens · {rate:,.0f} tokens/s · {step.finish}[/]", highlight=False)
+        if question:
+            answer(talker, question, chosen, figures=interactive and not quiet, **options)
+
+
+def prepare_input() -> None:
+    """Line editing and history on a terminal; broken UTF-8 is the question's fault, not the end of all."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")
+    if sys.stdin.isatty():
+        import readline  # noqa: F401
+
+
+def answer(talker: Talker, question: str, chosen: Sampling | None, *, figures: bool, **options: Any) -> None:
+    """Prints the answer to one question, as it comes. Ctrl-C ends it."""
+    start, step = time.perf_counter(), None
+    try:
+        if re.search("[\udc80-\udcff]", question):
+            raise DataError("the question is not UTF-8")
+        for step in talker.generate(question, sampling=chosen, **options):
+            click.echo(printable(step.text), nl=False)
+    except (DataError, EngineError) as error:
+        print_error(error)
+    except KeyboardInterrupt:
+        click.echo(" …", nl=False)
+    click.echo()
+    if figures and step and step.tokens:
+        rate = (step.tokens + step.prompt_tokens) / max(time.perf_counter() - start, 1e-9)
+        remarks.print(f"[dim]{step.tokens} tokens · {rate:,.0f} tokens/s · {step.finish}[/]", highlight=False)
 
 
 @click.command()

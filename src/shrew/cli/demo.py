@@ -65,10 +65,10 @@ def demo(out: Path, minutes: float, steps: int | None, story: bool, chat: bool, 
     if as_json:
         print_json(result)
     elif chat and sys.stdin.isatty() and sys.stdout.isatty():
-        from shrew.cli.chat import converse
+        from shrew.cli.chat import converse, title
         from shrew.engine import Sampling
 
-        converse(model.session(), Sampling())
+        converse(model.session(), title(model), Sampling())
 
 
 def _assistant(out: Path, limits: dict[str, Any], show: _Show) -> tuple[dict[str, Any], Model]:

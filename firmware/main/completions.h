@@ -1,0 +1,10 @@
+/* OpenAI's shape of the protocol. */
+#ifndef SHREW_COMPLETIONS_H
+#define SHREW_COMPLETIONS_H
+
+#include "esp_http_server.h"
+
+esp_err_t completions_answer(httpd_req_t *request);
+esp_err_t completions_list_models(httpd_req_t *request);
+
+#endif

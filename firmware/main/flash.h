@@ -1,0 +1,10 @@
+/* The two model partitions as core's slots see them. */
+#ifndef SHREW_FLASH_H
+#define SHREW_FLASH_H
+
+#include "core/slots.h"
+
+/* The flash, where both, one or none of `model_a` and `model_b` may be there. */
+slots_flash flash_open(void);
+
+#endif

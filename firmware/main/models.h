@@ -1,0 +1,41 @@
+/* The models stored in flash and on a card, and the one of them that answers, with its session. */
+#ifndef SHREW_MODELS_H
+#define SHREW_MODELS_H
+
+#include "core/info.h"
+#include "core/slots.h"
+
+/* Finds what is stored and loads a model: that of this name if it can, else the newest in flash, else the first on the
+ * card, else none. */
+void models_start(const char *name);
+
+/* Each of these may take seconds; one runs at a time, others wait. Load waits for the answer under way. */
+protocol_code models_load(const char *name, protocol_error *error);
+protocol_code models_remove(const char *name, protocol_error *error);
+protocol_code models_upload_begin(const char *name, size_t name_bytes, uint64_t image_bytes, protocol_error *error);
+protocol_code models_upload_write(const void *data, uint32_t bytes, protocol_error *error);
+protocol_code models_upload_end(protocol_error *error);
+void models_upload_abort(void);
+
+/* The session, for the caller alone until models_leave; NULL where no model answers. */
+shrew_session *models_enter(void);
+void models_leave(void);
+
+/* Runs the self-test of the model that answers again; waits for the answer under way. */
+protocol_code models_selftest(info_selftest *verdict, protocol_error *error);
+
+/* What is known of the models, unchanged until models_look_away. Quick: nothing waits for flash here. */
+typedef struct models_view {
+    const info_model *model; /* NULL: none answers */
+    const char *place;       /* where its image lies: "flash", "memory" */
+    size_t sram_bytes, psram_bytes; /* of its tensors, copied there */
+    const char *unit;        /* the kernels that compute */
+    uint32_t session_bytes;
+    info_stored stored[16];
+    uint32_t stored_count;
+    uint32_t upload_bytes; /* most that fit now */
+} models_view;
+const models_view *models_look(void);
+void models_look_away(void);
+
+#endif

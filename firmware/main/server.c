@@ -1,0 +1,252 @@
+#include "server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+
+#include "esp_log.h"
+
+#include "api.h"
+#include "board.h"
+#include "completions.h"
+#include "core/host_check.h"
+#include "nvs_settings.h"
+#include "page.h"
+#include "status.h"
+#include "websocket.h"
+
+enum {
+    RECEIVE_S = 2, /* how long a client may keep the server waiting for the rest of what it began to send */
+    SEND_S = 3,
+    HEADER_BYTES = 128,
+    PURGED_BYTES = 16384, /* of a refused body; a connection on which more is to come is closed */
+    ROUTES = 32
+};
+
+static httpd_handle_t server;
+
+/* ---- Sockets ------------------------------------------------------------------------------------------------------ */
+
+/* Not by a blocking call, which on Linux the simulated scheduler's clock would interrupt. */
+static int is_ready(int socket, int to_send, int seconds) {
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(socket, &set);
+    struct timeval most = {.tv_sec = seconds};
+    return select(socket + 1, to_send ? NULL : &set, to_send ? &set : NULL, NULL, &most) > 0;
+}
+
+static int receive(httpd_handle_t handle, int socket, char *bytes, size_t count, int flags) {
+    (void)handle;
+    if (!is_ready(socket, 0, RECEIVE_S))
+        return HTTPD_SOCK_ERR_TIMEOUT;
+    const ssize_t got = recv(socket, bytes, count, flags | MSG_DONTWAIT);
+    return got < 0 ? HTTPD_SOCK_ERR_FAIL : (int)got;
+}
+
+static int send_all(httpd_handle_t handle, int socket, const char *bytes, size_t count, int flags) {
+    (void)handle;
+    for (size_t sent = 0; sent < count;) {
+        const ssize_t now = send(socket, bytes + sent, count - sent, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (now > 0)
+            sent += (size_t)now;
+        else if (now == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) ||
+                 !is_ready(socket, 1, SEND_S))
+            return HTTPD_SOCK_ERR_FAIL;
+    }
+    return (int)count;
+}
+
+static esp_err_t open_socket(httpd_handle_t handle, int socket) {
+    httpd_sess_set_recv_override(handle, socket, receive);
+    httpd_sess_set_send_override(handle, socket, send_all);
+    websocket_refresh();
+    return ESP_OK;
+}
+
+void server_hang_up(int socket) {
+    shutdown(socket, SHUT_RDWR);
+}
+
+/* ---- Who may ------------------------------------------------------------------------------------------------------ */
+
+/* A header's value, or NULL. One that does not fit counts as one that cannot be right. */
+static const char *header(httpd_req_t *request, const char *name, char value[HEADER_BYTES]) {
+    const esp_err_t failed = httpd_req_get_hdr_value_str(request, name, value, HEADER_BYTES);
+    return failed == ESP_ERR_NOT_FOUND ? NULL : failed ? "?" : value;
+}
+
+int server_admits(httpd_req_t *request, int with_token) {
+    static const char *const names[] = {"localhost", "shrew.local"};
+    char host_value[HEADER_BYTES], origin_value[HEADER_BYTES], token_value[HEADER_BYTES];
+    const char *host = header(request, "Host", host_value), *origin = header(request, "Origin", origin_value);
+    if (!host_is_allowed(host, names, sizeof names / sizeof *names) || !origin_is_allowed(origin, host)) {
+        server_refuse(request, PROTOCOL_ORIGIN, NULL);
+        return 0;
+    }
+    if (strcmp(request->uri, "/ws") && header(request, "Upgrade", token_value)) {
+        server_refuse(request, PROTOCOL_NOT_FOUND, "no WebSocket at this address");
+        return 0;
+    }
+    const settings kept = settings_now();
+    if (with_token && !token_is_right(header(request, "Authorization", token_value), kept.token)) {
+        server_refuse(request, PROTOCOL_TOKEN, NULL);
+        return 0;
+    }
+    return 1;
+}
+
+/* ---- Responses ---------------------------------------------------------------------------------------------------- */
+
+void server_begin(httpd_req_t *request, const char *type, const char *caching) {
+    httpd_resp_set_type(request, type);
+    httpd_resp_set_hdr(request, "Cache-Control", caching);
+    httpd_resp_set_hdr(request, "Content-Security-Policy",
+                       "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+                       "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+    httpd_resp_set_hdr(request, "X-Content-Type-Options", "nosniff");
+    httpd_resp_set_hdr(request, "Referrer-Policy", "no-referrer");
+    httpd_resp_set_hdr(request, "Cross-Origin-Resource-Policy", "same-origin");
+}
+
+esp_err_t server_send_json(httpd_req_t *request, const char *bytes, size_t count) {
+    server_begin(request, "application/json", "no-store");
+    return httpd_resp_send(request, bytes, (ssize_t)count);
+}
+
+esp_err_t server_fail(httpd_req_t *request, const protocol_error *error) {
+    char buffer[8 * PROTOCOL_LINE_BYTES];
+    text out = text_in(buffer, sizeof buffer);
+    protocol_write_http_error(&out, error);
+    httpd_resp_set_status(request, protocol_http_line(error->code));
+    const esp_err_t failed = server_send_json(request, out.bytes, out.used);
+    if (failed || request->content_len <= PURGED_BYTES)
+        return failed;
+    shutdown(httpd_req_to_sockfd(request), SHUT_WR);
+    return ESP_FAIL;
+}
+
+esp_err_t server_refuse(httpd_req_t *request, protocol_code code, const char *line) {
+    protocol_error error;
+    protocol_fail(&error, code, line);
+    return server_fail(request, &error);
+}
+
+esp_err_t server_send_info(httpd_req_t *request) {
+    size_t bytes;
+    char *info = status_info(0, &bytes);
+    if (!info)
+        return server_refuse(request, PROTOCOL_ENGINE, "not enough memory");
+    const esp_err_t failed = server_send_json(request, info, bytes);
+    status_free(info);
+    return failed;
+}
+
+esp_err_t server_body(httpd_req_t *request, char **body, size_t *bytes) {
+    static char buffer[PROTOCOL_MESSAGE_BYTES + 1];
+    *body = NULL;
+    if (request->content_len > PROTOCOL_MESSAGE_BYTES)
+        return server_refuse(request, PROTOCOL_SIZE, NULL);
+    for (*bytes = 0; *bytes < request->content_len;) {
+        const int got = httpd_req_recv(request, buffer + *bytes, request->content_len - *bytes);
+        if (got == HTTPD_SOCK_ERR_TIMEOUT)
+            server_refuse(request, PROTOCOL_TIMEOUT, NULL);
+        if (got <= 0)
+            return ESP_FAIL;
+        *bytes += (size_t)got;
+    }
+    buffer[*bytes] = 0;
+    *body = buffer;
+    return ESP_OK;
+}
+
+static void announce(void *unused) {
+    (void)unused;
+    size_t bytes;
+    char *info = status_info(1, &bytes);
+    if (info)
+        websocket_send_to_all(info, bytes);
+    status_free(info);
+}
+
+void server_announce(void) {
+    if (server)
+        httpd_queue_work(server, announce, NULL);
+}
+
+/* ---- Addresses ---------------------------------------------------------------------------------------------------- */
+
+static esp_err_t send_info(httpd_req_t *request) {
+    return server_admits(request, 0) ? server_send_info(request) : ESP_OK;
+}
+
+static esp_err_t not_found(httpd_req_t *request, httpd_err_code_t code) {
+    (void)code;
+    return server_admits(request, 0) ? server_refuse(request, PROTOCOL_NOT_FOUND, NULL) : ESP_FAIL;
+}
+
+static const char MODELS[] = "/api/models/*";
+
+/* Also where only the pattern of the models' addresses fits. */
+static esp_err_t wrong_method(httpd_req_t *request, httpd_err_code_t code) {
+    (void)code;
+    if (!server_admits(request, 0))
+        return ESP_FAIL;
+    const int is_model = !strncmp(request->uri, MODELS, sizeof MODELS - 2);
+    return server_refuse(request, is_model && !api_has(request) ? PROTOCOL_NOT_FOUND : PROTOCOL_METHOD, NULL);
+}
+
+
+static const struct {
+    httpd_method_t method;
+    const char *path;
+    esp_err_t (*handler)(httpd_req_t *request);
+} routes[] = {
+    {HTTP_GET, "/api/info", send_info},
+    {HTTP_GET, "/v1/models", completions_list_models},
+    {HTTP_POST, "/v1/chat/completions", completions_answer},
+    {HTTP_PUT, MODELS, api_upload},
+    {HTTP_POST, MODELS, api_load},
+    {HTTP_DELETE, MODELS, api_remove},
+    {HTTP_PUT, "/api/settings", api_change_settings},
+    {HTTP_PUT, "/api/wifi", api_change_wifi},
+};
+
+static uint16_t port(void) {
+#if CONFIG_IDF_TARGET_LINUX
+    const char *given = getenv("SHREW_PORT");
+    return (uint16_t)(given ? atoi(given) : 8080);
+#else
+    return 80;
+#endif
+}
+
+void server_start(void) {
+    httpd_config_t config = HTTPD_DEFAULT_CONFIG();
+    config.server_port = port();
+    config.ctrl_port = (uint16_t)(config.server_port ^ 0x8000); /* as many servers on one host as there are ports */
+    config.stack_size = BOARD_STACK;
+    config.max_open_sockets = CONFIG_LWIP_MAX_SOCKETS - 3; /* it has three itself */
+    config.max_uri_handlers = ROUTES;
+    config.max_resp_headers = 8;
+    config.lru_purge_enable = true;
+    config.open_fn = open_socket;
+    config.uri_match_fn = httpd_uri_match_wildcard;
+    httpd_handle_t started = NULL;
+    ESP_ERROR_CHECK(httpd_start(&started, &config));
+    ESP_ERROR_CHECK(websocket_register(started));
+    ESP_ERROR_CHECK(page_register(started));
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+        const httpd_uri_t address = {.uri = routes[i].path, .method = routes[i].method, .handler = routes[i].handler};
+        ESP_ERROR_CHECK(httpd_register_uri_handler(started, &address));
+    }
+    httpd_register_err_handler(started, HTTPD_404_NOT_FOUND, not_found);
+    httpd_register_err_handler(started, HTTPD_405_METHOD_NOT_ALLOWED, wrong_method);
+    server = started;
+    static const char *const talkative[] = {"httpd", "httpd_parse", "httpd_txrx", "httpd_uri", "httpd_ws"};
+    for (size_t i = 0; i < sizeof talkative / sizeof *talkative; i++)
+        esp_log_level_set(talkative[i], ESP_LOG_NONE); /* each thing that a stranger does wrong is a line */
+    ESP_LOGI("server", "port %u", (unsigned)config.server_port);
+}

@@ -1,0 +1,7 @@
+/* The serial line, and stdin on Linux: commands for people, and messages of the chat protocol for programs, a line each. */
+#ifndef SHREW_TERMINAL_H
+#define SHREW_TERMINAL_H
+
+void terminal_start(void);
+
+#endif

@@ -1,0 +1,245 @@
+#include "websocket.h"
+
+#include <string.h>
+#include <sys/socket.h>
+
+#include "esp_log.h"
+#include "freertos/FreeRTOS.h"
+#include "freertos/semphr.h"
+
+#include "board.h"
+#include "chat.h"
+#include "generate.h"
+#include "server.h"
+
+enum { NO_SOCKET = -1, SLOWEST_MS = 10000 };
+
+enum { NOT_WEBSOCKET = 1002, NOT_TEXT = 1003, NOT_UTF8 = 1007, TOO_LONG = 1009 }; /* why a WebSocket is closed */
+
+static httpd_handle_t server;
+static struct client {
+    int socket;
+    int is_closing; /* told so: whatever comes now is read, not to take back what was sent, and ends it */
+} clients[BOARD_CONNECTIONS]; /* by the connection's number */
+
+/* ---- Sending, on the server's task -------------------------------------------------------------------------------- */
+
+static void send_text(void *client, const char *message, size_t bytes) {
+    const int socket = ((const struct client *)client)->socket;
+    httpd_ws_frame_t frame = {.type = HTTPD_WS_TYPE_TEXT, .payload = (uint8_t *)message, .len = bytes};
+    if (httpd_ws_send_frame_async(server, socket, &frame))
+        server_hang_up(socket);
+}
+
+void websocket_send_to_all(const char *message, size_t bytes) {
+    for (int i = 0; i < BOARD_CONNECTIONS; i++)
+        if (clients[i].socket != NO_SOCKET)
+            send_text(&clients[i], message, bytes);
+}
+
+void websocket_refresh(void) {
+    for (int i = 0; i < BOARD_CONNECTIONS; i++)
+        if (clients[i].socket != NO_SOCKET)
+            httpd_sess_update_lru_counter(server, clients[i].socket);
+}
+
+/* ---- What the answering task says, carried over to the server's --------------------------------------------------- */
+
+/* One answer at a time. Text that comes faster than it can be sent comes in fewer messages. Under generate_lock. */
+static struct {
+    int taken; /* by the answer to id of connection */
+    uint32_t connection, id;
+    char text[SHREW_TEXT_BYTES];
+    size_t text_bytes;
+    int has_end, is_error;
+    protocol_result result;
+    protocol_error error;
+} outbox;
+static SemaphoreHandle_t drained;
+
+static void empty_outbox(void) {
+    outbox.taken = outbox.has_end = 0;
+    outbox.text_bytes = 0;
+    xSemaphoreGive(drained);
+}
+
+static void send_outbox(void *unused) {
+    (void)unused;
+    static char piece[SHREW_TEXT_BYTES], buffer[PROTOCOL_OUT_BYTES];
+    generate_lock();
+    struct client *client = outbox.taken ? &clients[outbox.connection] : NULL;
+    const size_t bytes = outbox.text_bytes;
+    const uint32_t id = outbox.id;
+    const int has_end = outbox.has_end, is_error = outbox.is_error;
+    const protocol_result result = outbox.result;
+    const protocol_error error = outbox.error;
+    memcpy(piece, outbox.text, bytes);
+    empty_outbox();
+    generate_unlock();
+    if (!client) /* sent before, or the client has gone */
+        return;
+    if (bytes) {
+        text out = text_in(buffer, sizeof buffer);
+        protocol_write_token(&out, id, piece, bytes);
+        send_text(client, out.bytes, out.used);
+    }
+    if (has_end && is_error)
+        chat_fail(&id, &error, send_text, client);
+    else if (has_end)
+        chat_done(id, &result, send_text, client);
+}
+
+/* Room for so many bytes of this answer: 1, with the lock held; 0 where its client has gone, with the lock held, too. */
+static int wait_for_room(const queue_entry *entry, size_t bytes) {
+    generate_lock();
+    while (entry->connection != QUEUE_NOBODY) {
+        const int is_own = outbox.taken && outbox.connection == entry->connection && outbox.id == entry->request.id;
+        if (!outbox.taken || (is_own && outbox.text_bytes + bytes <= sizeof outbox.text)) {
+            outbox.taken = 1;
+            outbox.connection = entry->connection;
+            outbox.id = entry->request.id;
+            return 1;
+        }
+        generate_unlock();
+        const int moves = xSemaphoreTake(drained, pdMS_TO_TICKS(SLOWEST_MS));
+        generate_lock();
+        if (!moves && outbox.taken && clients[outbox.connection].socket != NO_SOCKET)
+            server_hang_up(clients[outbox.connection].socket);
+    }
+    return 0;
+}
+
+static void hand_over(void) {
+    while (httpd_queue_work(server, send_outbox, NULL)) /* too much to do just now */
+        vTaskDelay(1);
+}
+
+static int write_text(const queue_entry *entry, const char *bytes, size_t count) {
+    const int has_room = wait_for_room(entry, count);
+    if (has_room) {
+        memcpy(outbox.text + outbox.text_bytes, bytes, count);
+        outbox.text_bytes += count;
+    }
+    const int is_first = has_room && outbox.text_bytes == count;
+    generate_unlock();
+    if (is_first) /* else the sending is under way */
+        hand_over();
+    return !has_room;
+}
+
+static void finish(queue_entry *entry, const protocol_result *result, const protocol_error *error) {
+    const int has_room = wait_for_room(entry, 0);
+    if (has_room) {
+        outbox.has_end = 1;
+        outbox.is_error = error != NULL;
+        outbox.result = *result;
+        if (error)
+            outbox.error = *error;
+    }
+    generate_release(entry);
+    generate_unlock();
+    if (has_room)
+        hand_over();
+}
+
+static const audience web_socket = {.write = write_text, .finish = finish};
+
+/* ---- Connections -------------------------------------------------------------------------------------------------- */
+
+/* The session's context is its place in clients, which the server never frees but tells us of. */
+static void disconnect(void *context) {
+    struct client *client = context;
+    const uint32_t connection = (uint32_t)(client - clients);
+    generate_lock();
+    if (outbox.taken && outbox.connection == connection)
+        empty_outbox();
+    client->socket = NO_SOCKET;
+    generate_unlock();
+    generate_disconnect(connection);
+}
+
+static esp_err_t admit(httpd_req_t *request) {
+    if (!server_admits(request, 0))
+        return ESP_FAIL;
+    const uint32_t connection = generate_connect(&web_socket);
+    if (connection == QUEUE_NOBODY) {
+        server_refuse(request, PROTOCOL_BUSY, "all connections are taken");
+        return ESP_FAIL;
+    }
+    clients[connection] = (struct client){.socket = httpd_req_to_sockfd(request)};
+    request->sess_ctx = &clients[connection];
+    request->free_ctx = disconnect;
+    return ESP_OK;
+}
+
+/* ---- Messages ----------------------------------------------------------------------------------------------------- */
+
+static void drain(const struct client *client) {
+    static char rest[512];
+    while (recv(client->socket, rest, sizeof rest, MSG_DONTWAIT) > 0)
+        ;
+}
+
+static esp_err_t close_with(httpd_req_t *request, uint16_t code) {
+    struct client *client = request->sess_ctx;
+    drain(client);
+    uint8_t reason[2] = {(uint8_t)(code >> 8), (uint8_t)code};
+    httpd_ws_frame_t close = {.type = HTTPD_WS_TYPE_CLOSE, .payload = reason, .len = sizeof reason};
+    client->is_closing = 1;
+    return httpd_ws_send_frame(request, &close);
+}
+
+/* Says why, and closes; where much more is to come than a message may have, without words. */
+static esp_err_t refuse(httpd_req_t *request, protocol_code code, uint16_t close_code, size_t bytes) {
+    if (bytes <= 16 * PROTOCOL_MESSAGE_BYTES) {
+        protocol_error error;
+        protocol_fail(&error, code, NULL);
+        chat_fail(NULL, &error, send_text, request->sess_ctx);
+    }
+    return close_with(request, close_code);
+}
+
+static esp_err_t receive(httpd_req_t *request) {
+    if (request->method == HTTP_GET)
+        return server_refuse(request, PROTOCOL_MESSAGE, "this address speaks WebSocket");
+    struct client *client = request->sess_ctx;
+    if (client->is_closing) {
+        drain(client);
+        return ESP_FAIL;
+    }
+    static char message[PROTOCOL_MESSAGE_BYTES + 1];
+    httpd_ws_frame_t frame = {.payload = (uint8_t *)message};
+    const esp_err_t failed = httpd_ws_recv_frame(request, &frame, 0);
+    if (failed == ESP_ERR_INVALID_STATE || (frame.type > HTTPD_WS_TYPE_BINARY && frame.type < HTTPD_WS_TYPE_CLOSE))
+        return close_with(request, NOT_WEBSOCKET); /* no mask, or no such type */
+    if (failed)
+        return ESP_FAIL;
+    if (frame.type == HTTPD_WS_TYPE_PONG)
+        return frame.len > sizeof message || (frame.len && httpd_ws_recv_frame(request, &frame, sizeof message))
+                   ? ESP_FAIL
+                   : ESP_OK;
+    if (frame.type != HTTPD_WS_TYPE_TEXT || !frame.final)
+        return refuse(request, PROTOCOL_FRAME, NOT_TEXT, frame.len);
+    if (frame.len > PROTOCOL_MESSAGE_BYTES)
+        return refuse(request, PROTOCOL_SIZE, TOO_LONG, frame.len);
+    if (frame.len && httpd_ws_recv_frame(request, &frame, PROTOCOL_MESSAGE_BYTES))
+        return ESP_FAIL;
+    if (!text_is_utf8(message, frame.len))
+        return close_with(request, NOT_UTF8);
+    message[frame.len] = 0;
+    chat_read((uint32_t)(client - clients), message, frame.len, send_text, client);
+    return ESP_OK;
+}
+
+esp_err_t websocket_register(httpd_handle_t handle) {
+    server = handle;
+    drained = xSemaphoreCreateBinary();
+    for (int i = 0; i < BOARD_CONNECTIONS; i++)
+        clients[i].socket = NO_SOCKET;
+    const httpd_uri_t address = {.uri = "/ws",
+                                 .method = HTTP_GET,
+                                 .handler = receive,
+                                 .is_websocket = true,
+                                 .ws_pre_handshake_cb = admit};
+    return httpd_register_uri_handler(server, &address);
+}

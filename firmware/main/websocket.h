@@ -1,0 +1,17 @@
+/* The WebSocket of the chat protocol. */
+#ifndef SHREW_WEBSOCKET_H
+#define SHREW_WEBSOCKET_H
+
+#include "esp_http_server.h"
+
+/* Registers /ws. */
+esp_err_t websocket_register(httpd_handle_t server);
+
+/* On the server's task: one text message to every client. */
+void websocket_send_to_all(const char *message, size_t bytes);
+
+/* On the server's task: makes every client younger than any connection without a WebSocket, which are closed first
+ * where sockets run out. */
+void websocket_refresh(void);
+
+#endif

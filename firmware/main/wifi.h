@@ -1,0 +1,19 @@
+/* The network: an access point of the device's own, or a network that it joins. */
+#ifndef SHREW_WIFI_H
+#define SHREW_WIFI_H
+
+typedef struct wifi_state {
+    const char *mode; /* "ap", "station", NULL: this chip has no Wi-Fi */
+    char ssid[33];
+    char address[16];
+} wifi_state;
+
+/* By the settings. A network that cannot be joined leaves the access point, so that nobody is locked out. */
+void wifi_start(void);
+
+/* After the settings changed: leaves one network for the other, in a second, so that an answer can go out before. */
+void wifi_restart(void);
+
+wifi_state wifi_now(void);
+
+#endif

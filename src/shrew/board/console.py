@@ -1,0 +1,238 @@
+"""The firmware's console on a serial port: lines for people, and among them the messages of docs/PROTOCOL.md."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from shrew.board.messages import Done, Failure, Info, Message, Token, decode
+from shrew.board.ports import lost
+from shrew.engine import Progress, Sampling
+from shrew.engine.session import Finish
+from shrew.errors import BoardError, DataError
+
+if TYPE_CHECKING:
+    from serial import Serial
+
+#: A board that was just started loads its model first.
+BOOT_SECONDS = 20.0
+
+#: Silence in an answer after which the board is asked whether it is still there, and how often.
+_SILENCE_SECONDS, _QUESTIONS = 5.0, 3
+
+#: A board that has been up for less time than an answer by so much was started in the middle of it.
+_RESTART_SECONDS = 2.0
+
+#: Noise, as a wrong speed makes of everything, has no ends of lines.
+_LONGEST_LINE = 1 << 16
+
+_CANCEL_KEY = b"\x03"
+_MESSAGE = re.compile(r'\{"type":')
+_PROMPTS = re.compile(r"^(> )+|(> )+$")
+
+
+def _ignore(*_: object) -> None: ...
+
+
+class Console:
+    """A line to a board. Messages are kept for whoever asked; all else that the board says goes to ``output``, line by
+    line, from a thread of this class, and so does ``on_loss`` when the connection ends.
+    """
+
+    def __init__(
+        self, port: Serial, output: Callable[[str], None] = _ignore, on_loss: Callable[[], None] = _ignore
+    ) -> None:
+        self._port = port
+        self._output = output
+        self._on_loss = on_loss
+        self._messages: SimpleQueue[Message | None] = SimpleQueue()
+        self._next_id = random.getrandbits(31)
+        self._echo = ""
+        self.message_bytes = 4096
+        """Of the longest message that the board takes, once it has said so."""
+        self._lost = threading.Event()
+        self._closing = False
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def device(self) -> str:
+        return str(self._port.port)
+
+    def __enter__(self) -> Console:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing = True
+        self._reader.join()
+        self._port.close()
+
+    def check(self) -> None:
+        """BoardLostError where the connection has ended."""
+        if self._lost.is_set():
+            raise lost(self.device)
+
+    # What the board says
+
+    def _read(self) -> None:
+        rest = b""
+        try:
+            while not self._closing:
+                *lines, rest = (rest + self._port.read(max(1, self._port.in_waiting))).split(b"\n")
+                for line in lines:
+                    self._take(line.decode("utf-8", "replace").rstrip("\r"))
+                rest = rest[-_LONGEST_LINE:]
+        except OSError:
+            self._lost.set()
+            self._messages.put(None)
+            self._on_loss()
+
+    def _take(self, line: str) -> None:
+        found = _MESSAGE.search(line)
+        try:
+            if found:
+                self._messages.put(decode(line[found.start() :]))
+        except msgspec.MsgspecError:
+            found = None
+        text = _PROMPTS.sub("", line[: found.start()] if found else line)
+        if text == self._echo:
+            self._echo = ""
+        elif text or not found:
+            self._output(text)
+
+    def _message(self, seconds: float) -> Message | None:
+        """The next message, or None if none came in time."""
+        try:
+            message = self._messages.get(timeout=seconds)
+        except Empty:
+            self.check()
+            return None
+        if message is None:
+            raise lost(self.device)
+        return message
+
+    # What it is told
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self._port.write(data)
+        except OSError as error:
+            raise lost(self.device) from error
+
+    def _send(self, type_: str, **fields: Any) -> None:
+        self._write(_line(type_, **fields))
+
+    def info(self, seconds: float = BOOT_SECONDS) -> Info:
+        """What the board is: its ``info`` message. BoardError if it does not answer."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._write(_CANCEL_KEY)  # forgets a line that somebody began
+            self._send("info")
+            again = min(time.monotonic() + 1, end)
+            while (left := again - time.monotonic()) > 0:
+                message = self._message(left)
+                if isinstance(message, Info):
+                    self.message_bytes = message.limits.message_bytes
+                    return message
+        raise BoardError(
+            f"{self.device}: Shrew's firmware does not answer; press the board's RESET, or write the firmware with "
+            "shrew flash --firmware"
+        )
+
+    def command(self, line: str) -> None:
+        """A line for people, such as ``status``; what the board says to it has gone to ``output`` when this ends."""
+        self._next_id += 1
+        self._echo = line
+        self._write(line.encode("utf-8", "surrogateescape") + b"\n")
+        while True:
+            self._send("generate", id=self._next_id)  # has no prompt: it is refused, after the line was obeyed
+            while message := self._message(_SILENCE_SECONDS):
+                if isinstance(message, Failure) and message.id == self._next_id:
+                    return
+
+    def generate(self, prompt: str, *, sampling: Sampling | None = None, **options: int) -> Iterator[Progress]:
+        """As :meth:`shrew.engine.Session.generate` with its ``seed`` and ``max_tokens``, on the board, whose defaults
+        hold for what is not given. Closing it before its end cancels the answer.
+
+        DataError says what is wrong with the question, BoardError with the board.
+        """
+        self._next_id += 1
+        request: dict[str, Any] = {"id": self._next_id, "prompt": prompt}
+        request |= vars(sampling) if sampling else {}
+        request |= {name: value for name, value in options.items() if name != "max_tokens" or value}
+        if (size := len(_line("generate", **request))) > self.message_bytes:
+            most = f"{size:,} bytes with all that goes with it, and the board takes {self.message_bytes:,}"
+            raise DataError(f"the question is too long: {most}")
+        self._send("generate", **request)
+        return self._answer(self._next_id)
+
+    def _answer(self, id_: int) -> Iterator[Progress]:
+        ended = False
+        try:
+            for message in self._messages_of(id_):
+                if isinstance(message, Failure):
+                    raise DataError(f"the board says: {message.message}")
+                ended = isinstance(message, Done)
+                yield _progress(message)
+                if ended:
+                    return
+        except (GeneratorExit, KeyboardInterrupt):
+            if not ended:
+                self._cancel(id_)
+            raise
+
+    def _cancel(self, id_: int) -> None:
+        self._send("cancel", id=id_)
+        for message in self._messages_of(id_):
+            if not isinstance(message, Token):
+                return
+
+    def _messages_of(self, id_: int) -> Iterator[Token | Done | Failure]:
+        """What the board says to a request, for as long as it does. Answers that nobody waits for are cancelled."""
+        begun, unanswered = time.monotonic(), 0
+        while True:
+            message = self._message(_SILENCE_SECONDS)
+            if message is None:
+                if unanswered == _QUESTIONS:
+                    raise BoardError(f"{self.device}: the board has fallen silent; press its RESET")
+                unanswered += 1
+                self._send("info")
+                continue
+            unanswered = 0
+            if isinstance(message, Info):
+                if message.uptime_s < time.monotonic() - begun - _RESTART_SECONDS:
+                    raise BoardError(f"{self.device}: the board has restarted in the middle of an answer")
+            elif isinstance(message, Token | Done | Failure) and message.id in (id_, None):
+                yield message  # an error without an id is of a line that did not arrive as it was sent
+            elif isinstance(message, Token):
+                self._send("cancel", id=message.id)
+
+
+def _line(type_: str, **fields: Any) -> bytes:
+    return json.dumps({"type": type_, **fields}, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _progress(message: Token | Done) -> Progress:
+    done = message if isinstance(message, Done) else None
+    prompt_tokens = done.prompt_tokens if done else 0
+    return Progress(
+        text="" if isinstance(message, Done) else message.text,
+        finish=cast(Finish, done.reason if done else "running"),
+        token=None,
+        tokens=done.tokens if done else 0,
+        prompt_tokens=prompt_tokens,
+        prompt_total=prompt_tokens,
+        digest=int(done.digest, 16) if done else 0,
+        drafted=0,
+        accepted=0,
+        confidence=done.confidence if done else 0.0,
+        command=done.command if done else None,
+    )

@@ -1,0 +1,100 @@
+"""Model slots in flash, as firmware/core/slots.h describes them: where they are, their headers, which one is idle."""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from shrew.board.partitions import Partition
+from shrew.errors import BoardError
+
+#: The image begins behind the sector that the header has for itself.
+SECTOR = 4096
+HEADER_BYTES = 64
+
+#: The firmware finds its slots by type, subtype and label.
+LABELS = ("model_a", "model_b")
+_DATA, _MODEL = 0x01, 0x40
+
+_BODY = struct.Struct("<4sIIII32s8x")
+_MAGIC, _VERSION = b"SHSL", 1
+_NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,32}")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a good header says of its slot."""
+
+    name: str
+    bytes: int
+    crc32: int
+    sequence: int
+
+
+@dataclass(frozen=True)
+class Slot:
+    number: int
+    partition: Partition
+
+    @property
+    def room(self) -> int:
+        """Most bytes of an image."""
+        return max(self.partition.size - SECTOR, 0)
+
+
+def slots_of(partitions: Sequence[Partition]) -> list[Slot]:
+    by_label = {p.label: p for p in partitions if (p.type, p.subtype) == (_DATA, _MODEL)}
+    return [Slot(number, by_label[label]) for number, label in enumerate(LABELS) if label in by_label]
+
+
+def is_name(name: str) -> bool:
+    """Whether the firmware takes it for a model's name."""
+    return _NAME.fullmatch(name) is not None
+
+
+def image_crc32(image: bytes | memoryview) -> int:
+    """The CRC-32 that an image states in its own header."""
+    return int.from_bytes(image[12:16], "little")
+
+
+def pack_header(record: Record) -> bytes:
+    body = _BODY.pack(_MAGIC, _VERSION, record.sequence, record.bytes, record.crc32, record.name.encode())
+    return body + zlib.crc32(body).to_bytes(4, "little")
+
+
+def unpack_header(header: bytes, room: int) -> Record | None:
+    """None where these bytes are no header of an image that the slot has room for."""
+    body, checksum = header[: _BODY.size], int.from_bytes(header[_BODY.size :], "little")
+    magic, version, sequence, size, crc32, raw_name = _BODY.unpack(body)
+    if (magic, version, checksum) != (_MAGIC, _VERSION, zlib.crc32(body)):
+        return None
+    name = raw_name.split(b"\0")[0].decode("ascii", "replace")
+    return Record(name, size, crc32, sequence) if size <= room and is_name(name) else None
+
+
+def newest(records: Mapping[int, Record]) -> int | None:
+    """The slot that the device would start with."""
+    return max(records, key=lambda number: records[number].sequence, default=None)
+
+
+def next_sequence(records: Mapping[int, Record]) -> int:
+    """Of a model that is to be the newest."""
+    return max((record.sequence for record in records.values()), default=0) + 1
+
+
+def choose_slot(slots: Sequence[Slot], records: Mapping[int, Record], wanted: int | None) -> Slot:
+    """The slot that was asked for, else an empty one, else the older. BoardError where there is none."""
+    by_number = {slot.number: slot for slot in slots}
+    if not slots:
+        raise BoardError(
+            "the board's partition table has no model partition (model_a, model_b: data, 0x40); "
+            "write Shrew's firmware with --firmware"
+        )
+    if wanted is None:
+        return min(slots, key=lambda slot: records[slot.number].sequence if slot.number in records else -1)
+    if wanted not in by_number:
+        raise BoardError(f"--slot {wanted}: the board's partition table has no partition {LABELS[wanted]}")
+    return by_number[wanted]

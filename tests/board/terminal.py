@@ -1,0 +1,55 @@
+"""A command at a terminal of its own, typed to and read from."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import select
+import subprocess
+import sys
+import time
+
+_START = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from shrew.cli import main; main()"
+
+
+class Terminal:
+    """Ctrl-C is typed as \\x03, Ctrl-D as \\x04."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._arguments = arguments
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        self.shown = ""
+
+    def __enter__(self) -> Terminal:
+        self._master, slave = os.openpty()
+        environment = {**os.environ, "TERM": "dumb", "COLUMNS": "200", "INPUTRC": os.devnull, "LC_ALL": "C.UTF-8"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _START, *self._arguments],
+            stdin=slave, stdout=slave, stderr=slave, start_new_session=True, env=environment,
+        )  # fmt: skip
+        os.close(slave)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._master)
+
+    def type(self, text: str) -> None:
+        os.write(self._master, text.encode())
+
+    def wait_for(self, text: str, seconds: float = 20) -> str:
+        """What was shown up to this text, since the last call."""
+        end = time.monotonic() + seconds
+        while text not in self.shown:
+            assert time.monotonic() < end, f"no {text!r} in {self.shown!r}"
+            if select.select([self._master], [], [], 0.1)[0]:
+                try:
+                    self.shown += self._decode(os.read(self._master, 65536))
+                except OSError as error:  # it has ended
+                    raise AssertionError(f"no {text!r} in {self.shown!r}") from error
+        before, _, self.shown = self.shown.partition(text)
+        return before + text
+
+    def ends(self, seconds: float = 10) -> int:
+        return self.process.wait(seconds)
