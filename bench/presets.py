@@ -46,6 +46,8 @@ ROWS: dict[str, dict[str, dict[str, Any]]] = {
         "heads of 32": {"heads": 2, "kv_heads": 1},
         "one key head": {"kv_heads": 1},
         "relu": {"mlp": "relu"},
+        "vocabulary 768, heads of 32": {"vocab": 768, "heads": 2, "kv_heads": 1},
+        "56 x 2, vocabulary 1024": {"dim": 56, "heads": 2, "kv_heads": 1, "head_dim": 28, "vocab": 1024},
     },
     "230k": {
         "base": {},
@@ -61,6 +63,10 @@ ROWS: dict[str, dict[str, dict[str, Any]]] = {
         "relu": {"mlp": "relu"},
         "gelu": {"mlp": "gelu"},
         "own head": {"tied_head": False},
+        "128 x 2, heads of 32": {"dim": 128, "layers": 2, "heads": 4, "kv_heads": 2},
+        "128 x 2, vocabulary 1024, heads of 32": {"dim": 128, "layers": 2, "heads": 4, "kv_heads": 2, "vocab": 1024},
+        "the same with relu": {"dim": 128, "layers": 2, "heads": 4, "kv_heads": 2, "vocab": 1024, "mlp": "relu"},
+        "96 x 4, vocabulary 1024, heads of 32": {"heads": 3, "kv_heads": 1, "vocab": 1024},
     },
     "1m": {
         "base": {},
