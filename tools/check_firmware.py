@@ -46,7 +46,7 @@ BINUTILS = ("ar", "ranlib", "objdump", "objcopy", "size", "nm")
 
 #: So that the card's code is there, by SDMMC or SPI as the chip has it; and what ESP-IDF refuses to do with clang.
 ALL_CHIPS = "CONFIG_SHREW_SD=y\n"
-INSTEAD = {"esp32p4": "CONFIG_ESP32P4_SELECTS_REV_LESS_V3=y\n"}
+INSTEAD = {"esp32p4": "CONFIG_ESP32P4_SELECTS_REV_LESS_V3=y\nCONFIG_ESP32P4_REV_MIN_100=y\n"}
 
 #: What the toolchain's C library has and plain ones lack.
 DIRENT = """#pragma once
@@ -101,6 +101,15 @@ def configure(build: Path, idf: Path, chip: str, flash: str) -> list[dict[str, s
     return json.loads((build / "cmake/compile_commands.json").read_text())
 
 
+def settings_not_taken(build: Path, chip: str, flash: str) -> str:
+    """Lines of our defaults that ESP-IDF's configuration does not have: misspelt, or impossible for this chip."""
+    folder = ROOT / "firmware"
+    files = [folder / "sdkconfig.defaults", folder / f"sdkconfig.defaults.{chip}", folder / f"flash/{flash}.defaults"]
+    wanted = [line for file in files for line in file.read_text().splitlines() if line.startswith("CONFIG_")]
+    taken = set((build / "sdkconfig").read_text().splitlines())
+    return "".join(f"{line}: not taken\n" for line in wanted if line not in taken)
+
+
 def check(command: dict[str, str], libc: Path, own_headers: Path) -> str:
     """What clang says of one source: nothing, if all is well."""
     words = shlex.split(command["command"])
@@ -122,7 +131,7 @@ def check_chip(idf: Path, chip: str, flash: str, libc: Path) -> bool:
         commands = configure(build, idf, chip, flash)
         (build / "sys").mkdir()
         (build / "sys/dirent.h").write_text(DIRENT)
-        files, said = 0, ""
+        files, said = 0, settings_not_taken(build, chip, flash)
         for command in commands:
             source = Path(command["file"])
             if source.suffix == ".c" and (ROOT / "firmware" in source.parents or ROOT / "engine" in source.parents):

@@ -228,6 +228,7 @@ void server_start(void) {
     config.server_port = port();
     config.ctrl_port = (uint16_t)(config.server_port ^ 0x8000); /* as many servers on one host as there are ports */
     config.stack_size = BOARD_STACK;
+    config.core_id = 0; /* with Wi-Fi */
     config.max_open_sockets = CONFIG_LWIP_MAX_SOCKETS - 3; /* it has three itself */
     config.max_uri_handlers = ROUTES;
     config.max_resp_headers = 8;
