@@ -66,7 +66,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.shrew: $(SOURCES) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[plot]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[plot,serve,board]'
 	@touch $@
 
 $(VENV)/.shrew-test: $(VENV)/.shrew

@@ -98,7 +98,8 @@ def configure(build: Path, idf: Path, chip: str, flash: str) -> list[dict[str, s
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{chip}: ESP-IDF cannot configure the project:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
-    return json.loads((build / "cmake/compile_commands.json").read_text())
+    commands: list[dict[str, str]] = json.loads((build / "cmake/compile_commands.json").read_text())
+    return commands
 
 
 def settings_not_taken(build: Path, chip: str, flash: str) -> str:

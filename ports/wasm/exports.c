@@ -9,7 +9,7 @@
 #define EXPORT(name) __attribute__((export_name(#name)))
 
 static shrew_model model;
-static uint32_t results[12];
+static uint32_t results[13];
 static char text[SHREW_TEXT_BYTES];
 
 static uint32_t address(const void *pointer) {
@@ -110,7 +110,7 @@ int begin(shrew_session *session, const void *prompt, size_t prompt_bytes, const
     return shrew_session_begin(session, &request);
 }
 
-/* results: text, its bytes, then shrew_progress. */
+/* results: text, its bytes, then shrew_progress, then the command, if the answer ended with one, and its bytes. */
 EXPORT(next) int next(shrew_session *session) {
     shrew_progress progress;
     const int status = shrew_session_next(session, text, sizeof text, &progress);
@@ -126,6 +126,12 @@ EXPORT(next) int next(shrew_session *session) {
     results[7] = progress.token;
     results[8] = progress.drafted;
     results[9] = progress.accepted;
+    memcpy(&results[10], &progress.confidence, sizeof progress.confidence);
+    static char command[SHREW_MAX_COMMAND_BYTES];
+    size_t bytes = 0;
+    const int commands = shrew_session_command(session, command, sizeof command, &bytes) == SHREW_OK;
+    results[11] = commands ? address(command) : 0;
+    results[12] = (uint32_t)bytes;
     return SHREW_OK;
 }
 

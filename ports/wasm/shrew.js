@@ -13,7 +13,9 @@ const PAGE = 65536;
 const BLOCK = 4096; // memory goes out in multiples of this, so that blocks of nearly one size can serve each other
 const SLICE_MS = 12; // longest computation between two chances for the page to react
 
-const FINISH = Object.freeze(["running", "end", "stop", "length", "context"]);
+/** Numbers in `results` of exports.c. */
+const RESULTS = 13;
+const FINISH = Object.freeze(["running", "end", "stop", "length", "context", "refused"]);
 const CACHES = Object.freeze(["auto", "f32", "int8"]);
 const NO_TOKEN = 0xffff;
 const E_MEMORY = -2;
@@ -66,7 +68,7 @@ export async function load(wasm) {
  *
  * @typedef {object} Progress one step: a block of the prompt, or a token
  * @property {string} text whole characters, possibly none
- * @property {"running" | "end" | "stop" | "length" | "context"} finish
+ * @property {"running" | "end" | "stop" | "length" | "context" | "refused"} finish
  * @property {number | null} token its id
  * @property {number} tokens generated so far
  * @property {number} promptTokens prompt tokens processed so far
@@ -74,6 +76,8 @@ export async function load(wasm) {
  * @property {number} digest CRC-32 of the ids generated so far
  * @property {number} drafted tokens guessed ahead so far
  * @property {number} accepted and how many of them came out right
+ * @property {number} confidence of an answer that is a command: the probability of what it is so far; else 0
+ * @property {string | null} command what it commands, at its end; with the finish "refused", what is not to be done
  * @property {number} tokensPerSecond generated so far, by the time spent on them
  */
 
@@ -98,7 +102,7 @@ class Engine {
   }
 
   results() {
-    return new Uint32Array(this.#exports.memory.buffer, this.#exports.results(), CONFIG.length);
+    return new Uint32Array(this.#exports.memory.buffer, this.#exports.results(), RESULTS);
   }
 
   #statusText(status) {
@@ -316,6 +320,7 @@ export class Session {
   #next() {
     const results = this.#engine.call("generation", "next", this.#open());
     const [text, textBytes, finish, promptTokens, promptTotal, tokens, digest, token, drafted, accepted] = results;
+    const [confidence, command, commandBytes] = results.slice(10);
     return {
       text: this.#engine.text(text, textBytes),
       finish: FINISH[finish],
@@ -326,6 +331,8 @@ export class Session {
       digest,
       drafted,
       accepted,
+      confidence: new Float32Array(new Uint32Array([confidence]).buffer)[0],
+      command: command ? this.#engine.text(command, commandBytes) : null,
       tokensPerSecond: 0,
     };
   }

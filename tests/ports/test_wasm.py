@@ -15,7 +15,7 @@ from engine.models import random_image, says
 
 from shrew.engine import Model
 from shrew.errors import ToolsMissingError
-from shrew.image import WeightType
+from shrew.image import Commands, WeightType
 from shrew.ports.target import FULL, Variant
 from shrew.ports.vectors import differences, load
 from shrew.ports.wasm import WASM, WASM_SCALAR, Wasm
@@ -155,6 +155,24 @@ def test_stop_strings(node: str, tmp_path: Path) -> None:
     say([text, finish]);
     """
     assert javascript(node, script, path) == [["one two", "stop"]]
+
+
+def test_commands(node: str, tmp_path: Path) -> None:
+    path = tmp_path / "lamp.bin"
+    said = []
+    for answer in (b"Do: led off", b"Do: led onward", b"Does it?"):
+        model = says(answer, commands=Commands.of(["led (on|off)"]), metadata=[("refusal", "No.")])
+        path.write_bytes(bytes(model.image())[: model.image_bytes])
+        last = list(model.session().generate(""))[-1]
+        script = """
+        let last;
+        for await (last of (await open(process.argv[1])).session().generate(""));
+        say([last.text, last.finish, last.command, last.confidence]);
+        """
+        (found,) = javascript(node, script, path)
+        assert found == [last.text, last.finish, last.command, pytest.approx(last.confidence, rel=1e-7)]
+        said.append(found[:3])
+    assert said == [["Do: led off", "end", "led off"], ["No.", "refused", "led on"], ["", "end", None]]
 
 
 def test_model_says_what_it_is(node: str, image: Path) -> None:
