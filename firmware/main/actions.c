@@ -5,6 +5,7 @@
 
 #include "esp_log.h"
 #include "sdkconfig.h"
+#include "shrew.h"
 #if !CONFIG_IDF_TARGET_LINUX
 #include "driver/gpio.h"
 #include "driver/ledc.h"
@@ -15,7 +16,7 @@ ESP_EVENT_DEFINE_BASE(SHREW_COMMAND);
 typedef enum action_kind {
     ACTION_LEVEL, /* of pin, to value */
     ACTION_DUTY,  /* of pin, to value percent */
-    ACTION_EVENT  /* value is the event's id */
+    ACTION_EVENT  /* value is the event's id, not 0 */
 } action_kind;
 
 typedef struct action {
@@ -25,11 +26,19 @@ typedef struct action {
     int value;
 } action;
 
-/* Yours to change: the commands of your corpus (`Do:`), and what is connected. */
+/* Yours to change: the commands of your corpus (`Do:`), and what is connected. These are desk's that need no more than a
+ * lamp and a fan; its others are events. */
 static const action actions[] = {
-    {"light on", ACTION_LEVEL, CONFIG_SHREW_LIGHT_PIN, 1},
-    {"light off", ACTION_LEVEL, CONFIG_SHREW_LIGHT_PIN, 0},
-    {"light dim", ACTION_DUTY, CONFIG_SHREW_LIGHT_PIN, 20},
+    {"led on", ACTION_LEVEL, CONFIG_SHREW_LIGHT_PIN, 1},
+    {"led off", ACTION_LEVEL, CONFIG_SHREW_LIGHT_PIN, 0},
+    {"led brightness 10", ACTION_DUTY, CONFIG_SHREW_LIGHT_PIN, 10},
+    {"led brightness 25", ACTION_DUTY, CONFIG_SHREW_LIGHT_PIN, 25},
+    {"led brightness 50", ACTION_DUTY, CONFIG_SHREW_LIGHT_PIN, 50},
+    {"led brightness 75", ACTION_DUTY, CONFIG_SHREW_LIGHT_PIN, 75},
+    {"led brightness 100", ACTION_DUTY, CONFIG_SHREW_LIGHT_PIN, 100},
+    {"fan on", ACTION_LEVEL, CONFIG_SHREW_FAN_PIN, 1},
+    {"fan off", ACTION_LEVEL, CONFIG_SHREW_FAN_PIN, 0},
+    {"beep", ACTION_EVENT, -1, 1},
 };
 
 #if CONFIG_IDF_TARGET_LINUX
@@ -82,20 +91,30 @@ void actions_start(void) {
     esp_event_loop_create_default(); /* the web server and Wi-Fi use it, too */
 }
 
-int actions_run(const char *command, size_t bytes) {
+static void post(int id, const char *command, size_t bytes) {
+    char text[SHREW_MAX_COMMAND_BYTES + 1];
+    memcpy(text, command, bytes);
+    text[bytes] = 0;
+    ESP_LOGI("actions", "%s: event %d", text, id);
+    esp_event_post(SHREW_COMMAND, id, text, bytes + 1, 0);
+}
+
+void actions_run(const char *command, size_t bytes) {
+    if (bytes > SHREW_MAX_COMMAND_BYTES)
+        return;
     for (size_t i = 0; i < sizeof actions / sizeof *actions; i++) {
         const action *a = &actions[i];
         if (strlen(a->command) != bytes || memcmp(a->command, command, bytes))
             continue;
         if (a->kind == ACTION_EVENT)
-            esp_event_post(SHREW_COMMAND, a->value, a->command, bytes + 1, 0);
+            post(a->value, command, bytes);
         else if (a->pin < 0)
             ESP_LOGI("actions", "%s: no pin is set for it", a->command);
         else if (a->kind == ACTION_LEVEL)
             set_level(a->pin, a->value);
         else
             set_duty(a->pin, a->value);
-        return 1;
+        return;
     }
-    return 0;
+    post(0, command, bytes);
 }

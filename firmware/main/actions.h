@@ -6,11 +6,11 @@
 
 #include "esp_event.h"
 
-ESP_EVENT_DECLARE_BASE(SHREW_COMMAND); /* its id is the one in the table, its data the command with a NUL */
+ESP_EVENT_DECLARE_BASE(SHREW_COMMAND); /* its id is the one in the table or 0, its data the command with a NUL */
 
 void actions_start(void);
 
-/* Does what the table says. 0 where the table does not know the command: then nothing happens. */
-int actions_run(const char *command, size_t bytes);
+/* Does what the table says; a command that it does not know is an event of id 0. */
+void actions_run(const char *command, size_t bytes);
 
 #endif

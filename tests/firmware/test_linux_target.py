@@ -14,6 +14,7 @@ from chat import images
 from firmware.linux_target import Process
 
 from firmware import linux_target
+from shrew.shipped import FOLDER
 
 
 @pytest.fixture
@@ -79,6 +80,19 @@ class TestConsole:
         answering.until("^a line has at most 4096 bytes$")
         answering.type("ask hello")
         answering.until(f"^{re.escape(images.TEXT)}$")
+
+
+class TestCommands:
+    def test_desk_works_the_board(self, empty: Process) -> None:
+        """The model that comes with Shrew: a command of the table, one that it does not have, and a question."""
+        empty.store("desk", (FOLDER / "desk.bin").read_bytes())
+        empty.type("ask switch the fan on")
+        empty.until("actions: fan on: no pin is set for it")
+        empty.type("ask turn the lamp green")
+        empty.until("actions: led green: event 0")
+        empty.until("^Do: led green$")
+        empty.type("ask How much flash does the board have?")
+        empty.until("^The board has 16 MB of flash.$")
 
 
 class TestSerialMessages:
