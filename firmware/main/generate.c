@@ -141,8 +141,6 @@ static void answer(queue_entry *entry, const audience *audience) {
     } else {
         protocol_fail(&error, PROTOCOL_NO_MODEL, NULL);
     }
-    if (!error.code && result.command && result.reason != PROTOCOL_REFUSED)
-        actions_run(result.command, result.command_bytes);
     generate_lock();
     record.answered++;
     if (result.tok_per_s > 0)
@@ -151,6 +149,8 @@ static void answer(queue_entry *entry, const audience *audience) {
         record.prompt_tok_per_s = result.prompt_tok_per_s;
     generate_unlock();
     audience->finish(entry, &result, error.code ? &error : NULL);
+    if (!error.code && result.command && result.reason != PROTOCOL_REFUSED)
+        actions_run(result.command, result.command_bytes);
 }
 
 static void run(void *unused) {

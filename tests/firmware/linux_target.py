@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -103,11 +104,16 @@ class Process:
         self.popen.stdin.flush()
 
     def until(self, pattern: str) -> re.Match[str]:
-        """Reads the console up to a line that matches."""
-        for line in self.popen.stdout:
-            if found := re.search(pattern, line):
-                return found
-        raise AssertionError(f"the firmware ended before {pattern!r}")
+        """Reads the console up to a line that matches, for at most a minute."""
+        watch = threading.Timer(60, self.popen.kill)
+        watch.start()
+        try:
+            for line in self.popen.stdout:
+                if found := re.search(pattern, line):
+                    return found
+        finally:
+            watch.cancel()
+        raise AssertionError(f"the firmware ended, or a minute passed, before {pattern!r}")
 
 
 @contextmanager

@@ -87,10 +87,11 @@ class TestCommands:
         """The model that comes with Shrew: a command of the table, one that it does not have, and a question."""
         empty.store("desk", (FOLDER / "desk.bin").read_bytes())
         empty.type("ask switch the fan on")
-        empty.until("actions: fan on: no pin is set for it")
+        empty.until("^Do: fan on$")
+        empty.until("actions: fan on: no pin is set for it$")
         empty.type("ask turn the lamp green")
-        empty.until("actions: led green: event 0")
         empty.until("^Do: led green$")
+        empty.until("actions: led green: event 0$")
         empty.type("ask How much flash does the board have?")
         empty.until("^The board has 16 MB of flash.$")
 
