@@ -88,9 +88,11 @@ int shrew_session_begin(shrew_session *session, const shrew_request *request) {
     session->drafted = 0;
     session->accepted = 0;
     session->finish = SHREW_RUNNING;
-    memset(&session->walk, 0, sizeof session->walk);
-    session->walk.phase = HAS_COMMANDS && session->model->commands && !request->raw ? ANSWER_IS_OPEN : ANSWER_IS_TEXT;
-    session->confidence = 1.0f;
+    if (HAS_COMMANDS) {
+        memset(&session->walk, 0, sizeof session->walk);
+        session->walk.phase = session->model->commands && !request->raw ? ANSWER_IS_OPEN : ANSWER_IS_TEXT;
+        session->confidence = 1.0f;
+    }
     session->pending_count = 0;
     session->generating = 1;
     return shrew_session_seed(session, request->seed);
@@ -180,6 +182,10 @@ static void append_text(shrew_session *session, uint32_t id) {
     session->pending_count += (uint32_t)count;
 }
 
+static uint32_t phase_of(const shrew_session *session) {
+    return HAS_COMMANDS ? session->walk.phase : ANSWER_IS_TEXT;
+}
+
 /* ---- One step ------------------------------------------------------------------------------------------------- */
 
 static int feed_prompt(shrew_session *session) {
@@ -204,10 +210,10 @@ static int generate_token(shrew_session *session, uint32_t *token) {
     const int status = shrew_session_sample(session, &session->sampling, &id);
     if (status)
         return status;
-    if (HAS_COMMANDS && session->walk.phase != ANSWER_IS_TEXT)
+    if (phase_of(session) != ANSWER_IS_TEXT)
         shrew_commands_choose(session, id, &id);
     session->unfed = id;
-    if (id == SHREW_NO_TOKEN) {
+    if (HAS_COMMANDS && id == SHREW_NO_TOKEN) {
         session->finish = SHREW_FINISH_REFUSED; /* the vocabulary cannot write what the grammar asks for */
         return SHREW_OK;
     }
@@ -218,7 +224,7 @@ static int generate_token(shrew_session *session, uint32_t *token) {
     *token = id;
     session->tokens++;
     session->digest = shrew_digest(session->digest, id);
-    if (session->walk.phase != ANSWER_IS_COMMAND)
+    if (phase_of(session) != ANSWER_IS_COMMAND)
         append_text(session, id);
     if (session->max_tokens && session->tokens == session->max_tokens)
         session->finish = SHREW_FINISH_LENGTH;
@@ -228,8 +234,8 @@ static int generate_token(shrew_session *session, uint32_t *token) {
 /* What can be told of the answer by now. */
 static size_t write_text(shrew_session *session, uint8_t *text) {
     uint32_t safe = 0;
-    if (session->walk.phase == ANSWER_IS_COMMAND) {
-        if (HAS_COMMANDS && session->finish != SHREW_RUNNING)
+    if (phase_of(session) == ANSWER_IS_COMMAND) {
+        if (session->finish != SHREW_RUNNING)
             shrew_commands_finish(session);
     } else {
         const stop_search search = search_stops(session);
@@ -237,7 +243,7 @@ static size_t write_text(shrew_session *session, uint8_t *text) {
             session->finish = SHREW_FINISH_STOP;
             session->pending_count = search.found;
         }
-        if (session->walk.phase == ANSWER_IS_TEXT)
+        if (phase_of(session) == ANSWER_IS_TEXT)
             safe = search.safe;
     }
     const int ended = session->finish != SHREW_RUNNING;
@@ -274,6 +280,6 @@ int shrew_session_next(shrew_session *session, void *text, size_t capacity, shre
     progress->drafted = session->drafted;
     progress->accepted = session->accepted;
     progress->token = token;
-    progress->confidence = session->walk.phase == ANSWER_IS_COMMAND ? session->confidence : 0.0f;
+    progress->confidence = phase_of(session) == ANSWER_IS_COMMAND ? session->confidence : 0.0f;
     return SHREW_OK;
 }
