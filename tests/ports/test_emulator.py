@@ -54,8 +54,8 @@ def test_all_vectors_are_identical(target: Target) -> None:
     assert differences(target, load()) == []
 
 
-#: SHREW_E_ARGUMENT, SHREW_E_UNICODE, SHREW_E_TYPE.
-REFUSALS = (-1, -31, -33)
+#: SHREW_E_ARGUMENT, SHREW_E_UNKNOWN, SHREW_E_UNICODE, SHREW_E_TYPE.
+REFUSALS = (-1, -27, -31, -33)
 
 
 @pytest.mark.parametrize("name", ["host", *EMULATED])
