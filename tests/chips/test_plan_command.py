@@ -98,7 +98,7 @@ def test_more_sizes() -> None:
         (["--preset", "desk", "--context", "4000"], "--context 4000: the model takes at most 128"),
         (["--preset", "dusk"], "there is no preset 'dusk'"),
         (["--preset", "desk", "--picture", "plan.pdf"], "--picture plan.pdf: give a name that ends in .svg or .png"),
-        (["desk"], "desk: no such file; for the preset of this name give --preset desk"),
+        (["nano"], "nano: no such file; for the preset of this name give --preset nano"),
         (["absent.bin"], "absent.bin: No such file"),
     ],
 )

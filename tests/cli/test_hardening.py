@@ -178,7 +178,7 @@ def test_json_is_valid_whatever_the_numbers(tmp_path: Path) -> None:
     assert result["nats_per_token"] > 800
     assert result["perplexity"] is None
     assert done.stderr == b""  # no progress where there is no terminal
-    assert "perplexity       inf" in shrew("eval", path, "--text", text).stdout.decode()
+    assert "perplexity               inf" in shrew("eval", path, "--text", text).stdout.decode()
 
 
 @pytest.fixture
