@@ -41,13 +41,17 @@ def test_desk_answers_does_and_refuses() -> None:
     "arguments",
     [
         ["generate", "desk", "flash size"],
+        ["chat", "desk"],
+        ["eval", "desk", "--data", "desk", "--limit", "3"],
         ["inspect", "desk", "--json"],
         ["plan", "desk", "--chip", "esp32s3", "--json"],
         ["bench", "desk", "--json"],
     ],
 )
 def test_commands_take_the_name(arguments: list[str], tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-m", "shrew", *arguments], cwd=tmp_path, capture_output=True, timeout=100)
+    done = subprocess.run(
+        [sys.executable, "-m", "shrew", *arguments], cwd=tmp_path, input=b"", capture_output=True, timeout=100
+    )
     assert done.returncode == 0, done.stderr
 
 

@@ -98,7 +98,7 @@ def image_layout(model: Model) -> Layout:
     types = {}
     for spec in tensor_specs(config):
         tensor = model.tensor(spec.role, spec.layer)
-        types[spec.name] = WeightType(tensor.type, tensor.group)  # type: ignore[arg-type]
+        types[spec.name] = WeightType(tensor.type, tensor.group)  # type: ignore[arg-type]  # the names of C's types
     tensors = _stored(config, types)
     weights = sum(tensor.bytes for tensor in tensors)
     return Layout(model.name, config, tensors, max(model.image_bytes - weights, 0), estimated=False)

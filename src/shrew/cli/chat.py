@@ -14,6 +14,7 @@ import click
 from rich.text import Text
 
 from shrew.cli.options import (
+    ImagePath,
     image_argument,
     json_option,
     print_error,
@@ -40,7 +41,7 @@ class Talker(Protocol):
 
 
 @click.command()
-@click.argument("image", metavar="[IMAGE]", required=False, type=click.Path(path_type=Path))
+@click.argument("image", metavar="[IMAGE]", required=False, type=ImagePath())
 @click.option("--port", metavar="PORT", help="Talk with the board on this serial port instead; auto finds it.")
 @sampling_options(default_temperature=0.0)
 @session_options
@@ -114,7 +115,7 @@ def prepare_input() -> None:
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")
     if sys.stdin.isatty():
-        import readline  # noqa: F401
+        import readline  # noqa: F401  (imported for what it does to input())
 
 
 def answer(talker: Talker, question: str, chosen: Sampling | None, *, figures: bool, **options: Any) -> None:

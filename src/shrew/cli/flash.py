@@ -9,7 +9,7 @@ import click
 import msgspec
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from shrew.cli.options import json_option, print_json, printable, remarks
+from shrew.cli.options import ImagePath, json_option, print_json, printable, remarks
 
 if TYPE_CHECKING:
     from shrew.board.bootloader import Bootloader
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model", metavar="[MODEL]", required=False, type=click.Path(path_type=Path))
+@click.argument("model", metavar="[MODEL]", required=False, type=ImagePath())
 @click.option("--port", metavar="PORT", help="The board's serial port.  [default: the only one there is]")
 @click.option(
     "--firmware",
