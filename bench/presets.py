@@ -71,14 +71,17 @@ ROWS: dict[str, dict[str, dict[str, Any]]] = {
     "1m": {
         "base": {},
         "256 x 2": {"dim": 256, "layers": 2, "heads": 8, "kv_heads": 4},
-        "128 x 8": {"dim": 128, "layers": 8, "heads": 4, "kv_heads": 2},
-        "vocabulary 512": {"vocab": 512},
         "vocabulary 2048": {"vocab": 2048},
+        "heads of 64": {"heads": 3, "kv_heads": 1},
+        "256 x 3, vocabulary 2048": {"dim": 256, "layers": 3, "heads": 8, "kv_heads": 4, "vocab": 2048},
+        "the same with heads of 64": {"dim": 256, "layers": 3, "heads": 4, "kv_heads": 2, "vocab": 2048},
     },
     "4m": {
         "base": {},
         "448 x 3": {"dim": 448, "layers": 3, "heads": 14, "kv_heads": 7},
-        "256 x 10": {"dim": 256, "layers": 10, "heads": 8, "kv_heads": 4},
+        "heads of 64": {"heads": 5, "kv_heads": 5},
+        "448 x 3, heads of 64": {"dim": 448, "layers": 3, "heads": 7, "kv_heads": 7},
+        "vocabulary 4096": {"vocab": 4096},
     },
 }
 
