@@ -85,7 +85,8 @@ def main() -> None:
         courses["shrew"] = shrew_course(model, learnt, held_out, tokenizer, arguments)
     if arguments.only != "shrew":
         courses["torch"] = torch_course(model, learnt, held_out, arguments)
-    best = min(loss for _, loss, _ in courses.get("torch", courses.get("shrew")).points)  # type: ignore[union-attr]
+    reference = courses["torch"] if "torch" in courses else courses["shrew"]
+    best = min(loss for _, loss, _ in reference.points)
     result = {
         name: {
             "seconds_to_loss": course.seconds_to(best),

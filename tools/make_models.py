@@ -11,12 +11,11 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from shrew.cli.demo import DESCRIPTION, QUESTIONS, refusal_of
+from shrew.cli.demo import desk_metadata, refusal_of
 from shrew.corpus import builtin_corpus, commands_of
 from shrew.engine import Model
 from shrew.evaluation import Accuracy, CommandAccuracy, ask
 from shrew.image import Commands, build_image, read_commands, write_image
-from shrew.image.commands import literal
 from shrew.shipped import FOLDER
 from shrew.train.export import load_run
 from shrew.train.loop import train
@@ -41,19 +40,13 @@ def main() -> None:
         run, prepared, _ = new_run(Path(folder), DataConfig(("desk",)), "desk", model=MODEL, training=training)
         train(run, prepared.train, progress=make_progress())
         loaded = load_run(run.path)
-    refusal = refusal_of(corpus)
     image = build_image(
         run.config.model,
         {**loaded.parameters, **loaded.quantized},
         loaded.tokenizer,
         types=stored_types(run.config.model, run.config.train),
-        metadata=loaded.metadata(
-            name="Shrew desk assistant",
-            licence="CC0-1.0",
-            description="\n".join((DESCRIPTION, *QUESTIONS)),
-            refusal=refusal,
-        ),
-        commands=Commands.of([literal(command) for command in commands_of(corpus.train)]),
+        metadata=desk_metadata(loaded, corpus),
+        commands=Commands.of_texts(commands_of(corpus.train)),
     )
     given.out.mkdir(parents=True, exist_ok=True)
     write_image(given.out / "desk.bin", image)
@@ -62,7 +55,7 @@ def main() -> None:
     grammar = read_commands(model)
     assert grammar is not None
     print(f"{len(image):,} bytes, right on {Accuracy.of(answers).share:.1%} of {len(answers)} phrasings held out")
-    print(CommandAccuracy.of(answers, grammar, refusal))
+    print(CommandAccuracy.of(answers, grammar, refusal_of(corpus)))
 
 
 if __name__ == "__main__":

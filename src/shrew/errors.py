@@ -69,6 +69,10 @@ class ContextFullError(EngineError):
     """The context has no room for the tokens asked for."""
 
 
+class TextError(EngineError):
+    """A text with a character for which the model has no token."""
+
+
 class SelfTestError(EngineError):
     """A model produced other tokens than its image promises."""
 
@@ -148,6 +152,7 @@ class ImageCommandsError(ImageError):
 #: The one place where C's codes become Python's exceptions; codes that are not here raise :class:`EngineError`.
 STATUS_ERRORS: Final[dict[int, type[EngineError]]] = {
     -4: ContextFullError,
+    -5: TextError,
     -9: SelfTestError,
     -20: ImageTruncatedError,
     -21: ImageMagicError,

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from engine.models import random_image
 
 from shrew.cli import shrew
-from shrew.cli.plan import memory_size
+from shrew.cli.options import byte_count
 from shrew.errors import ConfigError
 from shrew.image import WeightType
 
@@ -74,17 +74,17 @@ def test_a_type_stands_in_for_the_images_own(image: str) -> None:
     assert types == {"ternary:32", "f32"}
 
 
-@pytest.mark.parametrize(("text", "size"), [("8MB", 8 << 20), ("8 MB", 8 << 20), ("8M", 8 << 20), ("8mib", 8 << 20)])
-def test_sizes(text: str, size: int) -> None:
-    assert memory_size("--psram", text) == size
+@pytest.mark.parametrize("text", ["8MB", "8 MB", "8M", "8mib"])
+def test_memories_are_counted_as_chips_are(text: str, image: str) -> None:
+    assert byte_count("--psram", text, kilo=1024) == 8 << 20
+    assert planned(image, "--chip", "esp32s3", "--psram", text)["chips"][0]["memories"][1]["bytes"] == 8 << 20
 
 
-def test_more_sizes() -> None:
-    assert memory_size("--flash", "512KB") == 512 << 10
-    assert memory_size("--psram", "0") == memory_size("--psram", "0MB") == 0
-    for text in ("8", "", "8GB", "-8MB", "eight"):
-        with pytest.raises(ConfigError, match="not a size such as 8MB"):
-            memory_size("--psram", text)
+def test_what_is_no_size() -> None:
+    assert byte_count("--psram", "0", kilo=1024) == byte_count("--psram", "0MB", kilo=1024) == 0
+    for text in ("", "8GB", "-8MB", "eight", "MB"):
+        with pytest.raises(ConfigError, match=r"--psram .*not a size such as"):
+            byte_count("--psram", text, kilo=1024)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_more_sizes() -> None:
         (["--preset", "desk", "--chip", "esp8266"], "--chip esp8266: no such chip; use esp32, "),
         (["--preset", "desk", "--chip", "esp32c3", "--psram", "8MB"], "--psram 8MB: ESP32-C3 has no PSRAM"),
         (["--preset", "desk", "--chip", "esp32", "--psram", "8MB"], "ESP32 has at most 4 MB of PSRAM"),
-        (["--preset", "desk", "--chip", "esp32", "--flash", "1GB"], "--flash 1GB: not a size such as 8MB"),
+        (["--preset", "desk", "--chip", "esp32", "--flash", "1GB"], "--flash 1GB: not a size such as"),
         (["--preset", "desk", "--chip", "esp32", "--flash", "64MB"], "--flash 64MB: ESP32 takes at most 16 MB"),
         (["--preset", "desk", "--context", "4000"], "--context 4000: the model takes at most 128"),
         (["--preset", "dusk"], "there is no preset 'dusk'"),

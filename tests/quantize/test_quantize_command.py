@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from engine.models import random_image
 
 from shrew.cli import shrew
-from shrew.cli.quantize import parse_size
+from shrew.cli.options import byte_count
 from shrew.engine import Model
 from shrew.errors import ConfigError, ShrewError
 from shrew.image import WeightType
@@ -81,10 +81,11 @@ def test_text_to_calibrate_on_is_not_what_is_measured(floats: Path, tmp_path: Pa
 
 
 def test_sizes() -> None:
-    assert [parse_size(size) for size in ("230KB", "230 KiB", "1.5MB", "512")] == [230_000, 235_520, 1_500_000, 512]
+    sizes = {"230KB": 230_000, "230 KiB": 235_520, "1.5MB": 1_500_000, "512": 512}
+    assert {text: byte_count("--fit", text) for text in sizes} == sizes
     for wrong in ("many", "-1KB", "1GB", "1e3"):
         with pytest.raises(ConfigError, match="not a size"):
-            parse_size(wrong)
+            byte_count("--fit", wrong)
 
 
 def test_what_cannot_be_quantised_is_refused(floats: Path, tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def _listener() -> Any:
     """Takes what esptool would print: its ``progress`` hears how far it is, the rest goes nowhere."""
     from esptool.logger import TemplateLogger, log
 
-    class Listener(TemplateLogger):  # type: ignore[misc]
+    class Listener(TemplateLogger):  # type: ignore[misc]  # esptool has no types
         progress: Progress = staticmethod(lambda _: None)
 
         def progress_bar(self, cur_iter: int, total_iters: int, *_: object, **__: object) -> None:

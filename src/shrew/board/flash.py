@@ -20,17 +20,17 @@ from shrew.board.slots import (
     Record,
     Slot,
     choose_slot,
-    image_crc32,
-    is_name,
     newest,
     next_sequence,
     pack_header,
     slots_of,
     unpack_header,
 )
-from shrew.chips.facts import FIRMWARE, chip
+from shrew.chips.facts import chip
+from shrew.chips.plan import mapped_bytes
 from shrew.engine import Model
 from shrew.errors import BoardError, BoardLostError, ConfigError
+from shrew.image.name import RULE, is_name
 
 #: What is being written, the bytes of everything done, and how many there are.
 Report = Callable[[str, int, int], None]
@@ -42,10 +42,12 @@ class NamedModel:
 
     name: str
     image: bytes
+    crc32: int
+    """As the image states it."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class FlashPlan:
     """What will be written, all of it known to fit."""
 
     chip: str
@@ -70,11 +72,13 @@ def read_model(path: Path, name: str | None = None) -> NamedModel:
     model.session().selftest()
     name = path.stem if name is None else name
     if not is_name(name):
-        raise ConfigError(f"{name!r}: a model's name on a board is 1 to 32 of a-z A-Z 0-9 . _ -; give one with --name")
-    return NamedModel(name, bytes(model.image()))
+        raise ConfigError(f"{name!r}: a model's name on a board is {RULE}; give one with --name")
+    return NamedModel(name, bytes(model.image()), model.crc32)
 
 
-def make_plan(board: Bootloader, model: NamedModel | None, firmware: Firmware | None, slot: int | None = None) -> Plan:
+def plan_flash(
+    board: Bootloader, model: NamedModel | None, firmware: Firmware | None, slot: int | None = None
+) -> FlashPlan:
     """Looks at the board, and at all that is to be written. BoardError where it does not belong or fit there."""
     old = _stored(board, _table_of(board, required=firmware is None))
     if firmware:
@@ -87,10 +91,10 @@ def make_plan(board: Bootloader, model: NamedModel | None, firmware: Firmware | 
     if model:
         chosen = choose_slot(slots, records, slot)
         _check_model(model, chosen, board)
-        header = Record(model.name, len(model.image), image_crc32(model.image), next_sequence(records))
+        header = Record(model.name, len(model.image), model.crc32, next_sequence(records))
         replaced = records.pop(chosen.number, None)
     stays = newest(records)
-    return Plan(
+    return FlashPlan(
         chip=board.chip,
         flash_bytes=board.flash_bytes,
         parts=parts,
@@ -103,7 +107,7 @@ def make_plan(board: Bootloader, model: NamedModel | None, firmware: Firmware | 
     )
 
 
-def carry_out(board: Bootloader, plan: Plan, report: Report) -> None:
+def carry_out(board: Bootloader, plan: FlashPlan, report: Report) -> None:
     """Writes what was planned, each piece verified."""
     pieces = [(part, "the board does not start until the command was repeated") for part in plan.parts]
     if plan.model and plan.slot and plan.record:
@@ -181,9 +185,9 @@ def _check_model(model: NamedModel, slot: Slot, board: Bootloader) -> None:
         facts = chip(board.chip)
     except ConfigError as error:
         raise BoardError(f"the board has an {board.chip}, which Shrew's firmware is not made for") from error
-    window = int(facts.window.value - FIRMWARE.mapped.value)
-    if size > window:
+    lacking = mapped_bytes(facts, size) - int(facts.window.value)
+    if lacking > 0:
         raise BoardError(
-            f"{what}, and an {board.chip} reads at most {window:,} of its flash in place beside its firmware: "
-            f"{size - window:,} too many; {smaller}"
+            f"{what}, and an {board.chip} reads {facts.window.value:,.0f} of its flash in place, firmware included: "
+            f"{lacking:,} too many; {smaller}"
         )

@@ -34,7 +34,7 @@ class Failure(msgspec.Struct, tag_field="type", tag="error"):
     message: str
 
 
-class Model(msgspec.Struct):
+class StoredModel(msgspec.Struct):
     name: str
     title: str | None
     bytes: int
@@ -48,7 +48,7 @@ class Limits(msgspec.Struct):
 
 class Info(msgspec.Struct, tag_field="type", tag="info"):
     version: str
-    model: Model | None
+    model: StoredModel | None
     limits: Limits
     uptime_s: int
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 
 from shrew.board.partitions import Partition
 from shrew.errors import BoardError
+from shrew.image.name import is_name
 
 #: The image begins behind the sector that the header has for itself.
 SECTOR = 4096
@@ -21,7 +21,6 @@ _DATA, _MODEL = 0x01, 0x40
 
 _BODY = struct.Struct("<4sIIII32s8x")
 _MAGIC, _VERSION = b"SHSL", 1
-_NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,32}")
 
 
 @dataclass(frozen=True)
@@ -48,16 +47,6 @@ class Slot:
 def slots_of(partitions: Sequence[Partition]) -> list[Slot]:
     by_label = {p.label: p for p in partitions if (p.type, p.subtype) == (_DATA, _MODEL)}
     return [Slot(number, by_label[label]) for number, label in enumerate(LABELS) if label in by_label]
-
-
-def is_name(name: str) -> bool:
-    """Whether the firmware takes it for a model's name."""
-    return _NAME.fullmatch(name) is not None
-
-
-def image_crc32(image: bytes | memoryview) -> int:
-    """The CRC-32 that an image states in its own header."""
-    return int.from_bytes(image[12:16], "little")
 
 
 def pack_header(record: Record) -> bytes:

@@ -110,7 +110,7 @@ def _context_that_fits(request: Request) -> int:
     lowest, highest = 0, request.context // 16
     while lowest < highest:
         middle = (lowest + highest + 1) // 2
-        if any(line.startswith("session") for line in make_plan(replace(request, context=16 * middle)).lacking):
+        if "session" in make_plan(replace(request, context=16 * middle)).lacking:
             highest = middle - 1
         else:
             lowest = middle

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from shrew.engine import ROWS_PER_BYTE, Model, QuantizedMatrix
+from shrew.engine import Model, QuantizedMatrix
 from shrew.image import WeightType, build_image, model_config, stored_tensors
 from shrew.model.config import ModelConfig, TensorSpec, tensor_specs
 from shrew.tokenizer import Tokenizer, train_character
@@ -17,7 +17,6 @@ from shrew.tokenizer import Tokenizer, train_character
 TOKENIZER_BYTES_PER_TOKEN = 10
 OTHER_BYTES = 1024
 DIRECTORY_BYTES_PER_TENSOR = 32
-ALIGNMENT = 64
 
 
 @dataclass(frozen=True)
@@ -32,26 +31,17 @@ class StoredTensor:
         return self.spec.name
 
     @property
-    def stride(self) -> int:
-        """Bytes of one line of data: docs/FORMAT.md, section 3."""
-        return -(-self.spec.cols * (4 if self.type.type == "f32" else 1) // 16) * 16
-
-    @property
     def groups(self) -> int:
-        """Groups of columns in a row that have a multiplier each; 0 where there are none."""
-        return -(-self.spec.cols // self.type.group) if self.type.group else 0
+        return self.type.groups(self.spec.cols)
 
     @property
     def bytes(self) -> int:
-        """Data and scales, each from a multiple of 64 to the next."""
-        data = -(-self.spec.rows // ROWS_PER_BYTE[self.type.type]) * self.stride
-        scales = 0 if self.type.type == "f32" else self.spec.rows * (4 + self.groups)
-        return sum(-(-part // ALIGNMENT) * ALIGNMENT for part in (data, scales))
+        return self.type.stored_bytes(self.spec.rows, self.spec.cols)
 
     @property
     def row_bytes(self) -> int:
         """What looking up one row reads."""
-        return self.stride + (0 if self.type.type == "f32" else 4 + self.groups)
+        return self.type.stride(self.spec.cols) + self.type.scale_bytes(self.spec.cols)
 
 
 @dataclass(frozen=True)

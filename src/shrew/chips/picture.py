@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from shrew.chips.plan import Plan, Use
+from shrew.chips.placement import title
+from shrew.chips.plan import Plan, amount
 from shrew.errors import ConfigError
 
 #: Of what is in a memory, here and in the terminal.
@@ -65,14 +66,14 @@ def _draw_chip(axis: Any, plan: Plan) -> None:
             axis.barh(row, count / full, left=start, color=COLOURS[name], height=0.72, edgecolor="white", linewidth=0.4)
             if count / full > WIDE:
                 middle, colour = start + count / full / 2, "#374151" if name.startswith("copied") else "white"
-                axis.text(middle, row, _amount(count), ha="center", va="center", fontsize=7, color=colour)
+                axis.text(middle, row, amount(count), ha="center", va="center", fontsize=7, color=colour)
             start += count / full
-        axis.text(1.01, row, _rest(use), va="center", fontsize=8, color="#111827" if use.left >= 0 else "#dc2626")
-        names.append(f"{use.name.upper() if use.name != 'flash' else 'flash'} {_amount(use.size)}")
+        axis.text(1.01, row, use.rest, va="center", fontsize=8, color="#111827" if use.left >= 0 else "#dc2626")
+        names.append(f"{title(use.name)} {amount(use.size)}")
     verdict = (
         f"fits: {plan.decode.per_second:,.1f} tokens/s, prompts {plan.prompt.per_second:,.1f}"
         if plan.fits
-        else f"does not fit ({', '.join(line.partition(':')[0] for line in plan.lacking)})"
+        else f"does not fit ({', '.join(plan.lacking)})"
     )
     axis.set_title(f"{plan.request.chip.title}   {verdict}", loc="left", fontsize=9)
     axis.set_yticks(range(len(names)), names, fontsize=8)
@@ -81,11 +82,3 @@ def _draw_chip(axis: Any, plan: Plan) -> None:
     axis.set_xticks([])
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
-
-
-def _rest(use: Use) -> str:
-    return f"{_amount(use.left)} left" if use.left >= 0 else f"{_amount(-use.left)} lacking"
-
-
-def _amount(count: int) -> str:
-    return f"{count / 2**20:.1f} MB" if count >= 2**20 else f"{count / 2**10:.0f} KB"

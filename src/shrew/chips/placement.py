@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from shrew.chips.layout import Layout, StoredTensor
@@ -11,6 +11,11 @@ from shrew.model.config import ModelConfig
 SRAM: Final = "sram"
 PSRAM: Final = "psram"
 FLASH: Final = "flash"
+
+
+def title(memory: str) -> str:
+    """A memory's name for people."""
+    return memory if memory == FLASH else memory.upper()
 
 
 def read_whole(config: ModelConfig, tensor: StoredTensor) -> bool:
@@ -32,13 +37,8 @@ def place(layout: Layout, sram: int, psram: int) -> Mapping[str, str]:
     memories = {tensor.name: FLASH for tensor in layout.tensors}
     for memory, room in ((SRAM, sram), (PSRAM, psram)):
         left = room
-        for tensor in smallest_first(whole):
+        for tensor in sorted(whole, key=lambda tensor: tensor.bytes):
             if memories[tensor.name] == FLASH and tensor.bytes <= left:
                 memories[tensor.name] = memory
                 left -= tensor.bytes
     return memories
-
-
-def smallest_first(tensors: Sequence[StoredTensor]) -> list[StoredTensor]:
-    """Equal ones in the order of the image."""
-    return sorted(tensors, key=lambda tensor: tensor.bytes)

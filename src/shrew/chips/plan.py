@@ -43,6 +43,10 @@ class Use:
     """Bytes by what they are."""
 
     @property
+    def rest(self) -> str:
+        return f"{amount(self.left)} left" if self.left >= 0 else f"{amount(-self.left)} lacking"
+
+    @property
     def left(self) -> int:
         """Bytes; below zero so many are lacking."""
         return self.size - sum(self.segments.values())
@@ -57,8 +61,8 @@ class Plan:
     """The memory of the session."""
     placement: Mapping[str, str]
     memories: tuple[Use, ...]
-    lacking: tuple[str, ...]
-    """What does not fit, a line each."""
+    lacking: Mapping[str, str]
+    """What does not fit (flash, mapping, session), and why."""
     machine: Machine
     slots: int
     """How many images of this size the flash holds besides the firmware."""
@@ -87,7 +91,7 @@ class Plan:
             "chip": request.chip.name,
             "facts": {name: getattr(request.chip, name) for name in FACTS},
             "fits": self.fits,
-            "lacking": self.lacking,
+            "lacking": dict(self.lacking),
             "tok_per_s": round(self.decode.per_second, 2) if self.fits else None,
             "prompt_tok_per_s": round(self.prompt.per_second, 2) if self.fits else None,
             "context": request.context,
@@ -140,19 +144,24 @@ def make_plan(request: Request) -> Plan:
     placement = place(layout, sram_left, psram_left if faster else 0)
     machine = Machine(chip, flash, psram, placement, home, cores)
     memories = _uses(request, session, home, placement)
-    mapped = _mapped(request)
+    mapped = mapped_bytes(chip, layout.image_bytes, request.psram)
     return Plan(
         request=request,
         session_bytes=session,
         session=home,
         placement=placement,
         memories=memories,
-        lacking=tuple(_lacking(request, session, in_sram or in_psram, mapped)),
+        lacking=_lacking(request, session, in_sram or in_psram, mapped),
         machine=machine,
         slots=max(0, int(request.flash - FIRMWARE.flash.value)) // max(1, _paged(layout.image_bytes, chip.page)),
         mapped=mapped,
         assumptions=_assumptions(request, psram),
     )
+
+
+def amount(count: int) -> str:
+    """Bytes for people, as memory chips are counted."""
+    return f"{count / 2**20:.1f} MB" if count >= 2**20 else f"{count / 2**10:.0f} KB"
 
 
 def group_of(tensor: StoredTensor) -> str:
@@ -174,10 +183,9 @@ def _paged(count: int, page: int) -> int:
     return -(-count // page) * page
 
 
-def _mapped(request: Request) -> int:
-    chip = request.chip
-    psram = request.psram if chip.psram_in_window else 0
-    return _paged(request.layout.image_bytes, chip.page) + int(FIRMWARE.mapped.value) + psram
+def mapped_bytes(chip: Chip, image_bytes: int, psram: int = 0) -> int:
+    """What an image, the firmware and, on some chips, PSRAM take of the window through which a chip sees them."""
+    return _paged(image_bytes, chip.page) + int(FIRMWARE.mapped.value) + (psram if chip.psram_in_window else 0)
 
 
 def _uses(request: Request, session: int, home: str, placement: Mapping[str, str]) -> tuple[Use, ...]:
@@ -199,19 +207,17 @@ def _uses(request: Request, session: int, home: str, placement: Mapping[str, str
     return tuple(uses)
 
 
-def _lacking(request: Request, session: int, has_session: bool, mapped: int) -> list[str]:
-    chip, image, lines = request.chip, request.layout.image_bytes, []
+def _lacking(request: Request, session: int, has_session: bool, mapped: int) -> Mapping[str, str]:
+    chip, image, lacking = request.chip, request.layout.image_bytes, {}
     flash = request.flash - int(FIRMWARE.flash.value)
     if image > flash:
-        lines.append(f"flash: the image takes {image:,} bytes, {flash:,} are left beside the firmware")
+        lacking["flash"] = f"the image takes {image:,} bytes, {flash:,} are left beside the firmware"
     if mapped > chip.window.value:
-        lines.append(
-            f"mapping: image, firmware and PSRAM take {mapped:,} bytes of a window of {chip.window.value:,.0f}"
-        )
+        lacking["mapping"] = f"image, firmware and PSRAM take {mapped:,} bytes of a window of {chip.window.value:,.0f}"
     if not has_session:
         room = max(0, min(_sram_room(request), int(chip.largest.value)))
-        lines.append(f"session: {session:,} bytes for {request.context} tokens, {room:,} are free in one piece of SRAM")
-    return lines
+        lacking["session"] = f"{session:,} bytes for {request.context} tokens, {room:,} are free in one piece of SRAM"
+    return lacking
 
 
 def _named(kind: str, figure: Figure) -> Figure:

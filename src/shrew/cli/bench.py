@@ -179,7 +179,7 @@ def _append(path: Path, image: Path, model: Model, result: dict[str, Any]) -> No
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
         "version": __version__,
         "image": image.name,
-        "image_crc32": f"{int.from_bytes(model.image()[12:16], 'little'):08x}",
+        "image_crc32": f"{model.crc32:08x}",
     }
     try:
         with path.open("a", encoding="utf-8") as file:

@@ -29,7 +29,7 @@ from shrew.cli.options import (
 from shrew.errors import BoardError, DataError, EngineError
 
 if TYPE_CHECKING:
-    from shrew.board.messages import Model as StoredModel
+    from shrew.board.messages import StoredModel
     from shrew.engine import Model, Progress, Sampling
 
 

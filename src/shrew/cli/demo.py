@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from shrew.corpus import Corpus, Document
     from shrew.engine import Model
     from shrew.evaluation import Accuracy
+    from shrew.train.export import LoadedRun
 
 IMAGE_LIMIT = 230_000
 TRAINED_SAMPLE = 1000
@@ -76,7 +77,6 @@ def _assistant(out: Path, limits: dict[str, Any], show: _Show) -> tuple[dict[str
     from shrew.engine import Model
     from shrew.errors import TrainingError
     from shrew.image import Commands, WeightType, build_image, write_image
-    from shrew.image.commands import literal
     from shrew.quantize import choose_types
     from shrew.train.export import load_run
     from shrew.train.loop import train
@@ -98,13 +98,7 @@ def _assistant(out: Path, limits: dict[str, Any], show: _Show) -> tuple[dict[str
 
     show.step("Shrink", "int8 weights, one scale for each row")
     loaded = load_run(run.path)
-    metadata = loaded.metadata(
-        name="Shrew desk assistant",
-        licence="CC0-1.0",
-        description="\n".join((DESCRIPTION, *QUESTIONS)),
-        refusal=refusal_of(corpus),
-    )
-    commands = Commands.of([literal(command) for command in commands_of(corpus.train)])
+    metadata, commands = desk_metadata(loaded, corpus), Commands.of_texts(commands_of(corpus.train))
     floats = Model.from_bytes(
         build_image(config, loaded.parameters, loaded.tokenizer, metadata=metadata, commands=commands), "float image"
     )
@@ -145,6 +139,16 @@ def _assistant(out: Path, limits: dict[str, Any], show: _Show) -> tuple[dict[str
         "held_out_asked": accuracies[1].after.asked,
         "answers": answers,
     }, model
+
+
+def desk_metadata(trained: LoadedRun, corpus: Corpus) -> list[tuple[str, str]]:
+    """Of a model that learnt the built-in corpus ``desk``."""
+    return trained.metadata(
+        name="Shrew desk assistant",
+        licence="CC0-1.0",
+        description="\n".join((DESCRIPTION, *QUESTIONS)),
+        refusal=refusal_of(corpus),
+    )
 
 
 def refusal_of(corpus: Corpus) -> str:

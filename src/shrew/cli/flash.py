@@ -13,7 +13,7 @@ from shrew.cli.options import ImagePath, json_option, print_json, printable, rem
 
 if TYPE_CHECKING:
     from shrew.board.bootloader import Bootloader
-    from shrew.board.flash import Plan
+    from shrew.board.flash import FlashPlan
     from shrew.board.messages import Info
 
 
@@ -52,19 +52,21 @@ def flash(
     """
     from shrew.board.bootloader import connect
     from shrew.board.firmware import read_firmware
-    from shrew.board.flash import make_plan, read_model
+    from shrew.board.flash import plan_flash, read_model
     from shrew.board.ports import choose
     from shrew.board.start import start_with
 
     if model is None and firmware_path is None:
         raise click.UsageError("Name a MODEL to write, or --firmware, or both.")
+    if model is None and (name is not None or slot is not None):
+        raise click.UsageError("--name and --slot are of a MODEL; name one, or leave them out.")
     named = read_model(model, name) if model else None
     firmware = read_firmware(firmware_path) if firmware_path else None
     device = choose(port)
     with remarks.status(f"connecting to {device}"):
         board = connect(device, baud, stub=stub)
     with board:
-        plan = make_plan(board, named, firmware, slot)
+        plan = plan_flash(board, named, firmware, slot)
         _announce(device, plan)
         _write(board, plan)
         board.restart()
@@ -76,7 +78,7 @@ def flash(
         click.echo(_verdict(device, info))
 
 
-def _announce(device: str, plan: Plan) -> None:
+def _announce(device: str, plan: FlashPlan) -> None:
     lines = [f"{device}: {plan.chip}, {plan.flash_bytes >> 20} MB of flash"]
     if plan.parts:
         lines.append(f"firmware: {', '.join(f'{part.name} at {part.offset:#x}' for part in plan.parts)}")
@@ -91,7 +93,7 @@ def _announce(device: str, plan: Plan) -> None:
         remarks.print(printable(line), highlight=False, markup=False, soft_wrap=True)
 
 
-def _write(board: Bootloader, plan: Plan) -> None:
+def _write(board: Bootloader, plan: FlashPlan) -> None:
     from shrew.board.flash import carry_out
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
@@ -113,7 +115,7 @@ def _verdict(device: str, info: Info | None) -> str:
     return f"Written and verified. The board answers with {info.model.name}{tested}: shrew chat --port {device}"
 
 
-def _result(device: str, plan: Plan, info: Info | None) -> dict[str, Any]:
+def _result(device: str, plan: FlashPlan, info: Info | None) -> dict[str, Any]:
     return {
         "port": device,
         "chip": plan.chip,

@@ -166,6 +166,16 @@ def sampling(options: dict[str, Any]) -> Sampling:
     return Sampling(**{name: options.pop(name) for name in names})
 
 
+def byte_count(option: str, text: str, kilo: int = 1000) -> int:
+    """``230KB``, ``230KiB``, ``1.5M`` or ``235520``: KB are ``kilo`` bytes, KiB always 1,024. ConfigError otherwise."""
+    from shrew.errors import ConfigError
+
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *([KM]?)(I?)B?", text.strip().upper())
+    if match is None:
+        raise ConfigError(f"{option} {text}: not a size such as 230KB, 230KiB, 1.5MB or 235520")
+    return int(float(match[1]) * (1024 if match[3] else kilo) ** " KM".index(match[2] or " "))
+
+
 def human_bytes(count: int) -> str:
     """1 KB is 1,000 bytes, as on data sheets of flash chips it is not: the exact count stands beside it."""
     if count < 10_000:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -14,6 +14,7 @@ from rich.text import Text
 
 from shrew.cli.options import (
     ImagePath,
+    byte_count,
     json_option,
     print_json,
     printable,
@@ -25,7 +26,7 @@ from shrew.cli.options import (
 if TYPE_CHECKING:
     from shrew.chips.changes import Change
     from shrew.chips.layout import Layout
-    from shrew.chips.plan import Plan, Use
+    from shrew.chips.plan import Plan, Request, Use
 
 #: Cells of a bar at most, of what stands around it, and of the name of its chip.
 _BAR, _AROUND, _TITLE = 64, 34, 9
@@ -134,33 +135,33 @@ def _requests(
     context: int | None,
     cores: int,
     wifi: bool,
-) -> Iterable[Any]:
+) -> Iterator[Request]:
     from shrew.chips.facts import CHIPS, chip
     from shrew.chips.plan import Request
     from shrew.errors import ConfigError
 
     if context is not None and context > layout.config.context:
         raise ConfigError(f"--context {context}: the model takes at most {layout.config.context}")
-    wanted = [CHIPS[name] for name in CHIPS] if chip_name == "all" else [chip(chip_name)]
+    wanted = list(CHIPS.values()) if chip_name == "all" else [chip(chip_name)]
     for one in wanted:
-        size = one.default_psram if psram is None else memory_size("--psram", psram)
+        size = one.default_psram if psram is None else _memory("--psram", psram)
         if chip_name == "all":  # as much of it as the chip can have
             size = min(size, max(one.psram, default=0))
         one.psram_of(size)
-        space = one.default_flash if flash is None else memory_size("--flash", flash)
+        space = one.default_flash if flash is None else _memory("--flash", flash)
         if chip_name != "all" and space > one.largest_flash:
             raise ConfigError(f"--flash {flash}: {one.title} takes at most {one.largest_flash >> 20} MB")
         yield Request(layout, one, size, min(space, one.largest_flash), context or layout.config.context, cores, wifi)
 
 
-def memory_size(option: str, text: str) -> int:
-    """Bytes of a memory chip: 8MB, 8 MB, 8M and 8MiB are all 2^23, as such chips are counted. ConfigError otherwise."""
+def _memory(option: str, text: str) -> int:
+    """Bytes of a memory chip: 8MB is 2^23, as such chips are counted. ConfigError otherwise."""
     from shrew.errors import ConfigError
 
-    match = re.fullmatch(r"(\d+(?:\.\d+)?) *(K|M)(?:i?B)?|0 *(?:[KM]?i?B?)", text.strip(), re.IGNORECASE)
-    if match is None:
-        raise ConfigError(f"{option} {text}: not a size such as 8MB or 512KB")
-    return int(float(match[1]) * 1024 ** " KM".index(match[2].upper())) if match[1] else 0
+    size = byte_count(option, text, kilo=1024)
+    if 0 < size < 1024:
+        raise ConfigError(f"{option} {text}: that is bytes; say {text}MB if you mean so many megabytes")
+    return size
 
 
 _STYLE = {"documented": "green", "measured": "green", "assumed": "yellow"}
@@ -187,8 +188,8 @@ def _print_one(console: Console, plan: Plan, helpful: Sequence[Change]) -> None:
         console.print(Text.assemble(("fits", "bold green"), f": {_speed(plan)}; {_slots(plan)}"), soft_wrap=True)
     else:
         console.print(Text("does not fit", "bold red"))
-        for line in plan.lacking:
-            console.print(f"  {line}", soft_wrap=True)
+        for what, why in plan.lacking.items():
+            console.print(f"  {what}: {why}", soft_wrap=True)
     advice = _advice(plan, helpful)
     console.print(Text(f"would help most: {advice}" if plan.fits and advice else advice), soft_wrap=True)
     console.print()
@@ -257,6 +258,8 @@ def _advice(plan: Plan, helpful: Sequence[Change]) -> str:
 
 def _print_bars(console: Console, plans: Sequence[Plan]) -> None:
     from shrew.chips.picture import COLOURS
+    from shrew.chips.placement import title
+    from shrew.chips.plan import amount
 
     cells = min(_BAR, max(20, console.width - _AROUND - (_TITLE if len(plans) > 1 else 0)))
     shown: list[str] = []
@@ -265,10 +268,10 @@ def _print_bars(console: Console, plans: Sequence[Plan]) -> None:
         for index, use in enumerate(plan.memories):
             table.add_row(
                 Text(plan.request.chip.title if index == 0 and len(plans) > 1 else "", "bold"),
-                _called(use.name),
+                title(use.name),
                 _bar(use, cells),
-                Text(f"{_amount(use.size)}", justify="right"),
-                f"{_amount(use.left)} left" if use.left >= 0 else Text(f"{_amount(-use.left)} lacking", "red"),
+                Text(amount(use.size), justify="right"),
+                Text(use.rest, "" if use.left >= 0 else "red"),
             )
             shown += [name for name, count in use.segments.items() if count and name not in shown]
     console.print(table)
@@ -289,23 +292,16 @@ def _bar(use: Use, cells: int) -> Text:
     return bar.append("░" * (cells - used), "dim")
 
 
-def _amount(count: int) -> str:
-    return f"{count / 2**20:.1f} MB" if count >= 2**20 else f"{count / 2**10:.0f} KB"
-
-
-def _called(memory: str) -> str:
-    return memory if memory == "flash" else memory.upper()
-
-
 def _largest_first(parts: Mapping[str, float]) -> list[tuple[str, float]]:
     return sorted(parts.items(), key=lambda part: -part[1])
 
 
 def _print_time(console: Console, plan: Plan) -> None:
+    from shrew.chips.placement import title
     from shrew.chips.prediction import COMPUTING
 
     causes = ", ".join(
-        f"{'computing' if cause == COMPUTING else f'waiting for {_called(cause)}'} {seconds * 1e3:.2f} ms"
+        f"{'computing' if cause == COMPUTING else f'waiting for {title(cause)}'} {seconds * 1e3:.2f} ms"
         for cause, seconds in _largest_first(plan.decode.by_cause)
         if seconds > 5e-6
     )
@@ -317,11 +313,14 @@ def _print_time(console: Console, plan: Plan) -> None:
 
 def _print_placement(console: Console, plan: Plan) -> None:
     """Tensors of a kind in a line: how many of them are where."""
-    from shrew.chips.placement import read_whole
-    from shrew.chips.plan import group_of
+    from shrew.chips.placement import read_whole, title
 
     rows: dict[tuple[str, str, str, str], list[int]] = {}
+    small: list[int] = []
     for tensor in plan.request.layout.tensors:
+        if tensor.spec.vector:
+            small.append(tensor.bytes)
+            continue
         name = re.sub(r"^layers\.\d+", "layers.*", tensor.name)
         read = "all of it" if read_whole(plan.request.layout.config, tensor) else "a row"
         rows.setdefault((name, str(tensor.type), plan.placement[tensor.name], read), []).append(tensor.bytes)
@@ -330,17 +329,9 @@ def _print_placement(console: Console, plan: Plan) -> None:
         table.add_column(column)
     table.add_column("number", justify="right")
     table.add_column("bytes", justify="right")
-    small = [0, 0]
-    groups = {tensor.name: group_of(tensor) for tensor in plan.request.layout.tensors}
-    vectors = {
-        re.sub(r"^layers\.\d+", "layers.*", name) for name, group in groups.items() if group == "norms and biases"
-    }
     for (name, kind, memory, read), sizes in rows.items():
-        if name in vectors:
-            small = [small[0] + len(sizes), small[1] + sum(sizes)]
-        else:
-            table.add_row(name, kind, _called(memory), read, str(len(sizes)), f"{sum(sizes):,}")
-    table.add_row("norms and biases", "f32", "", "all of it", str(small[0]), f"{small[1]:,}")
+        table.add_row(name, kind, title(memory), read, str(len(sizes)), f"{sum(sizes):,}")
+    table.add_row("norms and biases", "f32", "", "all of it", str(len(small)), f"{sum(small):,}")
     console.print(table)
 
 
@@ -377,10 +368,12 @@ def _print_assumptions(console: Console, plans: Sequence[Plan]) -> None:
 
 
 def _value(name: str, value: float) -> str:
+    from shrew.chips.plan import amount
+
     if "seconds" in name:
         return f"{value * 1e6:g} µs"
     if name == "instructions":
         return f"± {value:.1%}"
     if "bytes/s" in name:
         return f"{value / 1e6:.1f} MB/s"
-    return _amount(int(value)) if value >= 2**12 else f"{value:g}"
+    return amount(int(value)) if value >= 2**12 else f"{value:g}"

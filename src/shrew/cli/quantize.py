@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from rich.table import Table
 
 from shrew.cli.corpus import separator_option
 from shrew.cli.options import (
+    byte_count,
     human_bytes,
     json_option,
     print_json,
@@ -68,12 +68,13 @@ THREADS = 2
     "--commands",
     "grammar",
     metavar="FILE|none",
-    help="Patterns of the commands that answers may be, one a line.  [default: the commands that RUN's corpus teaches]",
+    help="Patterns of the commands that answers may be, one a line.  [default: those that RUN's corpus teaches, or the "
+    "image has]",
 )
 @click.option(
     "--confidence",
     type=click.FloatRange(0, 1),
-    help="Refuse a command to which the model gives a lower probability.  [default: 0.7]",
+    help="Refuse a command to which the model gives a lower probability.  [default: 0.7, or as the image has]",
 )
 @click.option("--refusal", metavar="TEXT", help="What the image says instead of a command that it refuses.")
 @click.option("--name", help="Name in the image's metadata; default: the run folder's.")
@@ -121,7 +122,7 @@ def quantize(
     default = weight_type(type_ or "q8", group)
     with ThreadPoolExecutor(THREADS) as executor:
         job = Job(given, text, measure, separator, seed, executor, _progress)
-        choices = None if budget is None else job.fit(parse_size(budget))
+        choices = None if budget is None else job.fit(byte_count("--fit", budget))
         if choices is not None:
             types = {choice.name: choice.type for choice in choices}
         elif as_trained:
@@ -160,7 +161,7 @@ def quantize(
         ],
     }
     if budget is not None:
-        summary |= {"budget": parse_size(budget), "loss_predicted": sum(losses.values())}
+        summary |= {"budget": byte_count("--fit", budget), "loss_predicted": sum(losses.values())}
     if as_json:
         print_json(summary)
         return
@@ -177,7 +178,7 @@ def quantize(
     if budget is not None:
         measured = f"{difference:+.4f} measured" if before and after else "not measured"
         click.echo(
-            f"fits: {len(image):,} of {parse_size(budget):,} bytes, {summary['loss_predicted']:+.4f} nats/token "
+            f"fits: {len(image):,} of {summary['budget']:,} bytes, {summary['loss_predicted']:+.4f} nats/token "
             f"predicted from rounding alone, {measured}"
         )
 
@@ -186,7 +187,6 @@ def _open(path: Path, own: Mapping[str, str | None]) -> Source:
     """``own`` is metadata that the caller gives."""
     from shrew.corpus import commands_of, encode_documents
     from shrew.image import Commands
-    from shrew.image.commands import literal
     from shrew.quantize.source import Source, open_float_image
     from shrew.train.export import load_run
     from shrew.train.prepare import DataConfig
@@ -211,7 +211,7 @@ def _open(path: Path, own: Mapping[str, str | None]) -> Source:
         run.quantized,
         learnt,
         held_out,
-        Commands.of([literal(command) for command in taught]) if taught else None,
+        Commands.of_texts(taught) if taught else None,
     )
 
 
@@ -231,17 +231,6 @@ def _commands(source: Source, given: str | None, confidence: float | None) -> Co
     if commands is None:
         raise ConfigError("--confidence is of commands, and this model has none; give --commands FILE")
     return commands.with_threshold(confidence)
-
-
-def parse_size(text: str) -> int:
-    """``230KB`` is 230,000 bytes, ``230KiB`` 235,520; KB, KiB, MB, MiB or nothing for bytes."""
-    from shrew.errors import ConfigError
-
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *(|B|KB|KiB|MB|MiB)", text.strip(), re.IGNORECASE)
-    if match is None:
-        raise ConfigError(f"--fit {text}: not a size such as 230KB, 230KiB, 1.5MB or 235520")
-    units = {"": 1, "b": 1, "kb": 1000, "kib": 1024, "mb": 1_000_000, "mib": 1 << 20}
-    return int(float(match[1]) * units[match[2].lower()])
 
 
 @contextmanager

@@ -5,11 +5,22 @@ and the engine merely uses.
 """
 
 from shrew.engine.model import Model
-from shrew.engine.session import Progress, Sampling, Session, units
+from shrew.engine.session import (
+    MAX_COMMAND_BYTES,
+    MAX_STOP_BYTES,
+    PROMPT_BYTES_PER_TOKEN,
+    Progress,
+    Sampling,
+    Session,
+    units,
+)
 from shrew.engine.tensor import DEFAULT_GROUP, ROWS_PER_BYTE, QuantizedMatrix, multiplier_limit, pack, quantize
 
 __all__ = [
     "DEFAULT_GROUP",
+    "MAX_COMMAND_BYTES",
+    "MAX_STOP_BYTES",
+    "PROMPT_BYTES_PER_TOKEN",
     "ROWS_PER_BYTE",
     "Model",
     "Progress",

@@ -121,6 +121,11 @@ class Model:
         """The bytes of the image itself."""
         return memoryview(self._buffer)
 
+    @property
+    def crc32(self) -> int:
+        """The checksum that the image states, and that opening it has confirmed."""
+        return int.from_bytes(self.image()[12:16], "little")
+
     def tokenizer_fields(self) -> dict[str, Any]:
         """What the image's tokenizer is; token ids are None where it has no such token."""
         t = self._model.tokenizer

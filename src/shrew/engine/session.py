@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,10 @@ from shrew.errors import ConfigError
 
 if TYPE_CHECKING:
     from shrew.engine.model import Model
+
+MAX_STOP_BYTES: Final[int] = lib.SHREW_MAX_STOP_BYTES
+MAX_COMMAND_BYTES: Final[int] = lib.SHREW_MAX_COMMAND_BYTES
+PROMPT_BYTES_PER_TOKEN: Final[int] = lib.SHREW_PROMPT_BYTES_PER_TOKEN
 
 FINISH = ("running", "end", "stop", "length", "context", "refused")
 Finish = Literal["running", "end", "stop", "length", "context", "refused"]
@@ -250,8 +254,8 @@ class Session:
                 return
 
     def _command(self) -> str | None:
-        text, size = ffi.new("char[]", lib.SHREW_MAX_COMMAND_BYTES), ffi.new("size_t *")
-        status = lib.shrew_session_command(self._session, text, lib.SHREW_MAX_COMMAND_BYTES, size)
+        text, size = ffi.new("char[]", MAX_COMMAND_BYTES), ffi.new("size_t *")
+        status = lib.shrew_session_command(self._session, text, MAX_COMMAND_BYTES, size)
         if status == lib.SHREW_E_STATE:
             return None
         check(status, self.model.name)
@@ -272,8 +276,8 @@ def require_range(name: str, value: float, low: float, high: float) -> None:
 def _stop_bytes(stop: str) -> bytes:
     """A stop string as the engine takes it."""
     encoded = stop.encode("utf-8", "surrogatepass")
-    if not 1 <= len(encoded) <= lib.SHREW_MAX_STOP_BYTES or b"\0" in encoded:
-        raise ConfigError(f"stop string {stop!r} must have 1 to {lib.SHREW_MAX_STOP_BYTES} bytes, none of them zero")
+    if not 1 <= len(encoded) <= MAX_STOP_BYTES or b"\0" in encoded:
+        raise ConfigError(f"stop string {stop!r} must have 1 to {MAX_STOP_BYTES} bytes, none of them zero")
     return encoded
 
 

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from itertools import islice
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from shrew.engine import MAX_COMMAND_BYTES
 from shrew.errors import ConfigError
 
-MOST_BYTES: Final = 256  # SHREW_MAX_COMMAND_BYTES
 MOST_STATES, MOST_EDGES = 0xFFFF, 0x7FFF
 ACCEPTS = 0x8000
 
@@ -182,6 +182,11 @@ class Commands:
         assert start is not None
         return cls(_section(automaton, start, threshold))
 
+    @classmethod
+    def of_texts(cls, texts: Iterable[str]) -> Commands:
+        """Just these commands."""
+        return cls.of([literal(text) for text in texts])
+
     @property
     def threshold(self) -> float:
         return float(_HEADER.unpack_from(self.section)[0])
@@ -258,8 +263,8 @@ def literal(command: str) -> str:
 
 def _section(automaton: _Automaton, start: State, threshold: float) -> bytes:
     order, depth = _order(automaton, start)
-    if depth > MOST_BYTES:
-        raise ConfigError(f"a command has {depth} bytes, more than the {MOST_BYTES} that the engine holds")
+    if depth > MAX_COMMAND_BYTES:
+        raise ConfigError(f"a command has {depth} bytes, more than the {MAX_COMMAND_BYTES} that the engine holds")
     number = {state: i for i, state in enumerate(order)}
     first, edges = [], bytearray()
     for state in order:

@@ -41,16 +41,24 @@ def read_parameters(model: Model) -> dict[str, NDArray[np.float32]]:
 
 def read_commands(model: Model) -> Commands | None:
     """The grammar of commands that an image carries, if it does."""
-    sections = read_sections(model)
-    return Commands(sections[COMMANDS_SECTION]) if COMMANDS_SECTION in sections else None
+    image = model.image()
+    for kind, _, offset, size in _table(model):
+        if kind == COMMANDS_SECTION:
+            return Commands(bytes(image[offset : offset + size]))
+    return None
 
 
 def read_sections(model: Model) -> dict[int, bytes]:
     """The contents of all sections by kind."""
     image = model.image()
+    return {kind: bytes(image[offset : offset + size]) for kind, _, offset, size in _table(model)}
+
+
+def _table(model: Model) -> list[tuple[int, int, int, int]]:
+    """Kind, flags, offset and size of every section."""
+    image = model.image()
     (count,) = struct.unpack_from("<I", image, 16)
-    table = [struct.unpack_from("<IIII", image, 64 + 16 * i) for i in range(count)]
-    return {kind: bytes(image[offset : offset + size]) for kind, _, offset, size in table}
+    return list(struct.iter_unpack("<IIII", image[64 : 64 + 16 * count]))
 
 
 def _passes(model: Model) -> bool:
@@ -62,15 +70,8 @@ def _passes(model: Model) -> bool:
 
 def describe(model: Model) -> dict[str, Any]:
     """Everything ``shrew inspect`` shows, as plain data."""
-    image = model.image()
-    total, crc, count = struct.unpack_from("<III", image, 8)
-    sections = []
-    for i in range(count):
-        kind, flags, offset, size = struct.unpack_from("<IIII", image, 64 + 16 * i)
-        name = SECTION_NAMES.get(kind, f"kind {kind}")
-        sections.append({"kind": kind, "name": name, "required": bool(flags), "offset": offset, "bytes": size})
-    by_kind = {section["kind"]: section for section in sections}
-
+    image, table = model.image(), _table(model)
+    offsets = {kind: offset for kind, _, offset, _ in table}
     config = model_config(model)
     tensors = []
     for spec in stored_tensors(config):
@@ -86,20 +87,29 @@ def describe(model: Model) -> dict[str, Any]:
             }
         )
     selftest = None
-    if 6 in by_kind:
-        prompt, generate, digest, _ = struct.unpack_from("<IIII", image, by_kind[6]["offset"])
-        ids = struct.unpack_from(f"<{prompt}H", image, by_kind[6]["offset"] + 16)
+    if 6 in offsets:
+        prompt, generate, digest, _ = struct.unpack_from("<IIII", image, offsets[6])
+        ids = struct.unpack_from(f"<{prompt}H", image, offsets[6] + 16)
         selftest = {"prompt": list(ids), "generate": generate, "digest": f"{digest:08x}", "passed": _passes(model)}
     commands = read_commands(model)
     return {
-        "image_bytes": total,
+        "image_bytes": model.image_bytes,
         "format_version": struct.unpack_from("<I", image, 4)[0],
-        "crc32": f"{crc:08x}",
+        "crc32": f"{model.crc32:08x}",
         "parameters": config.parameters,
-        "sections": sections,
+        "sections": [
+            {
+                "kind": kind,
+                "name": SECTION_NAMES.get(kind, f"kind {kind}"),
+                "required": bool(flags),
+                "offset": offset,
+                "bytes": size,
+            }
+            for kind, flags, offset, size in table
+        ],
         "config": model.config_fields(),
         "tokenizer": model.tokenizer_fields(),
-        "unicode_bytes": by_kind[7]["bytes"] if 7 in by_kind else 0,
+        "unicode_bytes": sum(size for kind, _, _, size in table if kind == 7),
         "tensors": tensors,
         "metadata": [{"key": key, "value": value} for key, value in model.metadata()],
         "selftest": selftest,

@@ -12,14 +12,24 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from shrew.engine import DEFAULT_GROUP, Model, QuantizedMatrix, Sampling, pack, quantize
+from shrew.engine import (
+    DEFAULT_GROUP,
+    MAX_COMMAND_BYTES,
+    ROWS_PER_BYTE,
+    Model,
+    QuantizedMatrix,
+    Sampling,
+    pack,
+    quantize,
+)
 from shrew.errors import ConfigError
 from shrew.files import write_atomically
-from shrew.image.commands import MOST_BYTES, Commands
+from shrew.image.commands import Commands
 from shrew.model.attention import rope_frequencies
 from shrew.model.config import ModelConfig, TensorSpec, tensor_specs
 
 FORMAT_VERSION = 1
+ALIGNMENT = 64
 GROUPS = range(16, 257, 16)
 ROPE_FREQUENCY_ROLE = 2
 COMMANDS_SECTION = 8
@@ -62,6 +72,23 @@ class WeightType(NamedTuple):
         if group and group not in GROUPS:
             raise ConfigError(f"group {group} is not a multiple of 16 from 16 to 256, or 0 for whole rows")
         return WeightType(self.type, group)
+
+    def groups(self, cols: int) -> int:
+        """Groups of columns in a row that have a multiplier each; 0 where there are none. Of a checked type."""
+        return -(-cols // self.group) if self.group else 0
+
+    def stride(self, cols: int) -> int:
+        """Bytes of one line of data: docs/FORMAT.md, section 3."""
+        return -(-cols * (4 if self.type == "f32" else 1) // 16) * 16
+
+    def scale_bytes(self, cols: int) -> int:
+        """Bytes of a row's scale and multipliers. Of a checked type."""
+        return 0 if self.type == "f32" else 4 + self.groups(cols)
+
+    def stored_bytes(self, rows: int, cols: int) -> int:
+        """Data and scales in an image, each padded to the next multiple of :data:`ALIGNMENT`. Of a checked type."""
+        parts = -(-rows // ROWS_PER_BYTE[self.type]) * self.stride(cols), rows * self.scale_bytes(cols)
+        return sum(-(-part // ALIGNMENT) * ALIGNMENT for part in parts)
 
     def __str__(self) -> str:
         group = self.checked().group
@@ -118,7 +145,7 @@ def _tensor_sections(
     directory, data = bytearray(), bytearray()
 
     def append(block: bytes) -> int:
-        data.extend(bytes(-len(data) % 64))
+        data.extend(bytes(-len(data) % ALIGNMENT))
         offset = len(data)
         data.extend(block)
         return offset
@@ -190,7 +217,7 @@ def assemble(sections: Sequence[tuple[int, bool, bytes]]) -> bytes:
     table, body = b"", b""
     start = _HEADER.size + _SECTION.size * len(sections)
     for kind, required, content in sections:
-        body += bytes(-(start + len(body)) % 64)
+        body += bytes(-(start + len(body)) % ALIGNMENT)
         table += _SECTION.pack(kind, int(required), start + len(body), len(content))
         body += content
     header = _HEADER.pack(b"SHRW", FORMAT_VERSION, start + len(body), 0, len(sections))
@@ -240,9 +267,9 @@ def build_image(
     if commands:
         sections.append((COMMANDS_SECTION, True, commands.section))
         refusal = dict(metadata).get("refusal", "")
-        if len(refusal.encode()) > MOST_BYTES:
+        if len(refusal.encode()) > MAX_COMMAND_BYTES:
             raise ConfigError(
-                f"the refusal {refusal[:20]!r}… has more than the {MOST_BYTES} bytes that the engine holds"
+                f"the refusal {refusal[:20]!r}… has more than the {MAX_COMMAND_BYTES} bytes that the engine holds"
             )
 
     if selftest_prompt is None:

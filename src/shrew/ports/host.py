@@ -19,7 +19,7 @@ class Host(Target):
     flags: tuple[str, ...] = ()
 
     @property
-    def tools(self) -> dict[str, str]:  # type: ignore[override]
+    def tools(self) -> dict[str, str]:  # type: ignore[override]  # a field of the base
         return {self.compiler: "gcc"}
 
     @property

@@ -13,17 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from shrew.corpus import PackedRows
-from shrew.engine import QuantizedMatrix, pack
 from shrew.errors import ConfigError
 from shrew.image import WeightType
+from shrew.image.writer import ALIGNMENT
 from shrew.model.config import ModelConfig, tensor_specs
 from shrew.model.documents import split_into_blocks
 from shrew.model.parameters import Array, Parameters
 from shrew.quantize.balance import balance, input_moments
 from shrew.quantize.distillation import BLOCK_TOKENS, Teacher
 from shrew.quantize.rounding import Rounding
-
-ALIGNMENT = 64
 
 #: What a tensor may become, from the smallest.
 CANDIDATES = (
@@ -45,12 +43,6 @@ class Choice:
     """In the image, padding included."""
     loss: float
     """Nats a token that the model loses by it alone, rounded but not yet calibrated."""
-
-
-def stored_bytes(matrix: QuantizedMatrix) -> int:
-    """What a matrix takes in an image: data and scales, each padded to the next multiple of 64."""
-    scales = matrix.row_scales.nbytes + (0 if matrix.multipliers is None else matrix.multipliers.nbytes)
-    return sum(-(-size // ALIGNMENT) * ALIGNMENT for size in (pack(matrix.values, matrix.type).nbytes, scales))
 
 
 def measure_choices(
@@ -76,7 +68,7 @@ def measure_choices(
             matrix = Rounding(weight, balanced[spec.name], moments.get(spec.name)).quantized(balanced[spec.name])
             student[spec.name][...] = matrix.floats()
             loss = max(0.0, teacher.mean_distance(student, executor))  # rounding may put it below
-            choices.append(Choice(spec.name, weight, stored_bytes(matrix), loss))
+            choices.append(Choice(spec.name, weight, weight.checked().stored_bytes(*spec.shape), loss))
             if progress:
                 progress()
         student[spec.name][...] = balanced[spec.name]

@@ -14,9 +14,9 @@ from shrew.engine import Model
 from shrew.errors import ConfigError
 from shrew.evaluation import Likelihood, score_tokens
 from shrew.image import WeightType, build_image
-from shrew.image.writer import Matrix, stored_tensors
+from shrew.image.writer import ALIGNMENT, Matrix, stored_tensors
 from shrew.quantize.distillation import calibrate, calibration_tokens
-from shrew.quantize.fit import ALIGNMENT, CANDIDATES, Choice, fit, measure_choices
+from shrew.quantize.fit import CANDIDATES, Choice, fit, measure_choices
 from shrew.quantize.source import Source
 from shrew.quantize.text import write_documents
 

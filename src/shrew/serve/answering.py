@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Literal
 
-from shrew.engine import Model, Session
+from shrew.engine import PROMPT_BYTES_PER_TOKEN, Model, Session
 from shrew.engine.session import Finish
-from shrew.errors import ContextFullError, EngineError
+from shrew.errors import ContextFullError, EngineError, TextError
 from shrew.image import describe
 from shrew.serve import limits
 from shrew.serve.message import Question
@@ -22,9 +22,6 @@ from shrew.serve.refusal import Refusal
 from shrew.serve.turns import Turns
 
 log = logging.getLogger(__name__)
-
-TEXT_STATUS = -5
-"""``SHREW_E_TEXT``: the prompt has a character without a token."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,7 @@ class Loaded:
     def __init__(self, name: str, model: Model, sessions: int, threads: int) -> None:
         model.name = name  # in messages to clients, whom the file's path does not concern
         self.name = name
-        self.prompt_bytes = model.context * limits.PROMPT_BYTES_PER_TOKEN
+        self.prompt_bytes = model.context * PROMPT_BYTES_PER_TOKEN
         self.free = [model.session(threads=threads) for _ in range(sessions)]
         self.session_bytes = self.free[0].bytes
         self.facts = self._facts(describe(model))
@@ -240,7 +237,7 @@ class Answering:
 
 
 def _refusal(error: BaseException) -> Refusal:
-    if isinstance(error, ContextFullError) or (isinstance(error, EngineError) and error.status == TEXT_STATUS):
+    if isinstance(error, ContextFullError | TextError):
         return Refusal("prompt", str(error))
     if isinstance(error, EngineError):
         return Refusal("engine", str(error))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 MESSAGE_BYTES: Final = 65_536
-PROMPT_BYTES_PER_TOKEN: Final = 8
-"""The engine's own ``SHREW_PROMPT_BYTES_PER_TOKEN``."""
 QUEUE: Final = 256
 """Requests waiting."""
 PER_CLIENT: Final = 16

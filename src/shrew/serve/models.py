@@ -9,15 +9,15 @@ from typing import Any
 from shrew.engine import Model
 from shrew.errors import EngineError, RunError
 from shrew.files import write_atomically
+from shrew.image.name import RULE, is_name
 from shrew.serve.refusal import Refusal
 
-NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,31}")
 MAGIC = b"SHRW"
 
 
 def require_name(name: str) -> None:
-    if not NAME.fullmatch(name):
-        raise Refusal("name", "a model's name is 1 to 32 of a-z A-Z 0-9 . _ - and does not begin with a dot")
+    if not is_name(name):
+        raise Refusal("name", f"a model's name is {RULE}")
 
 
 class Models:
@@ -35,7 +35,7 @@ class Models:
     def list(self) -> list[dict[str, Any]]:
         """Name, bytes and place of each, in order. An unreadable folder has none."""
         try:
-            names = {path.name for path in self.folder.iterdir() if NAME.fullmatch(path.name)}
+            names = {path.name for path in self.folder.iterdir() if is_name(path.name)}
         except OSError:
             names = set()
         names |= {self.named} if self.named else set()

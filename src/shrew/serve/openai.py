@@ -11,6 +11,7 @@ from typing import Any, Final
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from shrew.engine import MAX_STOP_BYTES
 from shrew.serve.answering import Answer, Request
 from shrew.serve.body import json_object
 from shrew.serve.message import MAX_TOKENS, SAMPLING, SEED, checked, encode, question
@@ -18,8 +19,6 @@ from shrew.serve.refusal import Refusal
 from shrew.serve.service import Service
 
 MAX_STOPS: Final = 4
-MAX_STOP_BYTES: Final = 64
-"""The engine's own ``SHREW_MAX_STOP_BYTES``."""
 
 
 async def completions(service: Service, http: HTTPRequest) -> Response:

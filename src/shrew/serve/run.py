@@ -26,7 +26,7 @@ CLOSING_SECONDS = 3
 class HTTPConnection(H11Protocol):
     """A connection that must not take forever to say what it wants."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
         super().connection_made(transport)
         self._look_again()
 

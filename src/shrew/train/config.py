@@ -142,7 +142,7 @@ def read_run_config(path: Path) -> RunConfig:
 
 def _table(kind: type[Table], table: object, name: str) -> Table:
     if isinstance(table, dict):
-        known = {item.name for item in fields(kind)}  # type: ignore[arg-type]
+        known = {item.name for item in fields(kind)}  # type: ignore[arg-type]  # every Table is a dataclass
         if unknown := sorted(set(table) - known):
             raise ConfigError(f"{name}.{unknown[0]}: unknown key")
     return _convert(kind, table, name)

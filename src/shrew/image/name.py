@@ -1,0 +1,15 @@
+"""The names by which boards and servers know the images that they keep."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+RULE: Final = "1 to 32 of a-z A-Z 0-9 . _ -, and no dot first"
+
+_NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,32}")
+
+
+def is_name(name: str) -> bool:
+    """Whether an image may be kept under it: :data:`RULE`."""
+    return _NAME.fullmatch(name) is not None
