@@ -16,6 +16,7 @@ from engine.models import random_image
 from shrew.board import bootloader, start
 from shrew.board.partitions import TABLE_OFFSET
 from shrew.board.slots import SECTOR
+from shrew.shipped import FOLDER
 
 
 def flash_of(board: Board, label: str, size: int) -> bytes:
@@ -35,6 +36,12 @@ def test_a_flashed_model_is_the_one_that_the_device_starts_with(
     assert (result["chip"], result["flash_bytes"], result["slot"]) == (chip, 4 << 20, 0)
     assert result["info"]["model"]["name"] == "desk"
     assert flash_of(board, "model_a", result["bytes"]) == models[0].read_bytes()
+    assert Device(board.flash).boot() == "desk"
+
+
+def test_a_model_that_comes_with_shrew_may_be_named(board: Board, run: Run) -> None:
+    result = json.loads(run("flash", "desk", "--port", board.device, "--json"))
+    assert flash_of(board, "model_a", result["bytes"]) == (FOLDER / "desk.bin").read_bytes()
     assert Device(board.flash).boot() == "desk"
 
 

@@ -127,6 +127,13 @@ def test_other_files_of_the_folder_are_left_alone(image: Path, tmp_path: Path) -
     assert image.read_bytes() == images.answering()
 
 
+def test_a_model_that_comes_with_shrew_may_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with serving("desk") as server, chat(server) as client:
+        assert info(server)["model"]["name"] == "desk.bin"
+        assert client.ask(prompt="turn the lamp green")[1]["command"] == "led green"
+
+
 def test_an_image_may_be_called_anything(tmp_path: Path) -> None:
     path = tmp_path / "…my modèl!.bin"
     path.write_bytes(images.answering())

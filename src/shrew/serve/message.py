@@ -153,7 +153,7 @@ def question(values: Mapping[str, Any], defaults: Defaults) -> Question:
         prompt=values["prompt"],
         raw=values.get("raw", False),
         max_tokens=values.get("max_tokens", defaults.max_tokens),
-        seed=values["seed"] if "seed" in values else secrets.randbelow(MAX_SEED + 1),
+        seed=values["seed"] if "seed" in values else secrets.randbits(32),
         stop=tuple(values.get("stop", ())),
         sampling=Sampling(**sampling),
     )
