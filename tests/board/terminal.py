@@ -8,6 +8,7 @@ import select
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 _START = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from shrew.cli import main; main()"
 
@@ -15,14 +16,24 @@ _START = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); 
 class Terminal:
     """Ctrl-C is typed as \\x03, Ctrl-D as \\x04."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, home: Path) -> None:
+        """``home`` is where the command keeps what outlasts it."""
         self._arguments = arguments
+        self._home = str(home)
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self.shown = ""
 
     def __enter__(self) -> Terminal:
         self._master, slave = os.openpty()
-        environment = {**os.environ, "TERM": "dumb", "COLUMNS": "200", "INPUTRC": os.devnull, "LC_ALL": "C.UTF-8"}
+        environment = {
+            **os.environ,
+            "HOME": self._home,
+            "XDG_CONFIG_HOME": self._home,
+            "TERM": "dumb",
+            "COLUMNS": "200",
+            "INPUTRC": os.devnull,
+            "LC_ALL": "C.UTF-8",
+        }
         self.process = subprocess.Popen(
             [sys.executable, "-c", _START, *self._arguments],
             stdin=slave, stdout=slave, stderr=slave, start_new_session=True, env=environment,

@@ -142,8 +142,8 @@ def test_monitor_with_a_pipe_asks_and_commands(
     assert firmware.lines == ["status"]
 
 
-def test_monitor_at_a_terminal(board: Board, firmware: Firmware) -> None:
-    with Terminal("monitor", "--port", board.device) as terminal:
+def test_monitor_at_a_terminal(board: Board, firmware: Firmware, tmp_path: Path) -> None:
+    with Terminal("monitor", "--port", board.device, home=tmp_path) as terminal:
         terminal.wait_for("desk · ")
         terminal.wait_for("› ")
         terminal.type("hel")
@@ -166,6 +166,27 @@ def test_monitor_at_a_terminal(board: Board, firmware: Firmware) -> None:
         assert terminal.ends() == 0
 
 
+def test_the_history_outlasts_the_monitor_but_passwords_do_not(
+    board: Board, firmware: Firmware, tmp_path: Path
+) -> None:
+    with Terminal("monitor", "--port", board.device, home=tmp_path) as terminal:
+        terminal.wait_for("› ")
+        terminal.type("hello\n")
+        terminal.wait_for("› ")
+        terminal.type(" /WiFi join attic very-secret\n")
+        terminal.wait_for("› ")
+        terminal.type("\x04")
+        assert terminal.ends() == 0
+    assert (tmp_path / "shrew" / "history").read_text() == "hello\n"
+    with Terminal("monitor", "--port", board.device, home=tmp_path) as terminal:
+        terminal.wait_for("› ")
+        terminal.type("\x1b[A\n")
+        terminal.wait_for("Hi there, dear friend.")
+        terminal.wait_for("› ")
+        terminal.type("\x04")
+        assert terminal.ends() == 0
+
+
 def test_monitor_waits_for_a_board_that_was_unplugged(tmp_path: Path, models: list[Path]) -> None:
     port = tmp_path / "ttyUSB0"
     with Board() as board:
@@ -174,7 +195,7 @@ def test_monitor_waits_for_a_board_that_was_unplugged(tmp_path: Path, models: li
             "type": "info", "version": "0.1.0", "model": None, "limits": {"message_bytes": 4096}, "uptime_s": 500
         }  # fmt: skip
         port.symlink_to(board.device)
-        with Terminal("monitor", "--port", str(port)) as terminal:
+        with Terminal("monitor", "--port", str(port), home=tmp_path) as terminal:
             terminal.wait_for("no model")
             terminal.wait_for("› ")
             port.unlink()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -31,6 +33,9 @@ from shrew.errors import BoardError, DataError, EngineError
 if TYPE_CHECKING:
     from shrew.board.messages import StoredModel
     from shrew.engine import Model, Progress, Sampling
+
+
+HISTORY_LINES = 1000
 
 
 class Talker(Protocol):
@@ -111,11 +116,35 @@ def converse(talker: Talker, title: Text, chosen: Sampling, *, quiet: bool = Fal
 
 
 def prepare_input() -> None:
-    """Line editing and history on a terminal; broken UTF-8 is the question's fault, not the end of all."""
+    """Line editing on a terminal, and a history that outlasts it; broken UTF-8 is the question's fault, not the end
+    of all."""
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")
     if sys.stdin.isatty():
-        import readline  # noqa: F401  (imported for what it does to input())
+        import readline
+
+        path = Path(click.get_app_dir("shrew")) / "history"
+        with suppress(OSError):  # there is none yet
+            readline.read_history_file(path)
+        atexit.register(_keep_history, path)
+
+
+def _keep_history(path: Path) -> None:
+    import readline
+
+    readline.set_history_length(HISTORY_LINES)
+    with suppress(OSError):  # whose home is read-only has none
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        readline.write_history_file(path)
+
+
+def forget_input(line: str) -> None:
+    """Takes the line that was typed last, which has a secret, out of the history."""
+    import readline
+
+    last = readline.get_current_history_length()
+    if last and readline.get_history_item(last) == line:
+        readline.remove_history_item(last - 1)
 
 
 def answer(talker: Talker, question: str, chosen: Sampling | None, *, figures: bool, **options: Any) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.text import Text
 
-from shrew.cli.chat import answer, board_title, prepare_input
+from shrew.cli.chat import answer, board_title, forget_input, prepare_input
 from shrew.cli.options import print_error, printable, remarks
 from shrew.errors import BoardError, BoardLostError
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from shrew.board.console import Console
 
 _PROMPT = "› "
+#: A line with a password in it.
+_SECRET = re.compile(r"\s*/\s*wifi\b", re.IGNORECASE)
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 #: A board that does not answer by then may be running anything; its output is shown all the same.
@@ -66,9 +68,12 @@ class _Screen:
     def ask(self) -> str:
         self._typing = self.interactive
         try:
-            return input(_PROMPT if self.interactive else "").strip()
+            line = input(_PROMPT if self.interactive else "")
         finally:
             self._typing = False
+        if self.interactive and _SECRET.match(line):
+            forget_input(line)
+        return line.strip()
 
     def show(self, line: str) -> None:
         """A line of the board, above what is being typed."""
