@@ -46,6 +46,7 @@ ROWS = {
     "muon 3e-3": Row({"learning_rate": 3e-3}),
     "muon 1.2e-2": Row({"learning_rate": 1.2e-2}),
     "muon 2.4e-2": Row({"learning_rate": 2.4e-2}),
+    "muon 4.8e-2": Row({"learning_rate": 4.8e-2}),
     "adamw 1.5e-3": Row(ADAMW | {"learning_rate": 1.5e-3}),
     "adamw 3e-3": Row(ADAMW | {"learning_rate": 3e-3}),
     "adamw 6e-3": Row(ADAMW | {"learning_rate": 6e-3}),
