@@ -172,7 +172,7 @@ async function ask(request, before) {
 
   part(".question").textContent = request.prompt;
   part(".again").onclick = () => submit({ prompt: request.prompt, ...choices() });
-  part(".copy").onclick = ({ target }) => copy(part(".text"), target);
+  part(".copy").onclick = ({ target }) => copy(part(part(".text").hidden ? ".command code" : ".text"), target);
   answer.dataset.state = "waiting";
   $("welcome").hidden = true;
   $("exchanges").append(article);

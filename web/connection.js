@@ -153,6 +153,7 @@ export class Connection extends EventTarget {
  */
 export function call(method, path, { token, body, progress, signal } = {}) {
   return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
     const request = new XMLHttpRequest();
     request.open(method, path);
     if (token) request.setRequestHeader("Authorization", `Bearer ${token}`);

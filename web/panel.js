@@ -275,7 +275,7 @@ function setUpModels(connection) {
         const path = `api/models/${encodeURIComponent(name)}${ending}`;
         return await withToken(async (token) => {
           // A wrong token shows before megabytes go.
-          if (options.body) await call("PUT", "api/settings", { token, body: {} });
+          if (options.body) await call("PUT", "api/settings", { token, body: {}, signal: options.signal });
           await call(method, path, { ...options, token });
         });
       } finally {
@@ -307,6 +307,7 @@ function setUpModels(connection) {
       row.querySelector(".size").textContent = facts.join(", ");
       row.classList.toggle("active", active);
       row.querySelector(".row").hidden = active;
+      row.querySelector(".delete").hidden = place === "sd"; // a card is written to elsewhere
       for (const [button, action] of [[row.querySelector(".load"), load], [row.querySelector(".delete"), remove]]) {
         button.setAttribute("aria-label", `${button.textContent} ${name}`);
         button.onclick = () => action(name, button);
@@ -355,8 +356,9 @@ function setUpUpload(connection, change, load) {
     event.preventDefault();
     if (ending) return;
     const [image] = file.files;
-    const stored = connection.info?.models.some((model) => model.name === name.value);
-    if (stored && !(await question("Replace this model?", `${name.value} is there already.`, "Replace"))) return;
+    const { value: target } = name;
+    const stored = connection.info?.models.some((model) => model.name === target);
+    if (stored && !(await question("Replace this model?", `${target} is there already.`, "Replace"))) return;
     const show = (share) => {
       progress.firstElementChild.value = share;
       progress.lastElementChild.textContent =
@@ -365,12 +367,14 @@ function setUpUpload(connection, change, load) {
     progress.hidden = false;
     show(0);
     ending = new AbortController();
-    const done = await change("PUT", name.value, "", { body: image, progress: show, signal: ending.signal });
+    file.disabled = true; // the form is of this file until it has gone
+    const done = await change("PUT", target, "", { body: image, progress: show, signal: ending.signal });
+    file.disabled = false;
     ending = null;
     progress.hidden = true;
     if (!done) return;
     clear();
-    if ($("upload-load").checked) await load(name.value);
+    if ($("upload-load").checked) await load(target);
   };
 }
 

@@ -120,6 +120,7 @@ static const struct row {
     {"ask", CONSOLE_ASK, read_text, "ask TEXT", "asks the model; Ctrl-C ends the answer"},
     {"models", CONSOLE_MODELS, read_nothing, "models", "lists the stored models"},
     {"load", CONSOLE_LOAD, read_word, "load NAME", "makes a stored model the one that answers"},
+    {"unload", CONSOLE_UNLOAD, read_nothing, "unload", "lets no model answer until the next load, or start"},
     {"set", CONSOLE_SET, read_set, "set [NAME VALUE]", "shows the defaults of an answer, or changes one"},
     {"status", CONSOLE_STATUS, read_nothing, "status", "memory, speed, model, network"},
     {"wifi", CONSOLE_WIFI, read_wifi, "wifi [join NAME [PASSWORD] | forget]", "shows, joins or forgets a network"},

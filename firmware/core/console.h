@@ -10,6 +10,7 @@ typedef enum console_verb {
     CONSOLE_ASK,         /* text */
     CONSOLE_MODELS,
     CONSOLE_LOAD,        /* text: a name */
+    CONSOLE_UNLOAD,
     CONSOLE_SHOW,        /* `set` alone: the defaults */
     CONSOLE_SET,         /* option, value */
     CONSOLE_STATUS,

@@ -21,12 +21,23 @@ void slots_open(slots *slots, const slots_flash *flash) {
     }
 }
 
+/* Most bytes of an image that this slot could take and that could be checked there. */
+static uint32_t upload_room(const slots *slots, int slot) {
+    const uint32_t room = room_of(slots, slot), mappable = slots->flash.mappable(slots->flash.context);
+    const uint32_t most = mappable > slots->flash.sector ? mappable - slots->flash.sector : 0;
+    return room < most ? room : most;
+}
+
+static int is_of(const slots_record *record, const char *name) {
+    return record->present && text_equal(name, record->name, text_length(record->name));
+}
+
 /* The newer of the slots that pass, or SLOTS_NONE. */
 static int newest(const slots *slots, const char *name) {
     int found = SLOTS_NONE;
     for (int slot = 0; slot < SLOTS; slot++) {
         const slots_record *record = &slots->records[slot];
-        if (!record->present || (name && !text_equal(name, record->name, text_length(record->name))))
+        if (name ? !is_of(record, name) : !record->present)
             continue;
         if (found == SLOTS_NONE || record->sequence > slots->records[found].sequence)
             found = slot;
@@ -80,24 +91,25 @@ void slots_unload(slots *slots) {
     slots->active = SLOTS_NONE;
 }
 
-int slots_boot(slots *slots, const char *name, shrew_model *model) {
-    protocol_error error;
-    int slot = name && *name ? newest(slots, name) : SLOTS_NONE;
-    if (slot == SLOTS_NONE)
-        slot = newest(slots, NULL);
-    while (slot != SLOTS_NONE && slots_load(slots, slot, model, &error) != PROTOCOL_OK) {
-        slots->records[slot].present = 0;
-        slot = newest(slots, NULL);
-    }
-    return slot;
+void slots_order(const slots *slots, const char *name, int order[SLOTS]) {
+    int count = 0;
+    const int wanted = *name ? newest(slots, name) : SLOTS_NONE, first = wanted != SLOTS_NONE ? wanted : newest(slots, NULL);
+    if (first != SLOTS_NONE)
+        order[count++] = first;
+    for (int slot = 0; slot < SLOTS; slot++)
+        if (slot != first && slots->records[slot].present)
+            order[count++] = slot;
+    while (count < SLOTS)
+        order[count++] = SLOTS_NONE;
 }
 
 protocol_code slots_remove(slots *slots, const char *name, protocol_error *error) {
     const slots_flash *flash = &slots->flash;
-    const int slot = slots_find(slots, name);
-    if (slot == SLOTS_NONE)
+    const int found = slots_find(slots, name), other = SLOTS - 1 - found;
+    if (found == SLOTS_NONE)
         return protocol_fail(error, PROTOCOL_NOT_FOUND, "no model of this name is stored");
-    if (slot == slots->active)
+    const int slot = found != slots->active ? found : is_of(&slots->records[other], name) ? other : SLOTS_NONE;
+    if (slot == SLOTS_NONE)
         return protocol_fail(error, PROTOCOL_IN_USE, "this model answers just now: load another one first");
     slots->records[slot].present = 0;
     if (flash->erase(flash->context, slot, 0, flash->sector))
@@ -107,6 +119,7 @@ protocol_code slots_remove(slots *slots, const char *name, protocol_error *error
 
 /* ---- Uploading --------------------------------------------------------------------------------------------------- */
 
+static const uint8_t MAGIC[4] = {'S', 'H', 'R', 'W'};
 static const char FLASH_FAILED[] = "the flash could not be written", NO_UPLOAD[] = "no upload is under way";
 
 /* Where an image of this name goes: over the idle one of the same name, else where nothing is, else over the older. */
@@ -117,8 +130,7 @@ static int slot_for(const slots *slots, const char *name) {
         const slots_record *record = &slots->records[slot];
         if (slot == slots->active || !room_of(slots, slot))
             continue;
-        const int same = record->present && name && text_equal(name, record->name, text_length(record->name));
-        const uint32_t keep = same ? 0 : record->present ? 2 + (slot == newest(slots, NULL)) : 1;
+        const uint32_t keep = name && is_of(record, name) ? 0 : record->present ? 2 + (slot == newest(slots, NULL)) : 1;
         if (chosen == SLOTS_NONE || keep < least) {
             chosen = slot;
             least = keep;
@@ -129,7 +141,7 @@ static int slot_for(const slots *slots, const char *name) {
 
 uint32_t slots_upload_bytes(const slots *slots) {
     const int slot = slot_for(slots, NULL);
-    return slot == SLOTS_NONE ? 0 : room_of(slots, slot);
+    return slot == SLOTS_NONE ? 0 : upload_room(slots, slot);
 }
 
 /* Ends an upload that failed. */
@@ -140,7 +152,6 @@ static protocol_code give_up(slots *slots, protocol_code code, const char *line,
 
 protocol_code slots_upload_begin(slots *slots, const char *name, size_t name_bytes, uint64_t image_bytes,
                                  protocol_error *error) {
-    const slots_flash *flash = &slots->flash;
     const slots_record *active = slots->active == SLOTS_NONE ? NULL : &slots->records[slots->active];
     if (!protocol_name_is_valid(name, name_bytes))
         return protocol_fail(error, PROTOCOL_NAME, NULL);
@@ -153,16 +164,24 @@ protocol_code slots_upload_begin(slots *slots, const char *name, size_t name_byt
     memcpy(coming->name, name, name_bytes);
     coming->bytes = (uint32_t)image_bytes;
     const int slot = slot_for(slots, coming->name);
-    if (slot == SLOTS_NONE || image_bytes > room_of(slots, slot))
-        return protocol_fail(error, PROTOCOL_SIZE, "the image is larger than the slot that is free");
+    if (slot == SLOTS_NONE || image_bytes > upload_room(slots, slot))
+        return protocol_fail(error, PROTOCOL_SIZE, "the image is larger than the slot that is free, or than can be mapped");
     for (int i = 0; i < SLOTS; i++)
         if (slots->records[i].present && slots->records[i].sequence >= coming->sequence)
             coming->sequence = slots->records[i].sequence + 1;
-    slots->records[slot].present = 0;
     slots->received = 0;
-    slots->erased = flash->sector;
+    slots->erased = slots->flash.sector;
     slots->upload = slot;
-    if (flash->erase(flash->context, slot, 0, flash->sector))
+    return PROTOCOL_OK;
+}
+
+/* The first piece of what may be an image takes the old one's header away; of anything else, nothing. */
+static protocol_code start(slots *slots, const uint8_t *data, uint32_t bytes, protocol_error *error) {
+    const slots_flash *flash = &slots->flash;
+    if (bytes < sizeof MAGIC || memcmp(data, MAGIC, sizeof MAGIC))
+        return give_up(slots, PROTOCOL_IMAGE, shrew_status_text(SHREW_E_MAGIC), error);
+    slots->records[slots->upload].present = 0;
+    if (flash->erase(flash->context, slots->upload, 0, flash->sector))
         return give_up(slots, PROTOCOL_ENGINE, FLASH_FAILED, error);
     return PROTOCOL_OK;
 }
@@ -188,6 +207,8 @@ protocol_code slots_upload_write(slots *slots, const void *data, uint32_t bytes,
         return protocol_fail(error, PROTOCOL_IN_USE, NO_UPLOAD);
     if (bytes > slots->coming.bytes - slots->received)
         return give_up(slots, PROTOCOL_SIZE, "more bytes came than were announced", error);
+    if (!slots->received && start(slots, data, bytes, error))
+        return error->code;
     if (!erase_up_to(slots, offset + bytes) || flash->write(flash->context, slots->upload, offset, data, bytes))
         return give_up(slots, PROTOCOL_ENGINE, FLASH_FAILED, error);
     slots->received += bytes;

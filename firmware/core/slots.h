@@ -35,6 +35,7 @@ typedef struct slots_flash {
      * mapping for each slot at a time. */
     const void *(*map)(void *context, int slot, uint32_t offset, uint32_t bytes);
     void (*unmap)(void *context, int slot);
+    uint32_t (*mappable)(void *context); /* bytes of a slot, from its beginning, that map could take now */
 } slots_flash;
 
 typedef struct slots_record {
@@ -69,11 +70,11 @@ protocol_code slots_load(slots *slots, int slot, shrew_model *model, protocol_er
 /* The caller has closed every session of the model. */
 void slots_unload(slots *slots);
 
-/* At boot: loads the model of this name if there is one (NULL or "": no matter), else the newest that is good. Returns
- * its slot, or SLOTS_NONE. */
-int slots_boot(slots *slots, const char *name, shrew_model *model);
+/* In which order slots are tried at boot: that of this name ("": no matter), else the newest, then the other; behind the
+ * last comes SLOTS_NONE. */
+void slots_order(const slots *slots, const char *name, int order[SLOTS]);
 
-/* Removes a stored image. PROTOCOL_NOT_FOUND, PROTOCOL_IN_USE. */
+/* Removes a stored image: of two of the name, one that does not answer. PROTOCOL_NOT_FOUND, PROTOCOL_IN_USE. */
 protocol_code slots_remove(slots *slots, const char *name, protocol_error *error);
 
 /* Most bytes of an image that could be uploaded now. */
@@ -82,7 +83,8 @@ uint32_t slots_upload_bytes(const slots *slots);
 /* An upload: begin, write as often as needed, then end, or abort at any time. begin fails with PROTOCOL_NAME,
  * PROTOCOL_SIZE, or PROTOCOL_IN_USE where another is under way or the name is the active model's; end with
  * PROTOCOL_IMAGE and the engine's line; each with PROTOCOL_ENGINE where the flash fails. After a failure the upload is
- * over. What begin chooses is never the active slot: that of the same name, else an empty one, else the older. */
+ * over. What begin chooses is never the active slot: that of the same name, else an empty one, else the older; its old
+ * image goes when the first piece, of at least 4 bytes, begins as an image does. */
 protocol_code slots_upload_begin(slots *slots, const char *name, size_t name_bytes, uint64_t image_bytes,
                                  protocol_error *error);
 protocol_code slots_upload_write(slots *slots, const void *data, uint32_t bytes, protocol_error *error);

@@ -44,8 +44,7 @@ static void finish(job *done, protocol_code code, const protocol_error *error) {
     if (failed)
         server_hang_up(httpd_req_to_sockfd(request));
     httpd_req_async_handler_complete(request);
-    if (!code)
-        server_announce();
+    server_announce(); /* also what an upload that failed has erased */
 }
 
 static void run_jobs(void *unused) {
@@ -122,17 +121,23 @@ static esp_err_t change_models(httpd_req_t *request, job next, int is_load, int 
 
 static protocol_code receive_image(httpd_req_t *request, protocol_error *error) {
     uint64_t heard = clock_us();
+    size_t filled = 0;
     for (size_t left = request->content_len; left;) {
-        const int got = httpd_req_recv(request, piece, left < PIECE_BYTES ? left : PIECE_BYTES);
+        const size_t room = PIECE_BYTES - filled;
+        const int got = httpd_req_recv(request, piece + filled, left < room ? left : room);
         if (got == HTTPD_SOCK_ERR_TIMEOUT && clock_us() - heard < STALLED_US)
             continue;
         if (got <= 0)
             return protocol_fail(error, PROTOCOL_TIMEOUT, "the upload stopped coming");
         heard = clock_us();
-        const protocol_code code = models_upload_write(piece, (uint32_t)got, error);
+        filled += (size_t)got;
+        left -= (size_t)got;
+        if (left && filled < PIECE_BYTES)
+            continue;
+        const protocol_code code = models_upload_write(piece, (uint32_t)filled, error);
         if (code)
             return code;
-        left -= (size_t)got;
+        filled = 0;
     }
     return models_upload_end(error);
 }
@@ -150,12 +155,9 @@ static protocol_code upload(httpd_req_t *request, const char *name, protocol_err
 static protocol_code load(httpd_req_t *request, const char *name, protocol_error *error) {
     (void)request;
     const protocol_code code = models_load(name, error);
-    settings kept = settings_now();
-    if (code || !strcmp(kept.model, name))
-        return code;
-    strcpy(kept.model, name);
-    settings_keep(&kept);
-    return PROTOCOL_OK;
+    if (!code && models_remember(name))
+        return protocol_fail(error, PROTOCOL_ENGINE, SETTINGS_NOT_KEPT);
+    return code;
 }
 
 static protocol_code erase(httpd_req_t *request, const char *name, protocol_error *error) {
@@ -187,13 +189,15 @@ static esp_err_t change(httpd_req_t *request, settings_changer *changer, void (*
     const esp_err_t refused = server_body(request, &body, &bytes);
     if (!body)
         return refused;
-    settings changed = settings_now();
+    settings changed = settings_begin();
     protocol_error error;
-    if (changer(&changed, body, bytes, &error))
+    if (changer(&changed, body, bytes, &error)) {
+        settings_drop();
         return server_fail(request, &error);
-    settings_keep(&changed);
+    }
+    const int failed = settings_keep(&changed);
     follow();
-    return server_send_info(request);
+    return failed ? server_refuse(request, PROTOCOL_ENGINE, SETTINGS_NOT_KEPT) : server_send_info(request);
 }
 
 esp_err_t api_change_settings(httpd_req_t *request) {

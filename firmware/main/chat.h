@@ -8,7 +8,7 @@
 
 #include "core/protocol.h"
 
-enum { CHAT_REPLY_BYTES = 8 * PROTOCOL_LINE_BYTES }; /* any message but token and info */
+enum { CHAT_REPLY_BYTES = 6 * SHREW_MAX_COMMAND_BYTES + 8 * PROTOCOL_LINE_BYTES }; /* any message but token and info */
 
 typedef void chat_send(void *context, const char *message, size_t bytes);
 

@@ -91,11 +91,19 @@ static void load(const char *name) {
         printf("%s\n", error.line);
         return;
     }
-    settings kept = settings_now();
-    snprintf(kept.model, sizeof kept.model, "%s", name);
-    settings_keep(&kept);
+    models_remember(name);
     server_announce();
     status_print();
+}
+
+static void unload(void) {
+    protocol_error error;
+    if (models_unload(&error)) {
+        printf("%s\n", error.line);
+        return;
+    }
+    server_announce();
+    printf("no model answers until the next load, or start\n");
 }
 
 static void selftest(void) {
@@ -154,8 +162,9 @@ static void show(void) {
 }
 
 static void set(const console_command *command) {
-    settings kept = settings_now();
+    settings kept = settings_begin();
     if (option_set(&kept.defaults, command->option, &command->value) != OPTION_FITS) {
+        settings_drop();
         printf("%s is %s\n", option_name(command->option), option_range(command->option));
         return;
     }
@@ -176,11 +185,12 @@ static void show_wifi(void) {
 }
 
 static void join(const console_command *command) {
-    settings kept = settings_now();
+    settings kept = settings_begin();
     protocol_error error;
     const int forget = command->verb == CONSOLE_WIFI_FORGET;
     if (settings_set_wifi(&kept, forget ? "" : command->text, forget ? 0 : command->text_bytes,
                           forget ? "" : command->password, forget ? 0 : command->password_bytes, &error)) {
+        settings_drop();
         printf("%s\n", error.line);
         return;
     }
@@ -191,13 +201,14 @@ static void join(const console_command *command) {
 }
 
 static void show_token(int make_new) {
-    settings kept = settings_now();
     if (make_new) {
+        settings changed = settings_begin();
         uint8_t random[SETTINGS_TOKEN_BYTES];
         esp_fill_random(random, sizeof random);
-        settings_make_secret(kept.token, random, SETTINGS_TOKEN_BYTES);
-        settings_keep(&kept);
+        settings_make_secret(changed.token, random, SETTINGS_TOKEN_BYTES);
+        settings_keep(&changed);
     }
+    const settings kept = settings_now();
     printf("token %s\n", kept.token);
 }
 
@@ -225,6 +236,7 @@ void commands_run(char *line, size_t bytes) {
     case CONSOLE_ASK: ask(&command); break;
     case CONSOLE_MODELS: print_models(); break;
     case CONSOLE_LOAD: load(command.text); break;
+    case CONSOLE_UNLOAD: unload(); break;
     case CONSOLE_SHOW: show(); break;
     case CONSOLE_SET: set(&command); break;
     case CONSOLE_STATUS: status_print(); break;

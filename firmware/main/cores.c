@@ -27,7 +27,8 @@ static void help(void *unused) {
 }
 
 void cores_start(void) {
-    xTaskCreatePinnedToCore(help, "helper", BOARD_STACK / 2, NULL, BOARD_PRIORITY, &work.helper, 1 - BOARD_ANSWERING_CORE);
+    xTaskCreatePinnedToCore(help, "helper", BOARD_HELPER_STACK, NULL, BOARD_PRIORITY, &work.helper,
+                            1 - BOARD_ANSWERING_CORE);
 }
 
 void cores_run(void *context, uint32_t count, void (*task)(void *argument, uint32_t index), void *argument) {

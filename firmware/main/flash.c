@@ -2,6 +2,10 @@
 
 #include "esp_log.h"
 #include "esp_partition.h"
+#include "sdkconfig.h"
+#if !CONFIG_IDF_TARGET_LINUX
+#include "spi_flash_mmap.h"
+#endif
 
 enum { MODEL_SUBTYPE = 0x40, SECTOR = 4096, BLOCK = 65536 };
 
@@ -40,9 +44,24 @@ static void unmap(void *context, int slot) {
     esp_partition_munmap(mappings[slot]);
 }
 
+static uint32_t mappable(void *context) {
+    (void)context;
+#if CONFIG_IDF_TARGET_LINUX
+    return UINT32_MAX;
+#else
+    return spi_flash_mmap_get_free_pages(SPI_FLASH_MMAP_DATA) * SPI_FLASH_MMU_PAGE_SIZE;
+#endif
+}
+
 slots_flash flash_open(void) {
-    slots_flash flash = {
-        .sector = SECTOR, .block = BLOCK, .erase = erase, .write = write, .read = read, .map = map, .unmap = unmap};
+    slots_flash flash = {.sector = SECTOR,
+                         .block = BLOCK,
+                         .erase = erase,
+                         .write = write,
+                         .read = read,
+                         .map = map,
+                         .unmap = unmap,
+                         .mappable = mappable};
     for (int slot = 0; slot < SLOTS; slot++) {
         partitions[slot] =
             esp_partition_find_first(ESP_PARTITION_TYPE_DATA, (esp_partition_subtype_t)MODEL_SUBTYPE, labels[slot]);

@@ -35,11 +35,12 @@ void app_main(void) {
     printf("token %s\n", kept.token);
     actions_start();
     cores_start();
-    models_start(kept.model);
+    models_prepare();
     generate_start();
     wifi_start();
     api_start();
     server_start();
+    models_start(kept.model); /* it takes what internal memory the others have left */
     status_print();
     terminal_start();
 }

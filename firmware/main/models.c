@@ -1,5 +1,6 @@
 #include "models.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "esp_log.h"
@@ -10,6 +11,7 @@
 #include "cores.h"
 #include "flash.h"
 #include "memory.h"
+#include "nvs_settings.h"
 #include "placing.h"
 #include "sd.h"
 
@@ -39,27 +41,31 @@ static struct {
 
 static models_view view;
 static info_model about;
-static slots_record listed[SLOTS]; /* names that the view points to */
+static slots_record listed[SLOTS]; /* names that the view points to, */
+static sd_model listed_card[BOARD_MODELS]; /* and these */
 
 /* ---- What others see ---------------------------------------------------------------------------------------------- */
 
-static void list(const char *name, uint32_t bytes, const char *place) {
-    if (view.stored_count == BOARD_MODELS)
-        return;
-    const uint32_t active = answering.session && !strcmp(name, answering.name);
-    view.stored[view.stored_count++] = (info_stored){name, bytes, place, active};
+static int is_active_on_card(const char *name) {
+    return answering.session && answering.image && !strcmp(name, answering.name);
+}
+
+static void list(const char *name, uint32_t bytes, const char *place, int active) {
+    if (view.stored_count < BOARD_MODELS)
+        view.stored[view.stored_count++] = (info_stored){name, bytes, place, (uint32_t)active};
 }
 
 /* The caller holds storing. */
 static void update_view(void) {
     xSemaphoreTake(looking, portMAX_DELAY);
     memcpy(listed, stored.records, sizeof listed);
+    memcpy(listed_card, on_card, card_count * sizeof *on_card);
     view.stored_count = 0;
     for (int i = 0; i < SLOTS; i++)
         if (listed[i].present)
-            list(listed[i].name, listed[i].bytes, "flash");
+            list(listed[i].name, listed[i].bytes, "flash", answering.session && stored.active == i);
     for (uint32_t i = 0; i < card_count; i++)
-        list(on_card[i].name, on_card[i].bytes, "sd");
+        list(listed_card[i].name, listed_card[i].bytes, "sd", is_active_on_card(on_card[i].name));
     view.upload_bytes = slots_upload_bytes(&stored);
     view.model = answering.session ? &about : NULL;
     xSemaphoreGive(looking);
@@ -146,10 +152,7 @@ static void close_session(void) {
     answering.image = NULL;
 }
 
-static int open_image(const char *name, protocol_error *error) {
-    const int slot = slots_find(&stored, name);
-    if (slot != SLOTS_NONE)
-        return slots_load(&stored, slot, &answering.model, error);
+static int open_from_card(const char *name, protocol_error *error) {
     uint32_t bytes;
     answering.image = sd_read(name, &bytes, error);
     if (!answering.image)
@@ -158,10 +161,10 @@ static int open_image(const char *name, protocol_error *error) {
     return status ? protocol_fail(error, PROTOCOL_IMAGE, shrew_status_text(status)) : PROTOCOL_OK;
 }
 
-/* Nothing is loaded. On failure, again. */
-static int load(const char *name, protocol_error *error) {
-    strcpy(answering.name, name);
-    int code = open_image(name, error);
+/* The model of a slot, or of this name on the card. Nothing is loaded. On failure, again. */
+static int load(int slot, const char *name, protocol_error *error) {
+    snprintf(answering.name, sizeof answering.name, "%s", slot == SLOTS_NONE ? name : stored.records[slot].name);
+    int code = slot == SLOTS_NONE ? open_from_card(name, error) : slots_load(&stored, slot, &answering.model, error);
     if (!code)
         code = open_session(error);
     if (code) {
@@ -169,37 +172,64 @@ static int load(const char *name, protocol_error *error) {
         return code;
     }
     run_selftest();
-    ESP_LOGI(TAG, "%s: %u tokens of context, %s kernels", name, (unsigned)about.context, view.unit);
+    ESP_LOGI(TAG, "%s: %u tokens of context, %s kernels", answering.name, (unsigned)about.context, view.unit);
     return PROTOCOL_OK;
 }
 
-static int is_stored(const char *name) {
+static int is_on_card(const char *name) {
     for (uint32_t i = 0; i < card_count; i++)
         if (!strcmp(on_card[i].name, name))
             return 1;
-    return slots_find(&stored, name) != SLOTS_NONE;
+    return 0;
+}
+
+/* Waits for the answer under way, and keeps others from beginning. */
+static void take_session(void) {
+    changing = 1;
+    xSemaphoreTake(using, portMAX_DELAY);
+    changing = 0;
 }
 
 protocol_code models_load(const char *name, protocol_error *error) {
     xSemaphoreTake(storing, portMAX_DELAY);
     card_count = sd_list(on_card, BOARD_MODELS);
+    const int slot = slots_find(&stored, name);
     protocol_code code = PROTOCOL_OK;
-    if (!is_stored(name)) {
+    if (slot == SLOTS_NONE && !is_on_card(name)) {
         code = protocol_fail(error, PROTOCOL_NOT_FOUND, "no stored model of that name");
     } else {
-        changing = 1;
-        xSemaphoreTake(using, portMAX_DELAY);
-        changing = 0;
-        char before[sizeof answering.name] = "";
-        if (answering.session)
-            strcpy(before, answering.name);
+        take_session();
+        char before[sizeof answering.name];
+        memcpy(before, answering.name, sizeof before);
+        const int had_model = answering.session != NULL, slot_before = stored.active;
         close_session();
-        code = (protocol_code)load(name, error);
+        code = (protocol_code)load(slot, name, error);
         protocol_error again;
-        if (code && *before)
-            load(before, &again);
+        if (code && had_model)
+            load(slot_before, before, &again);
         xSemaphoreGive(using);
     }
+    update_view();
+    xSemaphoreGive(storing);
+    return code;
+}
+
+int models_remember(const char *name) {
+    settings changed = settings_begin();
+    if (!strcmp(changed.model, name)) {
+        settings_drop();
+        return 0;
+    }
+    snprintf(changed.model, sizeof changed.model, "%s", name);
+    return settings_keep(&changed);
+}
+
+protocol_code models_unload(protocol_error *error) {
+    xSemaphoreTake(storing, portMAX_DELAY);
+    take_session();
+    const protocol_code code = answering.session ? PROTOCOL_OK : protocol_fail(error, PROTOCOL_NO_MODEL, NULL);
+    close_session();
+    xSemaphoreGive(using);
     update_view();
     xSemaphoreGive(storing);
     return code;
@@ -221,9 +251,7 @@ void models_leave(void) {
 
 protocol_code models_selftest(info_selftest *verdict, protocol_error *error) {
     protocol_code code = PROTOCOL_OK;
-    changing = 1;
-    xSemaphoreTake(using, portMAX_DELAY);
-    changing = 0;
+    take_session();
     if (answering.session)
         run_selftest();
     else
@@ -233,27 +261,40 @@ protocol_code models_selftest(info_selftest *verdict, protocol_error *error) {
     return code;
 }
 
-void models_start(const char *name) {
+static void load_at_start(int slot, const char *name) {
+    protocol_error error;
+    if (load(slot, name, &error))
+        ESP_LOGE(TAG, "%s: %s", answering.name, error.line);
+}
+
+void models_prepare(void) {
     storing = xSemaphoreCreateMutex();
     using = xSemaphoreCreateMutex();
     looking = xSemaphoreCreateMutex();
     const slots_flash flash = flash_open();
     slots_open(&stored, &flash);
+}
+
+void models_start(const char *name) {
+    int order[SLOTS];
+    xSemaphoreTake(storing, portMAX_DELAY);
+    take_session();
     sd_start();
     card_count = sd_list(on_card, BOARD_MODELS);
-    protocol_error error;
-    if (!*name || load(name, &error)) {
-        shrew_model found;
-        const int slot = slots_boot(&stored, name, &found); /* the newest that is good */
-        slots_unload(&stored);
-        if (slot != SLOTS_NONE)
-            load(stored.records[slot].name, &error);
-        else if (card_count)
-            load(on_card[0].name, &error);
-    }
+    slots_order(&stored, name, order);
+    if (*name && slots_find(&stored, name) == SLOTS_NONE && is_on_card(name))
+        load_at_start(SLOTS_NONE, name);
+    for (int i = 0; i < SLOTS && !answering.session && order[i] != SLOTS_NONE; i++)
+        load_at_start(order[i], NULL);
+    for (uint32_t i = 0; i < card_count && !answering.session; i++)
+        load_at_start(SLOTS_NONE, on_card[i].name);
     if (!answering.session)
         ESP_LOGW(TAG, "no model: upload one");
+    else if (!*name) /* what comes later does not take its place unasked */
+        models_remember(answering.name);
+    xSemaphoreGive(using);
     update_view();
+    xSemaphoreGive(storing);
 }
 
 /* ---- Storing ------------------------------------------------------------------------------------------------------ */
@@ -266,19 +307,21 @@ static protocol_code done_storing(protocol_code code) {
 
 protocol_code models_remove(const char *name, protocol_error *error) {
     xSemaphoreTake(storing, portMAX_DELAY);
+    if (slots_find(&stored, name) == SLOTS_NONE && is_on_card(name))
+        return done_storing(protocol_fail(error, PROTOCOL_IN_USE, "this model lies on the card: remove its file there"));
     return done_storing(slots_remove(&stored, name, error));
 }
 
 protocol_code models_upload_begin(const char *name, size_t name_bytes, uint64_t image_bytes, protocol_error *error) {
     xSemaphoreTake(storing, portMAX_DELAY);
+    if (is_active_on_card(name))
+        return done_storing(protocol_fail(error, PROTOCOL_IN_USE, "this model answers just now, from the card"));
     return done_storing(slots_upload_begin(&stored, name, name_bytes, image_bytes, error));
 }
 
 protocol_code models_upload_write(const void *data, uint32_t bytes, protocol_error *error) {
     xSemaphoreTake(storing, portMAX_DELAY);
-    const protocol_code code = slots_upload_write(&stored, data, bytes, error);
-    xSemaphoreGive(storing);
-    return code;
+    return done_storing(slots_upload_write(&stored, data, bytes, error));
 }
 
 protocol_code models_upload_end(protocol_error *error) {

@@ -2,15 +2,21 @@
 #ifndef SHREW_MODELS_H
 #define SHREW_MODELS_H
 
+#include "board.h"
 #include "core/info.h"
 #include "core/slots.h"
 
-/* Finds what is stored and loads a model: that of this name if it can, else the newest in flash, else the first on the
- * card, else none. */
+/* Before any other: the locks, and what the flash holds. No model answers yet. */
+void models_prepare(void);
+
+/* Once everything else that needs internal memory has taken it: loads a model, that of this name if it can, else one in
+ * flash, the newest first, else one on the card, else none. */
 void models_start(const char *name);
 
-/* Each of these may take seconds; one runs at a time, others wait. Load waits for the answer under way. */
+/* Each of these may take seconds; one runs at a time, others wait. Load and unload wait for the answer under way. */
 protocol_code models_load(const char *name, protocol_error *error);
+int models_remember(const char *name); /* for the next start; 0, or -1 where the flash failed */
+protocol_code models_unload(protocol_error *error); /* until load, or the next start; PROTOCOL_NO_MODEL */
 protocol_code models_remove(const char *name, protocol_error *error);
 protocol_code models_upload_begin(const char *name, size_t name_bytes, uint64_t image_bytes, protocol_error *error);
 protocol_code models_upload_write(const void *data, uint32_t bytes, protocol_error *error);
@@ -31,7 +37,7 @@ typedef struct models_view {
     size_t sram_bytes, psram_bytes; /* of its tensors, copied there */
     const char *unit;        /* the kernels that compute */
     uint32_t session_bytes;
-    info_stored stored[16];
+    info_stored stored[BOARD_MODELS];
     uint32_t stored_count;
     uint32_t upload_bytes; /* most that fit now */
 } models_view;

@@ -13,10 +13,10 @@
 #include "bootloader_random.h"
 #endif
 
-static const char NAMESPACE[] = "shrew", KEY[] = "settings";
+static const char TAG[] = "settings", NAMESPACE[] = "shrew", KEY[] = "settings";
 
 static settings current;
-static SemaphoreHandle_t lock;
+static SemaphoreHandle_t lock, changing; /* taken in the other order */
 
 /* The radio is off yet, and without it the generator of random numbers needs another source. */
 static void fill_random(void *bytes, size_t count) {
@@ -53,6 +53,7 @@ static int write_packed(const settings *kept) {
 
 void settings_start(void) {
     lock = xSemaphoreCreateMutex();
+    changing = xSemaphoreCreateMutex();
     const esp_err_t failed = nvs_flash_init();
     if (failed == ESP_ERR_NVS_NO_FREE_PAGES || failed == ESP_ERR_NVS_NEW_VERSION_FOUND) {
         ESP_ERROR_CHECK(nvs_flash_erase());
@@ -66,7 +67,7 @@ void settings_start(void) {
     fill_random(random, sizeof random);
     settings_make(&current, random);
     if (write_packed(&current))
-        ESP_LOGE("settings", "flash failed: token and password are new at every start");
+        ESP_LOGE(TAG, "flash failed: token and password are new at every start");
 }
 
 settings settings_now(void) {
@@ -76,10 +77,22 @@ settings settings_now(void) {
     return copy;
 }
 
+settings settings_begin(void) {
+    xSemaphoreTake(changing, portMAX_DELAY);
+    return settings_now();
+}
+
+void settings_drop(void) {
+    xSemaphoreGive(changing);
+}
+
 int settings_keep(const settings *changed) {
     xSemaphoreTake(lock, portMAX_DELAY);
     current = *changed;
-    const int failed = write_packed(&current);
     xSemaphoreGive(lock);
+    const int failed = write_packed(changed);
+    xSemaphoreGive(changing);
+    if (failed)
+        ESP_LOGE(TAG, "%s", SETTINGS_NOT_KEPT);
     return failed;
 }

@@ -32,8 +32,9 @@ placed placing_take(shrew_model *model, int in_flash) {
     const uint32_t count = model->tensors;
     placed copies = {.count = count, .places = memory_take_any(count * sizeof *copies.places)};
     placement *memories = memory_take_any(count * sizeof *memories);
-    if (copies.places && memories) {
+    if (copies.places)
         memset(copies.places, 0, count * sizeof *copies.places);
+    if (copies.places && memories) {
         placement_choose(model, memory_sram_left(), in_flash ? memory_faster_psram_left() : 0, memories);
         copy_all(model, memories, &copies);
         shrew_model_place(model, copies.places);

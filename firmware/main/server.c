@@ -10,6 +10,7 @@
 
 #include "api.h"
 #include "board.h"
+#include "clock.h"
 #include "completions.h"
 #include "core/host_check.h"
 #include "nvs_settings.h"
@@ -19,7 +20,8 @@
 
 enum {
     RECEIVE_S = 2, /* how long a client may keep the server waiting for the rest of what it began to send */
-    SEND_S = 3,
+    SEND_S = 3,       /* without taking a byte */
+    MOST_SEND_S = 10, /* for all of one piece */
     HEADER_BYTES = 128,
     PURGED_BYTES = 16384, /* of a refused body; a connection on which more is to come is closed */
     ROUTES = 32
@@ -48,12 +50,13 @@ static int receive(httpd_handle_t handle, int socket, char *bytes, size_t count,
 
 static int send_all(httpd_handle_t handle, int socket, const char *bytes, size_t count, int flags) {
     (void)handle;
+    const uint64_t begun = clock_us();
     for (size_t sent = 0; sent < count;) {
         const ssize_t now = send(socket, bytes + sent, count - sent, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
         if (now > 0)
             sent += (size_t)now;
         else if (now == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) ||
-                 !is_ready(socket, 1, SEND_S))
+                 clock_us() - begun > MOST_SEND_S * 1000000ull || !is_ready(socket, 1, SEND_S))
             return HTTPD_SOCK_ERR_FAIL;
     }
     return (int)count;

@@ -52,7 +52,8 @@ static struct {
     char text[SHREW_TEXT_BYTES];
     size_t text_bytes;
     int has_end, is_error;
-    protocol_result result;
+    protocol_result result; /* its command is the one below */
+    char command[SHREW_MAX_COMMAND_BYTES];
     protocol_error error;
 } outbox;
 static SemaphoreHandle_t drained;
@@ -65,15 +66,19 @@ static void empty_outbox(void) {
 
 static void send_outbox(void *unused) {
     (void)unused;
-    static char piece[SHREW_TEXT_BYTES], buffer[PROTOCOL_OUT_BYTES];
+    static char piece[SHREW_TEXT_BYTES], command[SHREW_MAX_COMMAND_BYTES], buffer[PROTOCOL_OUT_BYTES];
     generate_lock();
     struct client *client = outbox.taken ? &clients[outbox.connection] : NULL;
     const size_t bytes = outbox.text_bytes;
     const uint32_t id = outbox.id;
     const int has_end = outbox.has_end, is_error = outbox.is_error;
-    const protocol_result result = outbox.result;
+    protocol_result result = outbox.result;
     const protocol_error error = outbox.error;
     memcpy(piece, outbox.text, bytes);
+    if (has_end && result.command) {
+        memcpy(command, outbox.command, result.command_bytes);
+        result.command = command;
+    }
     empty_outbox();
     generate_unlock();
     if (!client) /* sent before, or the client has gone */
@@ -133,6 +138,8 @@ static void finish(queue_entry *entry, const protocol_result *result, const prot
         outbox.has_end = 1;
         outbox.is_error = error != NULL;
         outbox.result = *result;
+        if (result->command) /* it lies where the next answer will */
+            memcpy(outbox.command, result->command, result->command_bytes);
         if (error)
             outbox.error = *error;
     }
@@ -150,12 +157,12 @@ static const audience web_socket = {.write = write_text, .finish = finish};
 static void disconnect(void *context) {
     struct client *client = context;
     const uint32_t connection = (uint32_t)(client - clients);
+    generate_disconnect(connection); /* first: what is being answered takes the outbox no more */
     generate_lock();
     if (outbox.taken && outbox.connection == connection)
         empty_outbox();
     client->socket = NO_SOCKET;
     generate_unlock();
-    generate_disconnect(connection);
 }
 
 static esp_err_t admit(httpd_req_t *request) {

@@ -63,6 +63,7 @@ class Device:
             "write": ffi.callback("int(void *, int, uint32_t, const void *, uint32_t)", self._write),
             "map": ffi.callback("const void *(void *, int, uint32_t, uint32_t)", self._map),
             "unmap": ffi.callback("void(void *, int)", lambda _, slot: None),
+            "mappable": ffi.callback("uint32_t(void *)", lambda _: 1 << 30),
         }
         fields = {"bytes": [SLOT_BYTES] * 2, "sector": SECTOR, "block": 65536}
         self._flash = ffi.new("slots_flash *", {**fields, **self._callbacks})
@@ -71,8 +72,12 @@ class Device:
 
     def boot(self, name: str = "") -> str | None:
         """The model that the device starts with, its image checked whole, where that name was loaded last."""
-        slot = lib.slots_boot(self.slots, name.encode(), ffi.new("shrew_model *"))
-        return None if slot < 0 else ffi.string(self.slots.records[slot].name).decode()
+        order, model, error = ffi.new("int[2]"), ffi.new("shrew_model *"), ffi.new("protocol_error *")
+        lib.slots_order(self.slots, name.encode(), order)
+        for slot in order:
+            if slot >= 0 and not lib.slots_load(self.slots, slot, model, error):
+                return ffi.string(self.slots.records[slot].name).decode()
+        return None
 
     def upload(self, name: str, image: bytes) -> None:
         error = ffi.new("protocol_error *")

@@ -268,8 +268,9 @@ class TestUploads:
         assert b'"length"' in answer
 
     def test_have_a_limit_that_is_known_before_they_come(self, server: Server) -> None:
+        """ESP-IDF's server hands a request over when the first byte of its body is there."""
         most = info(server)["limits"]["upload_bytes"]
-        with self.sent(server, self.head(server, f"Content-Length: {most + 1}")) as connection:
+        with self.sent(server, self.head(server, f"Content-Length: {most + 1}") + b"S") as connection:
             answer = self.answer(connection)
         assert answer.startswith(b"413 ")
         assert b'"size"' in answer
@@ -286,7 +287,7 @@ class TestUploads:
                 break
             assert reply.code == "in_use"
             deadline.wait(0.1)
-        assert names(server) == before | {"after"}
+        assert names(server) - before == {"after"}
         change(server, "DELETE", "/api/models/after")
 
     def test_come_one_at_a_time(self, server: Server) -> None:

@@ -6,6 +6,7 @@ import http.client
 import json
 import re
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,52 @@ class TestFlash:
         with linux_target.start(tmp_path, flash=flash) as process:
             assert info(process)["model"]["name"] == "first"
 
+    def test_what_is_stored_answers_only_once_it_is_loaded(self, tmp_path: Path) -> None:
+        flash = linux_target.new_flash(tmp_path / "flash.bin")
+
+        def start() -> AbstractContextManager[Process]:
+            return linux_target.start(tmp_path, flash=flash)
+
+        with start() as process:
+            assert process.change("PUT", "/api/models/first", images.answering())[0] == 200
+            assert info(process)["model"] is None
+        with start() as process:  # nobody has chosen: the newest
+            assert info(process)["model"]["name"] == "first"
+            assert process.change("PUT", "/api/models/second", images.looping())[0] == 200
+        with start() as process:
+            assert info(process)["model"]["name"] == "first"
+            process.type("unload")
+            process.until("^no model answers until the next load, or start$")
+            assert info(process)["model"] is None
+            process.type("unload")
+            process.until("^there is no model to answer$")
+            assert process.change("POST", "/api/models/second/load")[0] == 200
+            process.type("ask hello")
+            process.until("^aba")
+            process.type("unload")
+        with start() as process:
+            assert info(process)["model"]["name"] == "second"
+
+    def test_a_damaged_model_gives_way_to_the_other(self, tmp_path: Path) -> None:
+        flash = linux_target.new_flash(tmp_path / "flash.bin")
+        with linux_target.start(tmp_path, flash=flash) as process:
+            process.store("first", images.answering())
+            process.store("second", images.looping())
+        content = flash.read_bytes()
+        assert content.count(images.looping()) == 1
+        flash.write_bytes(content.replace(images.looping(), images.looping()[:-1] + b"?"))
+        with linux_target.start(tmp_path, flash=flash) as process:
+            assert info(process)["model"]["name"] == "first"
+
+    @pytest.mark.parametrize("wrong", [b"", b"PK\x03\x04 is no model"])
+    def test_what_is_no_image_costs_no_stored_model(self, tmp_path: Path, wrong: bytes) -> None:
+        with linux_target.start(tmp_path) as process:
+            process.store("idle", images.looping())
+            process.store("first", images.answering())
+            status, answer = process.change("PUT", "/api/models/other", wrong)
+            assert (status, json.loads(answer)["error"]["code"]) == (422, "image")
+            assert [model["name"] for model in info(process)["models"]] == ["idle", "first"]
+
     @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
     def test_a_cut_during_an_upload_leaves_what_was_there(self, tmp_path: Path, share: float) -> None:
         flash = linux_target.new_flash(tmp_path / "flash.bin")
@@ -211,5 +258,8 @@ class TestCards:
             process.until("spoken: .* in memory .* self-test passed")
             process.type("load broken")
             process.until("^the image is cut short$")
+            for method in ("PUT", "DELETE"):
+                status, answer = process.change(method, "/api/models/spoken", images.looping())
+                assert (status, json.loads(answer)["error"]["code"]) == (409, "in_use")
             process.type("ask hello")
             process.until(f"^{re.escape(images.TEXT)}$")

@@ -10,6 +10,7 @@ import pytest
 from engine.models import random_image
 
 from firmware.core import SANITIZED, Error, code_name, ffi, lib
+from shrew.board.slots import Record, pack_header
 
 SECTOR = 512
 CHUNK = 300
@@ -27,6 +28,7 @@ class Flash:
         self.chance = random.Random(0)
         self.fails = False
         self.mapped: dict[int, Any] = {}
+        self.mappable = 1 << 30
         self._block = block
 
     def connect(self) -> Any:
@@ -38,6 +40,7 @@ class Flash:
             "read": ffi.callback("int(void *, int, uint32_t, void *, uint32_t)", self._read, error=1),
             "map": ffi.callback("const void *(void *, int, uint32_t, uint32_t)", self._map),
             "unmap": ffi.callback("void(void *, int)", self._unmap),
+            "mappable": ffi.callback("uint32_t(void *)", lambda _: self.mappable),
         }
         sizes = [len(slot) for slot in self.slots]
         return ffi.new("slots_flash *", {"bytes": sizes, "sector": SECTOR, "block": self._block, **self._callbacks})
@@ -115,9 +118,12 @@ class Device:
 
     def boot(self, wanted: bytes = b"") -> str | None:
         """The name of the model that is loaded."""
-        slot = lib.slots_boot(self.slots, wanted, self.model)
-        assert slot == self.slots.active
-        return None if slot == NONE else ffi.string(self.slots.records[slot].name).decode()
+        order = ffi.new("int[2]")
+        lib.slots_order(self.slots, wanted, order)
+        for slot in order:
+            if slot != NONE and not lib.slots_load(self.slots, slot, self.model, self.error.struct):
+                return ffi.string(self.slots.records[slot].name).decode()
+        return None
 
     def load(self, name: bytes) -> str:
         lib.slots_unload(self.slots)
@@ -152,6 +158,12 @@ class Device:
 SHAPE = {"dim": 16, "layers": 1, "ffn": 8, "context": 8}
 OLD, NEW, OTHER = (random_image(seed, **SHAPE) for seed in (1, 2, 3))
 SIZE = (len(OLD) // SECTOR + 3) * SECTOR
+
+
+def header_of(name: str, image: bytes, sequence: int) -> bytes:
+    """The sector before an image, as `shrew flash` writes it."""
+    crc32 = int.from_bytes(image[12:16], "little")
+    return pack_header(Record(name, len(image), crc32, sequence)).ljust(SECTOR, b"\xff")
 
 
 def stocked() -> Flash:
@@ -262,6 +274,44 @@ def test_bytes_that_are_no_image_are_never_stored() -> None:
     assert device.names == ["old", ""]
     assert device.upload(b"new", NEW) == "ok"
     assert Device(device.flash).boot(b"old") == "old"
+
+
+def test_what_is_no_image_costs_no_stored_model() -> None:
+    device = Device(stocked())
+    device.boot()
+    assert device.upload(b"new", NEW) == "ok"
+    for data in (b"", b"SHR", b"PK\x03\x04" + bytes(600)):
+        assert device.begin(b"other", len(data)) == "ok"
+        assert (device.write(data) if data else device.end()) == "image"
+        assert device.names == ["old", "new"]
+    assert Device(device.flash).names == ["old", "new"]
+
+
+def test_an_image_that_could_not_be_mapped_beside_the_other_is_refused() -> None:
+    device = Device(stocked())
+    device.boot()
+    device.flash.mappable = SECTOR + len(NEW) - 1
+    assert lib.slots_upload_bytes(device.slots) == len(NEW) - 1
+    assert device.begin(b"new", len(NEW)) == "size"
+    device.flash.mappable = 0
+    assert lib.slots_upload_bytes(device.slots) == 0
+    device.flash.mappable = SECTOR + len(NEW)
+    assert device.upload(b"new", NEW) == "ok"
+
+
+def test_of_two_with_one_name_the_one_that_does_not_answer_is_removed() -> None:
+    flash = stocked()
+    device = Device(flash)
+    assert device.upload(b"new", NEW) == "ok"
+    flash.slots[0][:SECTOR], flash.slots[1][:SECTOR] = header_of("same", OLD, 1), header_of("same", NEW, 2)
+    for answering, left in ((0, ["same", ""]), (1, ["", "same"])):
+        copy = Flash((SIZE, SIZE))
+        copy.slots = [bytearray(slot) for slot in flash.slots]
+        device = Device(copy)
+        assert not lib.slots_load(device.slots, answering, device.model, device.error.struct)
+        assert device.remove(b"same") == "ok"
+        assert device.names == left
+        assert device.remove(b"same") == "in_use"
 
 
 def test_a_flash_that_fails_ends_the_upload() -> None:

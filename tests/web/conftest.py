@@ -46,7 +46,7 @@ INFO: dict[str, Any] = {
     },
     "models": [
         {"name": "gate", "bytes": 220800, "place": "flash", "active": True},
-        {"name": "stories260K", "bytes": 312448, "place": "sd", "active": False},
+        {"name": "stories260K", "bytes": 312448, "place": "flash", "active": False},
     ],
     "defaults": {
         "temperature": 0.8,

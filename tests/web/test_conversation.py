@@ -199,6 +199,15 @@ def test_copying_where_the_clipboard_is_missing_as_on_a_device(page: Any, server
     expect(page.get_by_label("Your question")).to_have_value("Once upon a time")
 
 
+def test_copying_a_command(page: Any, server: Scripted, expect: Any) -> None:
+    server.answer(page, "light", "Do: light on", command="light on", confidence=0.97)
+    page.get_by_role("button", name="Copy").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    page.get_by_label("Your question").focus()
+    page.keyboard.press("ControlOrMeta+v")
+    expect(page.get_by_label("Your question")).to_have_value("light on")
+
+
 def test_reading_further_up_is_not_disturbed(page: Any, server: Scripted, expect: Any) -> None:
     server.answer(page, "one", "line\n" * 60)
     identity = server.ask(page, "two")

@@ -146,6 +146,37 @@ def test_deleting_asks_first(page: Any, server: Scripted, http: Tokens, expect: 
     expect(panel.get_by_role("button", name="Delete stories260K")).to_have_count(0)
 
 
+def test_what_lies_on_a_card_is_not_deleted_here(page: Any, server: Scripted, expect: Any) -> None:
+    panel = open_panel(page)
+    server.info["models"].append({"name": "tales", "bytes": 312448, "place": "sd", "active": False})
+    server.say(**server.info)
+    expect(panel.get_by_role("button", name="Load tales")).to_be_visible()
+    expect(panel.get_by_role("button", name="Delete tales")).to_be_hidden()
+
+
+def test_an_upload_is_cancelled_at_any_moment(page: Any, server: Scripted, http: Tokens, expect: Any) -> None:
+    """While the token is tried, too: nothing of the file goes then."""
+    page.evaluate("localStorage.setItem('shrew.token', '\"right\"')")
+    page.evaluate(
+        """() => {
+          const { send } = XMLHttpRequest.prototype;
+          XMLHttpRequest.prototype.send = function (body) {
+            XMLHttpRequest.prototype.send = send;
+            send.call(this, body);
+            document.getElementById("upload-cancel").click();
+          };
+        }"""
+    )
+    panel = open_panel(page)
+    panel.get_by_label("Upload a model").set_input_files(image())
+    panel.get_by_role("button", name="Upload", exact=True).click()
+    expect(panel.get_by_label("Store it as")).to_be_hidden()
+    panel.get_by_role("button", name="Load stories260K").click()
+    until(page, lambda: server.called[-1] == ("POST", "/api/models/stories260K/load"))
+    assert ("PUT", "/api/models/my-helper") not in server.called
+    expect(page.locator("#models-problem")).to_be_empty()
+
+
 @both_sizes
 def test_uploading(page: Any, server: Scripted, http: Tokens, expect: Any) -> None:
     panel = open_panel(page)

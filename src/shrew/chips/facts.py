@@ -57,7 +57,7 @@ class Chip:
     largest: Figure
     """The longest piece of that: a session takes one."""
     wifi: Figure
-    """What Wi-Fi, a web server and their tasks take of it."""
+    """What Wi-Fi takes of it."""
     window: Figure
     """Bytes that can be mapped at a time: the image, and what the firmware has mapped of itself."""
     psram_in_window: bool
@@ -87,7 +87,10 @@ class Chip:
 class Firmware:
     """What the firmware takes: one for all chips."""
 
-    stack: Figure
+    tasks: Figure
+    """SRAM for their stacks."""
+    requests: Figure
+    """For the texts of those that wait: in PSRAM, where there is some."""
     reserve: Figure
     """SRAM that is left alone."""
     flash: Figure
@@ -100,9 +103,8 @@ class Firmware:
 
 
 FIRMWARE: Final = Firmware(
-    stack=Figure(
-        8 * KB, "the engine was seen to use 2 KB at most (shrew bench --emulate), the rest is ESP-IDF's", "assumed"
-    ),
+    tasks=Figure(36 * KB, "firmware/main/board.h: four stacks of 8 KB and a helper's of 4 KB", "documented"),
+    requests=Figure(7 * 2308, "firmware/main/board.h: six that wait and one that is answered", "documented"),
     reserve=Figure(16 * KB, "for what else an application allocates", "assumed"),
     flash=Figure(1.5 * MB, "boot loader, tables, settings, an application with Wi-Fi and the chat page", "assumed"),
     mapped=Figure(1 * MB, "code and constants of that application", "assumed"),
@@ -113,7 +115,7 @@ FIRMWARE: Final = Firmware(
 _IDF = "ESP-IDF, components/soc/{}/include/soc/ext_mem_defs.h: {} pages for code, constants and data"
 
 _WIFI = Figure(
-    70 * KB, "access point, TCP/IP and a web server with two WebSockets, ESP-IDF's default buffers", "assumed"
+    70 * KB, "access point, TCP/IP and two WebSockets, ESP-IDF's default buffers", "assumed"
 )
 
 _TINYLLM = "ESP32-S3 N16R8, github.com/manjunathshiva/esp32-tinyllm, RESULTS.md, section 5"

@@ -14,7 +14,7 @@ from shrew.errors import ConfigError
 COLOURS: Final[Mapping[str, str]] = {
     "firmware": "#6b7280",
     "Wi-Fi": "#9ca3af",
-    "stack and reserve": "#4b5563",
+    "tasks and reserve": "#4b5563",
     "session": "#f59e0b",
     "attention": "#3b82f6",
     "MLP": "#10b981",

@@ -175,8 +175,12 @@ def group_of(tensor: StoredTensor) -> str:
 
 
 def _sram_room(request: Request) -> int:
-    taken = FIRMWARE.stack.value + FIRMWARE.reserve.value + (request.chip.wifi.value if request.wifi else 0)
-    return int(request.chip.free.value - taken)
+    return int(request.chip.free.value) - _firmware_sram(request) - (int(request.chip.wifi.value) if request.wifi else 0)
+
+
+def _firmware_sram(request: Request) -> int:
+    requests = 0 if request.psram else FIRMWARE.requests.value
+    return int(FIRMWARE.tasks.value + requests + FIRMWARE.reserve.value)
 
 
 def _paged(count: int, page: int) -> int:
@@ -198,7 +202,7 @@ def _uses(request: Request, session: int, home: str, placement: Mapping[str, str
     kept = {"session": session}
     wifi = {"Wi-Fi": int(chip.wifi.value)} if request.wifi else {}
     own = {"firmware": chip.sram - int(chip.free.value), **wifi}
-    rest = {"stack and reserve": int(FIRMWARE.stack.value + FIRMWARE.reserve.value)}
+    rest = {"tasks and reserve": _firmware_sram(request)}
     uses = [Use(SRAM, chip.sram, {**own, **rest, **(kept if home == SRAM else {}), **weights[SRAM]})]
     if request.psram:
         uses.append(Use(PSRAM, request.psram, {**(kept if home == PSRAM else {}), **weights[PSRAM]}))
@@ -231,7 +235,8 @@ def _assumptions(request: Request, psram: Memory | None) -> Mapping[str, Figure]
         "SRAM free without Wi-Fi": chip.free,
         "longest piece of it": chip.largest,
         **({"SRAM for Wi-Fi": chip.wifi} if request.wifi else {}),
-        "stack": FIRMWARE.stack,
+        "SRAM for tasks": FIRMWARE.tasks,
+        **({} if request.psram else {"SRAM for requests": FIRMWARE.requests}),
         "SRAM left alone": FIRMWARE.reserve,
         "flash for the firmware": FIRMWARE.flash,
         "mapping window": chip.window,
