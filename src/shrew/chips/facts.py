@@ -114,9 +114,7 @@ FIRMWARE: Final = Firmware(
 
 _IDF = "ESP-IDF, components/soc/{}/include/soc/ext_mem_defs.h: {} pages for code, constants and data"
 
-_WIFI = Figure(
-    70 * KB, "access point, TCP/IP and two WebSockets, ESP-IDF's default buffers", "assumed"
-)
+_WIFI = Figure(70 * KB, "access point, TCP/IP and two WebSockets, ESP-IDF's default buffers", "assumed")
 
 _TINYLLM = "ESP32-S3 N16R8, github.com/manjunathshiva/esp32-tinyllm, RESULTS.md, section 5"
 

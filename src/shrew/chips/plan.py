@@ -175,7 +175,8 @@ def group_of(tensor: StoredTensor) -> str:
 
 
 def _sram_room(request: Request) -> int:
-    return int(request.chip.free.value) - _firmware_sram(request) - (int(request.chip.wifi.value) if request.wifi else 0)
+    wifi = request.chip.wifi.value if request.wifi else 0
+    return int(request.chip.free.value - wifi) - _firmware_sram(request)
 
 
 def _firmware_sram(request: Request) -> int:
