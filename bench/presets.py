@@ -1,7 +1,7 @@
 """Which shape does best in an image of a fixed size: depth against width, vocabulary, heads, kind of MLP, the head.
 
 Usage: python bench/presets.py [--size 64k|230k|1m|4m] [--type q4] [--rows NAME ...] [--tokens N] [--written MB]
-[--rate R] [--out FOLDER] [--threads N] [--json]
+[--rate R] [--schedule NAME] [--out FOLDER] [--threads N] [--json]
 
 Each row changes the base in what its name says; its MLP then takes what the size leaves, in steps of 8. All train for
 their type, on the same text and as many tokens, and are scored by the engine on stories held out, as in qat.py, which
@@ -96,7 +96,13 @@ def measure(name: str, given: argparse.Namespace, corpus: Corpus, texts: list[st
     shape = SHAPE | BASES[given.size] | ROWS[given.size][name]
     tokenizer = train_for_corpus(corpus.train, kind="bpe", vocab=shape["vocab"])
     steps = round(given.tokens / (OPTIONS["batch"] * shape["context"]))
-    options = OPTIONS | {"steps": steps, "threads": given.threads, "weights": given.type, "learning_rate": given.rate}
+    options = OPTIONS | {
+        "steps": steps,
+        "threads": given.threads,
+        "weights": given.type,
+        "learning_rate": given.rate,
+        "schedule": given.schedule,
+    }
     model = ModelConfig(**shape | {"vocab": tokenizer.vocab, "ffn": 8})
     config = filled(RunConfig(model=model, train=TrainConfig(**options)), tokenizer, SIZES[given.size])
     found = train_and_score(name, config, tokenizer, corpus, texts, given.out)
@@ -111,6 +117,7 @@ def main() -> None:
     parser.add_argument("--rows", nargs="*", help="names of rows; default all")
     parser.add_argument("--tokens", type=float, default=4e6, help="to train on, in all")
     parser.add_argument("--rate", type=float, default=OPTIONS["learning_rate"], help="of learning")
+    parser.add_argument("--schedule", default="cosine")
     parser.add_argument("--written", type=float, default=4.1, help="megabytes of stories by stories3M")
     parser.add_argument("--out", type=Path, default=Path("runs/presets"))
     parser.add_argument("--threads", type=int, default=2)
