@@ -80,7 +80,7 @@ enum {
     SHREW_MAX_WORKERS = 16,    /* most tasks that a session splits its work into */
     SHREW_MAX_STOP_BYTES = 64, /* longest stop string */
     SHREW_PROMPT_BYTES_PER_TOKEN = 8, /* a prompt may have this many bytes for each token of the session's context */
-    SHREW_MAX_COMMAND_BYTES = 256, /* longest command that a grammar lets through */
+    SHREW_MAX_COMMAND_BYTES = 256, /* longest command that a grammar lets through; so much is said of a refusal */
     SHREW_TEXT_BYTES = 1024    /* enough room for the text of any one shrew_session_next call */
 };
 

@@ -239,7 +239,7 @@ def build_image(
         sections.append((5, False, _metadata_section(metadata)))
     if commands:
         sections.append((COMMANDS_SECTION, True, commands.section))
-        refusal = dict(metadata).get("refusal", "")
+        refusal = next((value for key, value in metadata if key == "refusal"), "")
         if len(refusal.encode()) > MOST_BYTES:
             raise ConfigError(
                 f"the refusal {refusal[:20]!r}… has more than the {MOST_BYTES} bytes that the engine holds"
