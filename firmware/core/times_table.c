@@ -27,7 +27,7 @@ static void add_share(text *out, uint64_t us, uint64_t tokens) {
     add_padded(out, tokens ? digits : "-", COLUMNS, 1);
 }
 
-static void add_row(text *out, const char *name, const times *spent, const uint64_t us[TIMES_KINDS]) {
+static void add_row(text *out, const char *name, const times_record *spent, const uint64_t us[TIMES_KINDS]) {
     add_padded(out, name, NAME_COLUMNS, 0);
     for (int kind = 0; kind < TIMES_KINDS; kind++)
         add_share(out, us[kind], spent->tokens[kind]);
@@ -40,7 +40,7 @@ static uint64_t sum(const uint64_t *us) {
     return all;
 }
 
-int times_add_line(text *out, const times *spent, uint32_t index) {
+int times_add_line(text *out, const times_record *spent, uint32_t index) {
     enum { PROMPT = TIMES_PROMPT, ANSWER = TIMES_ANSWER };
     if (!spent->tokens[PROMPT] && !spent->tokens[ANSWER])
         return 0;

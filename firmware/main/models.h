@@ -4,6 +4,7 @@
 
 #include "core/info.h"
 #include "core/slots.h"
+#include "core/times.h"
 
 /* Finds what is stored and loads a model: that of this name if it can, else the newest in flash, else the first on the
  * card, else none. */
@@ -34,6 +35,7 @@ typedef struct models_view {
     info_stored stored[16];
     uint32_t stored_count;
     uint32_t upload_bytes; /* most that fit now */
+    times_record spent; /* in microseconds, since the model was loaded */
 } models_view;
 const models_view *models_look(void);
 void models_look_away(void);

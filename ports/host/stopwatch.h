@@ -4,7 +4,7 @@
 
 #include "times.h"
 
-/* A shrew_mark; context is a times, in nanoseconds. */
+/* A shrew_mark; context is a times_record, in nanoseconds. */
 void shrew_stopwatch(void *context, shrew_phase phase, uint32_t layer, uint32_t tokens);
 
 #endif

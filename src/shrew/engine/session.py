@@ -142,7 +142,7 @@ class Session:
         options = {"block": HOST_BLOCK, **options}
         settings = session_options(model, **options)
         self._threads = _start_threads(settings)
-        self._times = ffi.new("times *") if timed else None
+        self._times = ffi.new("times_record *") if timed else None
         if timed:
             settings.mark, settings.mark_context = ffi.addressof(lib, "shrew_stopwatch"), self._times
         size = model.session_bytes(**options)
