@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,7 @@ class Marks:
 
 
 @pytest.fixture
-def marks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Marks]:
+def marks(monkeypatch: pytest.MonkeyPatch) -> Marks:
     kept, make = Marks(), sessions.session_options
 
     def marked(model: Model, **options: Any) -> Any:
@@ -49,7 +49,7 @@ def marks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Marks]:
         return settings
 
     monkeypatch.setattr(sessions, "session_options", marked)
-    yield kept
+    return kept
 
 
 def layer(index: int, tokens: int, first: int = 0) -> list[Mark]:
