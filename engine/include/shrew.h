@@ -19,6 +19,7 @@
  *   SHREW_GREEDY_TOP_P  sampling by more than temperature and top-p (SHREW_E_ARGUMENT)
  *   SHREW_NO_UNICODE    tokenizers with Unicode rules (SHREW_E_UNICODE)
  *   SHREW_NO_COMMANDS   images with a grammar of commands (SHREW_E_UNKNOWN)
+ *   SHREW_NO_MARKS      marks of what a session is doing (SHREW_E_ARGUMENT)
  *
  * With all of these and -Os, which makes loops short, it still checks whole images, encodes for every kind of
  * tokenizer, runs every architecture in q8, streams UTF-8, knows stop strings and runs self-tests: 20 KB on RV32IMC.
@@ -79,7 +80,7 @@ enum {
     SHREW_MAX_WORKERS = 16,    /* most tasks that a session splits its work into */
     SHREW_MAX_STOP_BYTES = 64, /* longest stop string */
     SHREW_PROMPT_BYTES_PER_TOKEN = 8, /* a prompt may have this many bytes for each token of the session's context */
-    SHREW_MAX_COMMAND_BYTES = 256, /* longest command that a grammar lets through */
+    SHREW_MAX_COMMAND_BYTES = 256, /* longest command that a grammar lets through; so much is said of a refusal */
     SHREW_TEXT_BYTES = 1024    /* enough room for the text of any one shrew_session_next call */
 };
 
@@ -298,6 +299,26 @@ typedef enum shrew_unit {
 typedef void (*shrew_parallel_for)(void *context, uint32_t count, void (*task)(void *argument, uint32_t index),
                                    void *argument);
 
+/* What a session is doing. One at a time, in this order, those of a layer for each layer. */
+typedef enum shrew_phase {
+    SHREW_PHASE_NONE = 0,     /* nothing: the call returns */
+    SHREW_PHASE_EMBED = 1,    /* embedding, and the angles of the positions */
+    SHREW_PHASE_QKV = 2,      /* of a layer: norm, queries, keys and values, these into the cache */
+    SHREW_PHASE_ATTEND = 3,   /* of a layer: scores and sums over the cache */
+    SHREW_PHASE_OUT = 4,      /* of a layer: what attention adds to the stream */
+    SHREW_PHASE_UP = 5,       /* of a layer: norm, up and gate */
+    SHREW_PHASE_ACTIVATE = 6, /* of a layer */
+    SHREW_PHASE_DOWN = 7,     /* of a layer: what the MLP adds to the stream */
+    SHREW_PHASE_HEAD = 8,     /* final norm, logits */
+    SHREW_PHASE_CHOOSE = 9,   /* the next token from the logits */
+    SHREW_PHASES = 10
+} shrew_phase;
+
+/* Told what begins now, so that a caller with a clock can see where time goes: a phase lasts until the next mark. layer
+ * is 0 outside of layers; tokens are those that the phase works on, 0 with SHREW_PHASE_NONE. Called by the calling thread
+ * of each function that computes, and must not call the session. */
+typedef void (*shrew_mark)(void *context, shrew_phase phase, uint32_t layer, uint32_t tokens);
+
 typedef struct shrew_session_options {
     uint32_t context; /* tokens to hold, 1 .. config.context; 0: config.context */
     uint32_t block;   /* prompt tokens processed together, 1 .. SHREW_MAX_BLOCK; 0: 8 */
@@ -309,6 +330,8 @@ typedef struct shrew_session_options {
     void *parallel_context;          /* for parallel_for; alive as long as the session */
     uint32_t workers;                /* tasks worth running at once, 1 .. SHREW_MAX_WORKERS; 0: 1 */
     uint32_t grain;                  /* multiply-adds below which a task is not split; 0: 32768 */
+    shrew_mark mark;                 /* NULL: nobody wants to know */
+    void *mark_context;              /* for mark; alive as long as the session */
 } shrew_session_options;
 
 /* The name of a unit that this build has and this processor runs, or NULL. */

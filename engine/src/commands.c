@@ -149,7 +149,7 @@ int shrew_session_command(const shrew_session *session, void *text, size_t capac
     return SHREW_OK;
 }
 
-/* As much of the image's refusal as the pending text holds. */
+/* The image's refusal has the room of a command. */
 static void put_refusal(shrew_session *session) {
     const char *key, *value;
     size_t key_bytes, value_bytes;
@@ -157,7 +157,9 @@ static void put_refusal(shrew_session *session) {
          shrew_model_metadata(session->model, i, &key, &key_bytes, &value, &value_bytes) == SHREW_OK; i++) {
         if (key_bytes != 7 || !bytes_equal(key, "refusal", 7))
             continue;
-        session->pending_count = value_bytes < PENDING_BYTES ? (uint32_t)value_bytes : PENDING_BYTES;
+        session->pending_count = SHREW_MAX_COMMAND_BYTES;
+        if (value_bytes < SHREW_MAX_COMMAND_BYTES)
+            session->pending_count = (uint32_t)value_bytes;
         memcpy(session->pending, value, session->pending_count);
         return;
     }

@@ -8,6 +8,10 @@ static const float *vector(const pass *p, shrew_role role) {
     return shrew_model_has(p->model, role) ? shrew_directory_tensor(p->model, role, p->layer).data : NULL;
 }
 
+static void begin_phase(const pass *p, shrew_phase phase) {
+    shrew_begin_phase(p->session, phase, p->layer, p->tokens);
+}
+
 /* ---- Embedding -------------------------------------------------------------------------------------------------- */
 
 /* x [cols] = or += one row of a table. */
@@ -184,6 +188,7 @@ static void attention(pass *p, uint32_t needed, scratch *rest) {
     const shrew_config *c = p->config;
     const scratch *s = p->s;
     const uint32_t query = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim, dropped = p->tokens - needed;
+    begin_phase(p, SHREW_PHASE_QKV);
     norm(p, SHREW_ATTENTION_NORM_WEIGHT, s->x, s->h, s->h_stride, p->tokens);
     projection in[3] = {project_to(p, SHREW_KEY, SHREW_KEY_BIAS, s->a + query),
                         project_to(p, SHREW_VALUE, SHREW_VALUE_BIAS, s->a + query + kv),
@@ -198,7 +203,9 @@ static void attention(pass *p, uint32_t needed, scratch *rest) {
         in[2].y = s->a;
         project(p, in + 2, 1, s->h, s->h_stride, needed, s->a_stride);
     }
+    begin_phase(p, SHREW_PHASE_ATTEND);
     shrew_attention(p);
+    begin_phase(p, SHREW_PHASE_OUT);
     const projection out = project_to(p, SHREW_OUT, SHREW_OUT_BIAS, s->a);
     project(p, &out, 1, s->h, s->h_stride, p->tokens, s->a_stride);
     add_to_stream(p, s->a, s->a_stride);
@@ -229,16 +236,19 @@ static void activate(pass *p, int exactly, float *up, float *gate, uint32_t coun
 static void mlp(pass *p) {
     const shrew_config *c = p->config;
     scratch *s = p->s;
+    begin_phase(p, SHREW_PHASE_UP);
     norm(p, SHREW_MLP_NORM_WEIGHT, s->x, s->h, s->h_stride, p->tokens);
     projection in[2] = {project_to(p, SHREW_UP, SHREW_UP_BIAS, s->a)};
     if (c->mlp == SHREW_MLP_SWIGLU)
         in[1] = project_to(p, SHREW_GATE, SHREW_GATE_BIAS, s->a + c->ffn);
     project(p, in, c->mlp == SHREW_MLP_SWIGLU ? 2 : 1, s->h, s->h_stride, p->tokens, s->a_stride);
+    begin_phase(p, SHREW_PHASE_ACTIVATE);
     const projection out = project_to(p, SHREW_DOWN, SHREW_DOWN_BIAS, s->h);
     for (uint32_t b = 0; b < p->tokens; b++) {
         float *row = s->a + (size_t)b * s->a_stride;
         activate(p, out.weight.type == SHREW_F32, row, row + c->ffn, c->ffn);
     }
+    begin_phase(p, SHREW_PHASE_DOWN);
     project(p, &out, 1, s->a, s->a_stride, p->tokens, s->h_stride);
     add_to_stream(p, s->h, s->h_stride);
 }
@@ -248,6 +258,7 @@ void shrew_forward(shrew_session *session, const uint16_t *ids, uint32_t count, 
     pass p = {session, session->model, c, &session->scratch, count, session->position, 0,
               shrew_reciprocal((float)c->dim)};
     scratch *s = p.s, rest;
+    begin_phase(&p, SHREW_PHASE_EMBED);
     embed(&p, ids);
     if (c->flags & SHREW_EMBED_NORM)
         norm(&p, SHREW_EMBED_NORM_WEIGHT, s->x, s->x, c->dim, count);
@@ -259,6 +270,7 @@ void shrew_forward(shrew_session *session, const uint16_t *ids, uint32_t count, 
     }
     p.layer = 0;
     p.s = s;
+    shrew_begin_phase(session, SHREW_PHASE_HEAD, 0, scored);
     const float *x = s->x + (size_t)(count - scored) * c->dim;
     if (c->flags & SHREW_FINAL_NORM)
         norm(&p, SHREW_FINAL_NORM_WEIGHT, x, s->h, s->h_stride, scored);
@@ -270,6 +282,7 @@ void shrew_forward(shrew_session *session, const uint16_t *ids, uint32_t count, 
 void shrew_score(shrew_session *session, const float *hidden, uint32_t stride, uint32_t count, float *logits) {
     const shrew_config *c = &session->model->config;
     pass p = {session, session->model, c, &session->scratch, count, session->position, 0, 0.0f};
+    begin_phase(&p, SHREW_PHASE_HEAD);
     const projection head =
         project_to(&p, c->flags & SHREW_TIED_HEAD ? SHREW_TOKEN_EMBEDDING : SHREW_HEAD, SHREW_ROLES, logits);
     project(&p, &head, 1, hidden, stride, count, c->vocab);

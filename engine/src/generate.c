@@ -210,8 +210,10 @@ static int generate_token(shrew_session *session, uint32_t *token) {
     const int status = shrew_session_sample(session, &session->sampling, &id);
     if (status)
         return status;
-    if (phase_of(session) != ANSWER_IS_TEXT)
+    if (phase_of(session) != ANSWER_IS_TEXT) {
+        shrew_begin_phase(session, SHREW_PHASE_CHOOSE, 0, 1);
         shrew_commands_choose(session, id, &id);
+    }
     session->unfed = id;
     if (HAS_COMMANDS && id == SHREW_NO_TOKEN) {
         session->finish = SHREW_FINISH_REFUSED; /* the vocabulary cannot write what the grammar asks for */
@@ -266,6 +268,7 @@ int shrew_session_next(shrew_session *session, void *text, size_t capacity, shre
         status = generate_token(session, &token);
         written = write_text(session, text);
     }
+    shrew_begin_phase(session, SHREW_PHASE_NONE, 0, 0);
     if (status || session->finish != SHREW_RUNNING)
         session->generating = 0;
     if (status)

@@ -31,6 +31,11 @@ enum {
 #else
     HAS_COMMANDS = 1,
 #endif
+#ifdef SHREW_NO_MARKS
+    HAS_MARKS = 0,
+#else
+    HAS_MARKS = 1,
+#endif
 #ifdef SHREW_GREEDY_TOP_P
     HAS_EVERY_FILTER = 0
 #else

@@ -128,11 +128,7 @@ static uint32_t filter(candidates *c, const shrew_sampling *sampling, uint32_t t
     return count;
 }
 
-int shrew_session_sample(shrew_session *session, const shrew_sampling *sampling, uint32_t *id) {
-    if (!session || !sampling || !id || !shrew_sampling_is_valid(sampling))
-        return SHREW_E_ARGUMENT;
-    if (!session->has_logits)
-        return SHREW_E_STATE;
+static int choose(shrew_session *session, const shrew_sampling *sampling, uint32_t *id) {
     const uint32_t vocab = session->model->config.vocab;
     const int greedy = sampling->temperature < 0.001f;
     const int penalizes = HAS_EVERY_FILTER && sampling->repetition_penalty != 1.0f;
@@ -173,4 +169,15 @@ int shrew_session_sample(shrew_session *session, const shrew_sampling *sampling,
         }
     }
     return SHREW_OK;
+}
+
+int shrew_session_sample(shrew_session *session, const shrew_sampling *sampling, uint32_t *id) {
+    if (!session || !sampling || !id || !shrew_sampling_is_valid(sampling))
+        return SHREW_E_ARGUMENT;
+    if (!session->has_logits)
+        return SHREW_E_STATE;
+    shrew_begin_phase(session, SHREW_PHASE_CHOOSE, 0, 1);
+    const int status = choose(session, sampling, id);
+    shrew_begin_phase(session, SHREW_PHASE_NONE, 0, 0);
+    return status;
 }

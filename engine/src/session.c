@@ -21,7 +21,7 @@ static int resolve(const shrew_model *model, const shrew_session_options *option
     r.grain = or_default(r.grain, DEFAULT_GRAIN);
     if (r.context > model->config.context || r.block > SHREW_MAX_BLOCK || r.cache > SHREW_CACHE_INT8 ||
         r.workers > SHREW_MAX_WORKERS || r.draft >= SHREW_MAX_BLOCK || (!HAS_DRAFT && r.draft) ||
-        (!HAS_F32 && r.cache == SHREW_CACHE_F32))
+        (!HAS_F32 && r.cache == SHREW_CACHE_F32) || (!HAS_MARKS && r.mark))
         return SHREW_E_ARGUMENT;
     if (r.block <= r.draft)
         r.block = r.draft + 1; /* a draft is checked in one block with the token before it */
@@ -164,6 +164,10 @@ int shrew_session_open(shrew_session **session, const shrew_model *model, const 
     opened->kernels = kernels;
     opened->parallel_for = resolved.parallel_for;
     opened->parallel_context = resolved.parallel_context;
+    if (HAS_MARKS) {
+        opened->mark = resolved.mark;
+        opened->mark_context = resolved.mark_context;
+    }
     opened->context = resolved.context;
     opened->block = resolved.block;
     opened->workers = resolved.workers;
@@ -278,6 +282,7 @@ static int feed(shrew_session *session, const uint16_t *ids, size_t count, float
     int status = shrew_feed_unfed(session);
     if (!status)
         status = shrew_feed_block(session, ids, count, logits, used ? used : &taken);
+    shrew_begin_phase(session, SHREW_PHASE_NONE, 0, 0);
     return status;
 }
 

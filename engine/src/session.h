@@ -3,6 +3,7 @@
 #define SHREW_SESSION_H
 
 #include "kernels/kernels.h"
+#include "options.h"
 #include "shrew.h"
 
 enum { CACHE_MARGIN = 64 }; /* bytes that vector kernels may read behind the last row */
@@ -76,7 +77,15 @@ struct shrew_session {
     uint32_t generating;
     uint32_t pending_count;
     uint8_t pending[PENDING_BYTES];
+    shrew_mark mark;
+    void *mark_context;
 };
+
+static inline void shrew_begin_phase(const shrew_session *session, shrew_phase phase, uint32_t layer,
+                                     uint32_t tokens) {
+    if (HAS_MARKS && session->mark)
+        session->mark(session->mark_context, phase, layer, tokens);
+}
 
 /* Runs count tokens at the session's position through the layers and leaves what the head reads for the last scored
  * ones in scratch.h ([scored][h_stride]). Does not advance the position: what it wrote into the cache counts only once

@@ -8,6 +8,7 @@
 #include "freertos/semphr.h"
 
 #include "board.h"
+#include "clock.h"
 #include "cores.h"
 #include "flash.h"
 #include "memory.h"
@@ -37,6 +38,7 @@ static struct {
     void *session_memory;
     void *image;   /* one from a card, in memory; NULL: it lies in flash */
     placed nearer; /* copies of its tensors */
+    times_record spent; /* written by whoever uses the session */
 } answering;
 
 static models_view view;
@@ -82,8 +84,17 @@ void models_look_away(void) {
 
 /* ---- The model that answers --------------------------------------------------------------------------------------- */
 
+static void mark(void *spent, shrew_phase phase, uint32_t layer, uint32_t tokens) {
+    times_mark(spent, clock_us(), phase, layer, tokens);
+}
+
 static shrew_session_options session_options(uint32_t context) {
-    shrew_session_options options = {.context = context, .parallel_for = cores_run, .workers = BOARD_CORES, .grain = GRAIN};
+    shrew_session_options options = {.context = context,
+                                     .parallel_for = cores_run,
+                                     .workers = BOARD_CORES,
+                                     .grain = GRAIN,
+                                     .mark = mark,
+                                     .mark_context = &answering.spent};
 #if CONFIG_IDF_TARGET_LINUX
     options.unit = SHREW_UNIT_SCALAR; /* what chips run */
 #endif
@@ -131,6 +142,12 @@ static int open_session(protocol_error *error) {
     return PROTOCOL_OK;
 }
 
+static void show_times(void) {
+    xSemaphoreTake(looking, portMAX_DELAY);
+    view.spent = answering.spent;
+    xSemaphoreGive(looking);
+}
+
 static void run_selftest(void) {
     int present = 0;
     const int status = shrew_session_selftest(answering.session, &present);
@@ -172,6 +189,8 @@ static int load(int slot, const char *name, protocol_error *error) {
         return code;
     }
     run_selftest();
+    memset(&answering.spent, 0, sizeof answering.spent); /* what people asked for counts */
+    show_times();
     ESP_LOGI(TAG, "%s: %u tokens of context, %s kernels", answering.name, (unsigned)about.context, view.unit);
     return PROTOCOL_OK;
 }
@@ -246,6 +265,7 @@ shrew_session *models_enter(void) {
 }
 
 void models_leave(void) {
+    show_times();
     xSemaphoreGive(using);
 }
 

@@ -5,6 +5,7 @@
 
 #include "board.h"
 #include "clock.h"
+#include "core/times_table.h"
 #include "generate.h"
 #include "memory.h"
 #include "models.h"
@@ -71,6 +72,15 @@ void status_free(char *info) {
     memory_give(info);
 }
 
+static void print_times(const times_record *spent) {
+    char buffer[TIMES_LINE_BYTES];
+    text out = text_in(buffer, sizeof buffer);
+    for (uint32_t i = 0; times_add_line(&out, spent, i); i++) {
+        printf("%-9s%s\n", i ? "" : "time", buffer);
+        out = text_in(buffer, sizeof buffer);
+    }
+}
+
 static const char *const verdicts[] = {"absent", "passed", "failed"};
 
 void status_print(void) {
@@ -94,4 +104,8 @@ void status_print(void) {
            (double)record.tok_per_s);
     if (wifi.mode)
         printf("wifi     %s %s, %s\n", wifi.mode, wifi.ssid, wifi.address);
+    view = models_look();
+    if (view->model)
+        print_times(&view->spent);
+    models_look_away();
 }

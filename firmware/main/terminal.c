@@ -1,29 +1,24 @@
 #include "terminal.h"
 
-#include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "board.h"
 #include "chat.h"
 #include "commands.h"
+#include "core/line.h"
 #include "generate.h"
 #include "serial.h"
 
-enum { CANCEL_KEY = 3, BACKSPACE = 8, DELETE = 127, POLL_MS = 20, LINE_BYTES = PROTOCOL_MESSAGE_BYTES };
+enum { CANCEL_KEY = 3, POLL_MS = 20 };
 
 static uint32_t programs; /* the connection of lines that are messages */
-static char line[LINE_BYTES + 1];
-static size_t line_bytes;
-static int is_too_long;
+static line typed = {.echoes = SERIAL_ECHOES};
 
 /* ---- Messages: a line that begins with a brace ---------------------------------------------------------------------- */
 
 static void print_message(void *unused, const char *message, size_t bytes) {
     (void)unused;
-    printf("%.*s\n", (int)bytes, message);
+    printf("%s%.*s\n", line_before_message(&typed), (int)bytes, message);
 }
 
 static int print_tokens(const queue_entry *entry, const char *bytes, size_t count) {
@@ -55,57 +50,36 @@ static const audience program = {.write = print_tokens, .finish = print_end};
 
 /* ---- Lines ---------------------------------------------------------------------------------------------------------- */
 
-static int is_message(void) {
-    return line_bytes && line[0] == '{';
-}
-
-static void obey(void) {
-    line[line_bytes] = 0;
-    if (is_too_long)
-        printf("a line has at most %d bytes\n", (int)LINE_BYTES);
-    else if (is_message())
-        chat_read(programs, line, line_bytes, print_message, NULL);
-    else
-        commands_run(line, line_bytes);
-}
-
-static void echo(const char *shown) {
-    if (SERIAL_ECHOES && !is_message())
-        fputs(shown, stdout);
-}
-
-/* 1 where the key ends a line. */
-static int take_key(int key) {
-    static int last;
-    const int is_second_half = key == '\n' && last == '\r';
-    last = key;
-    if (is_second_half)
-        return 0;
-    if (key == '\r' || key == '\n')
-        return 1;
-    if (key == BACKSPACE || key == DELETE) {
-        if (line_bytes) {
-            echo("\b \b");
-            while (--line_bytes && ((unsigned char)line[line_bytes] & 0xC0) == 0x80)
-                ; /* all bytes of the character */
-        }
-        return 0;
+static void obey_message(void) {
+    protocol_error error;
+    if (typed.is_too_long) {
+        protocol_fail(&error, PROTOCOL_SIZE, NULL);
+        chat_fail(NULL, &error, print_message, NULL);
+    } else {
+        chat_read(programs, typed.bytes, typed.count, print_message, NULL);
     }
-    if ((unsigned)key < ' ' && key != '\t')
-        return 0;
-    if (line_bytes == LINE_BYTES) {
-        is_too_long = 1;
-        return 0;
-    }
-    line[line_bytes++] = (char)key;
-    echo((const char[]){(char)key, 0});
-    return 0;
 }
 
 static void prompt(void) {
-    if (SERIAL_ECHOES)
-        fputs("> ", stdout);
+    fputs(line_prompt(&typed), stdout);
     fflush(stdout);
+}
+
+static void obey_person(void) {
+    fputs(line_newline(&typed), stdout);
+    if (typed.is_too_long)
+        printf("a line has at most %d bytes\n", (int)LINE_BYTES);
+    else
+        commands_run(typed.bytes, typed.count);
+    if (!commands_are_busy())
+        prompt();
+}
+
+static int take_key(int key) {
+    char echo[LINE_ECHO_BYTES];
+    const int has_ended = line_take(&typed, key, echo);
+    fputs(echo, stdout);
+    return has_ended;
 }
 
 static void run(void *unused) {
@@ -118,17 +92,17 @@ static void run(void *unused) {
             break;
         if (key == CANCEL_KEY) {
             commands_cancel();
-            line_bytes = 0;
+            line_clear(&typed);
         } else if (key != SERIAL_NOTHING) {
             has_line = take_key(key);
         }
         if (has_line && !commands_are_busy()) {
-            echo("\n");
-            obey();
-            has_line = is_too_long = 0;
-            line_bytes = 0;
-            if (!commands_are_busy())
-                prompt();
+            if (line_is_message(&typed))
+                obey_message();
+            else
+                obey_person();
+            line_clear(&typed);
+            has_line = 0;
         } else if (key == SERIAL_NOTHING) {
             fflush(stdout);
             vTaskDelay(pdMS_TO_TICKS(POLL_MS));

@@ -257,5 +257,5 @@ class Board:
 
 
 def message(**fields: Any) -> str:
-    """A line of the protocol as the firmware writes it, behind a prompt."""
+    """A line of the protocol behind a prompt, which the firmware does not write and a reader had better bear."""
     return "> " + json.dumps(fields, separators=(",", ":"), ensure_ascii=False)

@@ -4,12 +4,16 @@
 #include "shrew.h"
 
 typedef struct request {
-    uint32_t cache, draft, top_k;
+    uint32_t cache, draft, marks, top_k;
     float temperature, top_p, min_p, repetition_penalty;
 } request;
 
 int feed_and_sample(const void *image, size_t image_bytes, const uint16_t *ids, size_t count, const request *request,
                     float *logits, uint32_t *id);
+
+static void ignore(void *context, shrew_phase phase, uint32_t layer, uint32_t tokens) {
+    (void)context, (void)phase, (void)layer, (void)tokens;
+}
 
 int feed_and_sample(const void *image, size_t image_bytes, const uint16_t *ids, size_t count, const request *request,
                     float *logits, uint32_t *id) {
@@ -17,7 +21,8 @@ int feed_and_sample(const void *image, size_t image_bytes, const uint16_t *ids, 
         long double align;
         uint8_t bytes[1 << 20];
     } image_room, session_room;
-    const shrew_session_options options = {.cache = request->cache, .draft = request->draft};
+    const shrew_session_options options = {
+        .cache = request->cache, .draft = request->draft, .mark = request->marks ? ignore : NULL};
     const shrew_sampling sampling = {request->temperature, request->top_p, request->min_p, request->repetition_penalty,
                                      request->top_k};
     shrew_model model;

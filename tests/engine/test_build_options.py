@@ -28,6 +28,7 @@ OPTIONS = [
     "SHREW_GREEDY_TOP_P",
     "SHREW_NO_UNICODE",
     "SHREW_NO_COMMANDS",
+    "SHREW_NO_MARKS",
 ]
 TYPES = {"f32": "SHREW_NO_F32", "q8": None, "q8:16": None, "q4": "SHREW_NO_Q4", "ternary": "SHREW_NO_TERNARY"}
 
@@ -38,7 +39,7 @@ class Request(ctypes.Structure):
     """As in build_options.c."""
 
     _fields_ = [
-        *((name, ctypes.c_uint32) for name in ("cache", "draft", "top_k")),
+        *((name, ctypes.c_uint32) for name in ("cache", "draft", "marks", "top_k")),
         *((name, ctypes.c_float) for name in ("temperature", "top_p", "min_p", "repetition_penalty")),
     ]
 
@@ -105,6 +106,7 @@ def test_a_build_refuses_what_it_leaves_out_and_nothing_else(library: Library, o
     requests = {
         "SHREW_NO_F32": {"cache": lib.SHREW_CACHE_F32},
         "SHREW_NO_DRAFT": {"draft": 3},
+        "SHREW_NO_MARKS": {"marks": 1},
         "SHREW_GREEDY_TOP_P": {"top_k": 5},
     }
     for without, request in requests.items():

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shrew.engine import Model
-from shrew.image import Commands, build_image
+from shrew.image import Commands, build_image, writer
 from shrew.tokenizer import train_character
 
 LAMP = ["led (on|off)", "led brightness <0-100>", "beep"]
@@ -50,6 +50,18 @@ def test_an_unsure_command_is_refused() -> None:
     assert (text, steps[-1].finish, steps[-1].command) == ("Nicht so schnell.", "refused", "led on")
     assert 0 < steps[-1].confidence < 0.5
     assert run(lamp(b"Do: led onward!"))[0] == ""  # the image has nothing to say to it
+
+
+@pytest.mark.parametrize(
+    ("refusal", "said"),
+    [("x" * 256, "x" * 256), ("x" * 257, "x" * 256), ("x" * 255 + "ä", "x" * 255 + "\N{REPLACEMENT CHARACTER}")],
+    ids=["256", "257", "cut in a character"],
+)
+def test_a_refusal_is_said_as_far_as_a_command_would_be(
+    refusal: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "MOST_BYTES", 300)  # an image that Shrew would not write
+    assert run(lamp(b"Do: led onward!", metadata=[("refusal", refusal)]))[0] == said
 
 
 def test_the_threshold_is_the_images() -> None:

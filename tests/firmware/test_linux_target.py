@@ -57,6 +57,9 @@ class TestConsole:
         )
         answering.until(r"^memory +session [1-9]\d*, free ")
         answering.until(r"^speed +prompt [1-9][\d.]*, answer ")
+        answering.until(r"^time +ms/token +prompt +answer$")
+        answering.until(r"^ +attend +\d+\.\d{3} +\d+\.\d{3}$")
+        answering.until(r"^ +layer 0 +\d+\.\d{3} +\d+\.\d{3}$")
 
     def test_selftest_and_bench(self, answering: Process) -> None:
         answering.type("selftest")
@@ -79,7 +82,7 @@ class TestConsole:
         answering.until(".")
         answering.type("x" * 5000)
         answering.until("^a line has at most 4096 bytes$")
-        answering.type("ask hello")
+        answering.type("x" * 5000 + "\x03ask hello")
         answering.until(f"^{re.escape(images.TEXT)}$")
 
 
@@ -135,6 +138,9 @@ class TestSerialMessages:
         self.send(answering, type="generate", id=4, prompt="")
         message = self.receive(answering, "error")
         assert (message["id"], message["code"]) == (4, "prompt")
+        self.send(answering, type="generate", id=5, prompt="x" * 5000)
+        message = self.receive(answering, "error")
+        assert (message["id"], message["code"]) == (None, "size")
 
 
 class TestFlash:

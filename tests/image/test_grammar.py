@@ -141,5 +141,6 @@ def test_an_image_gives_its_grammar_back() -> None:
 def test_a_refusal_must_fit() -> None:
     from engine.models import says
 
+    says(b"x", commands=Commands.of(["a"]), metadata=[("refusal", "x" * 256)])
     with pytest.raises(ConfigError, match="refusal"):
-        says(b"x", commands=Commands.of(["a"]), metadata=[("refusal", "x" * 257)])
+        says(b"x", commands=Commands.of(["a"]), metadata=[("refusal", "x" * 257), ("refusal", "the first counts")])

@@ -229,6 +229,11 @@ def test_bench_here_reports_speed(image: Path) -> None:
     figures = json.loads(result.stdout)
     assert figures["context"] == 48
     assert all(figures[name] > 0 for name in ("decode_tok_per_s", "prompt_tok_per_s", "session_bytes"))
+    for times in figures["us_per_token"].values():
+        assert times["by_operator"]["qkv"] > 0
+        assert len(times["by_layer"]) == 2
+    table = CliRunner().invoke(shrew, ["bench", str(image), "--repeats", "1"], catch_exceptions=False).stdout
+    assert {"µs", "qkv", "head", "all", "layer"} <= {line.split()[0] for line in table.splitlines() if line}
 
 
 def test_missing_tools_are_named_with_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,8 @@ from rich.table import Table
 from shrew.cli.options import ImagePath, human_bytes, json_option, print_json, remarks
 
 if TYPE_CHECKING:
-    from shrew.engine import Model
+    from shrew.engine import Model, Session
+    from shrew.engine.session import Times
 
 HISTORY = "bench/results/emulate.jsonl"
 
@@ -56,7 +57,8 @@ def bench(
     """Measure the speed of IMAGE on this machine, or with --emulate what it costs on a microcontroller's processor.
 
     Here: tokens per second of greedy decoding from the beginning of a text until the context is full, and of reading
-    those tokens as a prompt, as Python drives the engine: fast models are faster from C.
+    those tokens as a prompt, as Python drives the engine: fast models are faster from C. Then where the time goes, in
+    microseconds a token, by operator and by layer, from one more run of each.
 
     Emulated: the model decodes the tokens that it chooses itself, from an empty session until the context is full.
     Counted are the instructions of feeding a token and of choosing the next one greedily, at positions 1, 64 and 255
@@ -89,27 +91,39 @@ def bench(
 def _host(model: Model, context: int, repeats: int, threads: int) -> dict[str, Any]:
     from shrew.engine import Sampling
 
-    session, greedy = model.session(context=context, threads=threads), Sampling()
-    decode, prompt = [], []
-    for _ in range(repeats):
+    def run(session: Session) -> tuple[float, float]:
+        """Tokens per second of decoding, and of reading."""
         ids = [model.bos or 0]
         session.reset()
         started = time.perf_counter()
         for _ in range(context):
             session.feed(ids[-1:])
             ids.append(session.sample(greedy))
-        decode.append(context / (time.perf_counter() - started))
+        decoded = time.perf_counter()
         session.reset()
-        started = time.perf_counter()
         session.feed(ids[:context])
-        prompt.append(context / (time.perf_counter() - started))
+        return context / (decoded - started), context / (time.perf_counter() - decoded)
+
+    session, greedy = model.session(context=context, threads=threads), Sampling()
+    decode, prompt = zip(*(run(session) for _ in range(repeats)), strict=True)
+    timed = model.session(context=context, threads=threads, timed=True)
+    run(timed)
     return {
         "context": context,
         "threads": threads,
         "decode_tok_per_s": statistics.median(decode),
         "prompt_tok_per_s": statistics.median(prompt),
         "session_bytes": session.bytes,
+        "us_per_token": {kind: _us_per_token(times) for kind, times in timed.times().items() if times.tokens},
     }
+
+
+def _us_per_token(times: Times) -> dict[str, Any]:
+    def each(nanoseconds: int) -> float:
+        return round(nanoseconds / times.tokens / 1000, 3)
+
+    by_phase = {phase: each(spent) for phase, spent in times.by_phase.items()}
+    return {"by_operator": by_phase, "by_layer": [each(spent) for spent in times.by_layer]}
 
 
 def _print_host(path: Path, result: dict[str, Any], as_json: bool) -> None:
@@ -119,7 +133,23 @@ def _print_host(path: Path, result: dict[str, Any], as_json: bool) -> None:
     click.echo(f"{path}, context of {result['context']}")
     click.echo(f"decode   {result['decode_tok_per_s']:>12,.0f} tokens/s")
     click.echo(f"prompt   {result['prompt_tok_per_s']:>12,.0f} tokens/s")
-    click.echo(f"session  {human_bytes(result['session_bytes'])}")
+    click.echo(f"session  {human_bytes(result['session_bytes'])}\n")
+    _print_times(result["us_per_token"])
+
+
+def _print_times(us_per_token: dict[str, Any]) -> None:
+    table = Table("µs a token", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for kind in us_per_token:
+        table.add_column(kind, justify="right")
+    for row in zip(*(_rows(times) for times in us_per_token.values()), strict=True):
+        table.add_row(row[0][0], *(f"{spent:,.2f}" for _, spent in row))
+    Console(highlight=False).print(table)
+
+
+def _rows(times: dict[str, Any]) -> list[tuple[str, float]]:
+    by_operator, by_layer = times["by_operator"], times["by_layer"]
+    layers = ((f"layer {i}", spent) for i, spent in enumerate(by_layer))
+    return [*by_operator.items(), ("all", sum(by_operator.values())), *layers]
 
 
 def _emulate(model: Model, name: str, context: int) -> dict[str, Any]:

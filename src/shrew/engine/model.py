@@ -194,7 +194,8 @@ class Model:
         Options: ``context`` tokens to hold (0: the model's),
         ``block`` prompt tokens at a time (64; 0: the 8 that the engine takes where nothing is said, as on a chip),
         ``draft`` tokens to guess ahead at most (0: none), ``cache`` auto, f32 or int8, ``unit`` auto or one of
-        :func:`~shrew.engine.units`, ``threads`` that share the work (1). Only ``cache`` changes bits of the result.
+        :func:`~shrew.engine.units`, ``threads`` that share the work (1), ``timed`` for :meth:`Session.times`. Only
+        ``cache`` changes bits of the result.
         """
         return Session(self, **options)
 

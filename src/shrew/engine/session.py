@@ -74,6 +74,22 @@ class Progress:
     """At the end of such an answer, what follows ``Do: ``; with the finish ``refused``, what is not to be done."""
 
 
+@dataclass(frozen=True)
+class Times:
+    """Where the time of some tokens went, in nanoseconds: the answer's are those that were fed one by one, the prompt's
+    the others.
+    """
+
+    tokens: int
+    by_phase: dict[str, int]
+    """Embedding; of all layers queries, keys and values, attention, its output, up and gate, activation, down; head;
+    choice of the next token."""
+    by_layer: list[int]
+
+
+#: What a session does, in the order of ``shrew_phase``.
+PHASES = ("embed", "qkv", "attend", "out", "up", "activate", "down", "head", "choose")
+
 #: Prompt tokens that a session of this face takes at a time: a computer has the memory that a chip has not.
 HOST_BLOCK = 64
 
@@ -125,11 +141,14 @@ def _start_threads(settings: Any) -> Any:
 class Session:
     """One mutable conversation. Not for use by two threads at once."""
 
-    def __init__(self, model: Model, **options: Any) -> None:
+    def __init__(self, model: Model, *, timed: bool = False, **options: Any) -> None:
         self.model = model
         options = {"block": HOST_BLOCK, **options}
         settings = session_options(model, **options)
         self._threads = _start_threads(settings)
+        self._times = ffi.new("times_record *") if timed else None
+        if timed:
+            settings.mark, settings.mark_context = ffi.addressof(lib, "shrew_stopwatch"), self._times
         size = model.session_bytes(**options)
         self._memory = np.empty(size + 16, dtype=np.uint8)
         start = -self._memory.ctypes.data % 16
@@ -147,6 +166,17 @@ class Session:
     def position(self) -> int:
         """Tokens held."""
         return int(lib.shrew_session_position(self._session))
+
+    def times(self) -> dict[Literal["prompt", "answer"], Times]:
+        """Of all that was computed so far, in a session that was opened with ``timed``."""
+        if (spent := self._times) is None:
+            raise ConfigError("the session keeps no times; open it with timed=True")
+
+        def of(kind: int) -> Times:
+            phases = dict(zip(PHASES, list(spent.by_phase[kind])[1:], strict=True))
+            return Times(spent.tokens[kind], phases, list(spent.by_layer[kind])[: spent.layers])
+
+        return {"prompt": of(lib.TIMES_PROMPT), "answer": of(lib.TIMES_ANSWER)}
 
     def feed(self, ids: NDArray[np.uint16] | Sequence[int]) -> NDArray[np.float32]:
         """Appends tokens [n], n >= 1, and returns the logits [vocab] of the token to come."""

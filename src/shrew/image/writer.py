@@ -266,7 +266,7 @@ def build_image(
         sections.append((5, False, _metadata_section(metadata)))
     if commands:
         sections.append((COMMANDS_SECTION, True, commands.section))
-        refusal = dict(metadata).get("refusal", "")
+        refusal = next((value for key, value in metadata if key == "refusal"), "")
         if len(refusal.encode()) > MAX_COMMAND_BYTES:
             raise ConfigError(
                 f"the refusal {refusal[:20]!r}… has more than the {MAX_COMMAND_BYTES} bytes that the engine holds"

@@ -42,7 +42,7 @@ SMALL: Final = Variant(
     "small",
     (
         *("-Os", "-DSHREW_NO_F32", "-DSHREW_NO_Q4", "-DSHREW_NO_TERNARY", "-DSHREW_NO_DRAFT", "-DSHREW_NO_UNICODE"),
-        *("-DSHREW_NO_COMMANDS", "-DSHREW_GREEDY_TOP_P"),
+        *("-DSHREW_NO_COMMANDS", "-DSHREW_NO_MARKS", "-DSHREW_GREEDY_TOP_P"),
     ),
     whole_interface=False,
 )
