@@ -119,7 +119,7 @@ protocol_code slots_remove(slots *slots, const char *name, protocol_error *error
 
 /* ---- Uploading --------------------------------------------------------------------------------------------------- */
 
-static const uint8_t MAGIC[4] = {'S', 'H', 'R', 'W'};
+enum { MAGIC = 0x57524853 }; /* "SHRW" */
 static const char FLASH_FAILED[] = "the flash could not be written", NO_UPLOAD[] = "no upload is under way";
 
 /* Where an image of this name goes: over the idle one of the same name, else where nothing is, else over the older. */
@@ -178,7 +178,7 @@ protocol_code slots_upload_begin(slots *slots, const char *name, size_t name_byt
 /* The first piece of what may be an image takes the old one's header away; of anything else, nothing. */
 static protocol_code start(slots *slots, const uint8_t *data, uint32_t bytes, protocol_error *error) {
     const slots_flash *flash = &slots->flash;
-    if (bytes < sizeof MAGIC || memcmp(data, MAGIC, sizeof MAGIC))
+    if (bytes < 4 || read_u32(data) != MAGIC)
         return give_up(slots, PROTOCOL_IMAGE, shrew_status_text(SHREW_E_MAGIC), error);
     slots->records[slots->upload].present = 0;
     if (flash->erase(flash->context, slots->upload, 0, flash->sector))
