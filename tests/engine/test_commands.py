@@ -60,7 +60,7 @@ def test_an_unsure_command_is_refused() -> None:
 def test_a_refusal_is_said_as_far_as_a_command_would_be(
     refusal: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "MOST_BYTES", 300)  # an image that Shrew would not write
+    monkeypatch.setattr(writer, "MAX_COMMAND_BYTES", 300)  # an image that Shrew would not write
     assert run(lamp(b"Do: led onward!", metadata=[("refusal", refusal)]))[0] == said
 
 
