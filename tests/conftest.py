@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# As the command line does, before NumPy is imported: its threads and those of training wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
