@@ -60,6 +60,9 @@ def _circumstances(compiler: str) -> bytes:
 def _folder() -> Path:
     """With what was used last; the rest is removed."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for path in sorted(FOLDER.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)[MOST_KEPT:]:
-        path.unlink(missing_ok=True)
+    with (FOLDER / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for made in sorted(FOLDER.glob("*.o"), key=lambda path: path.stat().st_mtime)[:-MOST_KEPT]:
+            made.unlink()
+            made.with_suffix(".lock").unlink(missing_ok=True)
     return FOLDER
