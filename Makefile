@@ -21,9 +21,11 @@ all: $(VENV)/.shrew
 demo: $(VENV)/.shrew
 	$(BIN)/shrew demo
 
+# Tests of one file share what they build or start, so a file stays with one process.
+WORKERS ?= 2
 test: lint
 	@sh tools/system_packages.sh $(FUZZERS) wasm-ld-22:lld-22 node:nodejs chromium:chromium $(EMULATORS)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.shrew-test
 	$(BIN)/ruff check .

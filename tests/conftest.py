@@ -6,6 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# As the command line does, before NumPy is imported: its threads and those of training wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+# A busy machine fails no test.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

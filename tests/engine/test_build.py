@@ -6,11 +6,13 @@ import ctypes
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from engine.models import BYTES, random_parameters, tiny_config
+from engine.objects import objects, run
 
 from shrew.engine import Model
 from shrew.engine.binding import lib
@@ -18,8 +20,11 @@ from shrew.image import WeightType, build_image
 from shrew.tokenizer import train_bpe
 
 ENGINE = Path(__file__).parents[2] / "engine"
-SOURCES = sorted([*ENGINE.glob("src/**/*.c"), *ENGINE.glob("learn/**/*.c")])
+RUNTIME = sorted(ENGINE.glob("src/**/*.c"))
+SOURCES = sorted([*RUNTIME, *ENGINE.glob("learn/**/*.c")])
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-ffp-contract=off"]
+INCLUDES = [f"-I{ENGINE / 'include'}", f"-I{ENGINE / 'src'}"]
+BARE = ["-ffreestanding", "-fno-pie"]
 
 
 def find_clang() -> str | None:
@@ -36,9 +41,10 @@ def compiler(request: pytest.FixtureRequest) -> str:
     return str(COMPILERS[request.param])
 
 
-def build(compiler: str, output: Path, *flags: str, sources: list[Path] = SOURCES) -> None:
-    command = [compiler, *STRICT, *flags, f"-I{ENGINE / 'include'}", f"-I{ENGINE / 'src'}", *map(str, sources)]
-    subprocess.run([*command, "-o", str(output)], check=True, capture_output=True, text=True)
+def build(compiler: str, output: Path, *flags: str, sources: Iterable[Path], link: Sequence[str] = ()) -> None:
+    """A program, or with ``link=["-shared"]`` a library."""
+    made = objects(compiler, [*STRICT, *flags, *INCLUDES], sources)
+    run(compiler, *flags, *link, *map(str, made), "-o", str(output))
 
 
 def test_meson_builds_every_source() -> None:
@@ -49,11 +55,8 @@ def test_meson_builds_every_source() -> None:
 @pytest.mark.parametrize("level", ["-O0", "-O2", "-O3"])
 def test_compiles_without_a_warning_and_needs_only_memcpy_and_memset(compiler: str, level: str, tmp_path: Path) -> None:
     linked = tmp_path / "engine.o"
-    objects = []
-    for i, source in enumerate(SOURCES):
-        objects.append(tmp_path / f"{i}.o")
-        build(compiler, objects[-1], level, "-ffreestanding", "-fno-pie", "-c", sources=[source])
-    subprocess.run(["ld", "-r", "-o", str(linked), *map(str, objects)], check=True)
+    made = objects(compiler, [*STRICT, level, *BARE, *INCLUDES], SOURCES)
+    subprocess.run(["ld", "-r", "-o", str(linked), *map(str, made)], check=True)
     symbols = subprocess.run(["nm", str(linked)], check=True, capture_output=True, text=True).stdout.splitlines()
     undefined = {line.split()[-1] for line in symbols if " U " in line}
     assert undefined <= {"memcpy", "memset"}
@@ -85,7 +88,7 @@ def test_every_build_gives_the_same_bits(tmp_path: Path) -> None:
             for flags in (["-O0"], ["-O3", "-march=native"], ["-Os", "-funroll-loops"]):
                 library = tmp_path / f"{compiler}{'_'.join(flags)}.so"
                 if not library.exists():
-                    build(compiler, library, *flags, "-shared", "-fPIC", sources=[*SOURCES, driver])
+                    build(compiler, library, *flags, "-fPIC", sources=[*RUNTIME, driver], link=["-shared"])
                 logits = np.empty_like(expected)
                 pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (ids, logits)]
                 status = ctypes.CDLL(str(library)).logits(image, len(image), pointers[0], len(ids), pointers[1])
@@ -99,8 +102,8 @@ def test_a_build_without_unicode_refuses_only_what_needs_it(compiler: str, tmp_p
     unicode = train_bpe([], vocab=259, unicode=True)
     unicode_image = build_image(config, random_parameters(config), unicode)
     library = tmp_path / "engine.so"
-    flags = ["-O2", "-shared", "-fPIC", "-DSHREW_NO_UNICODE"]
-    build(compiler, library, *flags, sources=[*SOURCES, Path(__file__).with_name("logits.c")])
+    sources = [*RUNTIME, Path(__file__).with_name("logits.c")]
+    build(compiler, library, "-O0", "-fPIC", "-DSHREW_NO_UNICODE", sources=sources, link=["-shared"])
     run = ctypes.CDLL(str(library)).logits
     assert run(ascii_image, len(ascii_image), None, 0, None) == 0
     assert run(unicode_image, len(unicode_image), None, 0, None) == lib.SHREW_E_UNICODE

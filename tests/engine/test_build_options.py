@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -12,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from engine.models import BYTES, random_parameters, tiny_config
+from engine.test_build import RUNTIME
+from engine.test_build import build as build_engine
 
 from shrew.engine import Model
 from shrew.engine.binding import lib
 from shrew.image import Commands, WeightType, build_image
 
-ENGINE = Path(__file__).parents[2] / "engine"
-SOURCES = [*sorted(ENGINE.glob("src/**/*.c")), Path(__file__).with_name("build_options.c")]
-STRICT = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-ffp-contract=off"]
+SOURCES = [*RUNTIME, Path(__file__).with_name("build_options.c")]
 OPTIONS = [
     "SHREW_NO_F32",
     "SHREW_NO_Q4",
@@ -62,9 +61,8 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
     @cache
     def build(options: tuple[str, ...]) -> ctypes.CDLL:
         output = tmp_path_factory.mktemp("engine") / "engine.so"
-        include = [f"-I{ENGINE / 'include'}", f"-I{ENGINE / 'src'}"]
-        command = [compiler(), *STRICT, *(f"-D{option}" for option in options), *include, "-shared", "-fPIC"]
-        subprocess.run([*command, *map(str, SOURCES), "-o", str(output)], check=True)
+        flags = ["-O0", "-fPIC", *(f"-D{option}" for option in options)]
+        build_engine(compiler(), output, *flags, sources=SOURCES, link=["-shared"])
         return ctypes.CDLL(str(output))
 
     return lambda options: build(tuple(options))

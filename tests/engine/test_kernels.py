@@ -9,14 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from engine.models import BYTES, random_parameters, tiny_config
+from engine.test_build import BARE, RUNTIME, build
 
 from shrew.engine import Model, units
 from shrew.image import WeightType, build_image
 
-ROOT = Path(__file__).parents[2]
-ENGINE = ROOT / "engine"
 UNITS = {name: unit for name, unit in units().items() if name != "reference"}  # those that this processor runs
-STRICT = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-ffp-contract=off"]
 
 
 @pytest.fixture(scope="module", params=["gcc", "clang"])
@@ -25,9 +23,7 @@ def driver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     if not shutil.which(compiler):
         pytest.skip(f"{compiler} is not installed")
     output = tmp_path_factory.mktemp("kernels") / compiler
-    sources = [str(source) for source in [*ENGINE.glob("src/**/*.c"), Path(__file__).with_name("kernels.c")]]
-    command = [compiler, *STRICT, "-O2", f"-I{ENGINE / 'include'}", f"-I{ENGINE / 'src'}", *sources]
-    subprocess.run([*command, "-o", str(output)], check=True)
+    build(compiler, output, "-O2", *BARE, sources=[*RUNTIME, Path(__file__).with_name("kernels.c")], link=["-no-pie"])
     return output
 
 

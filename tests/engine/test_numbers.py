@@ -20,7 +20,7 @@ def table(tmp_path_factory: pytest.TempPathFactory):
         pytest.skip("no C compiler is installed")
     path = tmp_path_factory.mktemp("numbers") / "numbers.so"
     sources = [ENGINE / "src" / "numbers.c", Path(__file__).with_name("numbers_table.c")]
-    build(compiler, path, "-O2", "-shared", "-fPIC", sources=sources)
+    build(compiler, path, "-O2", "-fPIC", sources=sources, link=["-shared"])
     library = ctypes.CDLL(str(path))
 
     def apply(name: str, x: NDArray[np.float32]) -> NDArray[np.float64]:

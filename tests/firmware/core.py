@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import cffi
-from engine.test_build import COMPILERS, ENGINE, STRICT
+from engine.objects import objects, run
+from engine.test_build import COMPILERS, ENGINE, RUNTIME, STRICT
 
 CORE = ENGINE.parent / "firmware/core"
 HEADERS = [
@@ -37,16 +37,11 @@ def _declarations(header: Path) -> str:
 def _build(folder: Path) -> Path:
     compiler = COMPILERS["gcc"] or COMPILERS["clang"]
     assert compiler, "neither gcc nor clang is installed"
-    flags = [*STRICT, *INCLUDES, "-g", "-O1", "-fPIC"]
     sanitizers = SANITIZERS if SANITIZED else []
-    engine = [str(source) for source in sorted(ENGINE.glob("src/**/*.c"))]
-    core = [str(source) for source in sorted(CORE.glob("*.c"))]
-    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}  # not for the compiler
-    subprocess.run([compiler, *flags, "-c", *engine], check=True, cwd=folder, env=environment)
-    objects = [str(path) for path in folder.glob("*.o")]
+    made = objects(compiler, [*STRICT, "-O0", "-fPIC", *INCLUDES], RUNTIME)
+    made += objects(compiler, [*STRICT, "-g", "-O1", "-fPIC", *sanitizers, *INCLUDES], sorted(CORE.glob("*.c")))
     library = folder / "core.so"
-    link = [compiler, *flags, *sanitizers, "-shared", *core, *objects, "-o", str(library)]
-    subprocess.run(link, check=True, env=environment)
+    run(compiler, *sanitizers, "-shared", *map(str, made), "-o", str(library))
     return library
 
 

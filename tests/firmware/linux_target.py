@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import os
 import re
@@ -35,17 +36,14 @@ def build() -> Path:
     environment = {**os.environ, "IDF_COMPONENT_MANAGER": "0"}
     if python := os.environ.get("IDF_PYTHON_ENV_PATH"):
         environment["PATH"] = f"{python}/bin:{environment['PATH']}"
-    if not (folder / "build.ninja").exists():
-        options = [
-            "-DIDF_TARGET=linux",
-            "-DPYTHON_DEPS_CHECKED=1",
-            "-DESP_PLATFORM=1",
-            f"-DSDKCONFIG={folder}/sdkconfig",
-        ]
-        _call(
-            "cmake", "-G", "Ninja", "-S", str(ROOT / "firmware"), "-B", str(folder), *options, environment=environment
-        )
-    _call("ninja", "-C", str(folder), environment=environment)
+    folder.parent.mkdir(exist_ok=True)
+    with Path(f"{folder}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another process of the tests may be at it
+        if not (folder / "build.ninja").exists():
+            options = ["-DIDF_TARGET=linux", "-DPYTHON_DEPS_CHECKED=1", "-DESP_PLATFORM=1"]
+            options += [f"-DSDKCONFIG={folder}/sdkconfig", "-S", str(ROOT / "firmware"), "-B", str(folder)]
+            _call("cmake", "-G", "Ninja", *options, environment=environment)
+        _call("ninja", "-C", str(folder), environment=environment)
     return folder
 
 

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from engine.test_build import COMPILERS, STRICT, compiler
+from engine.objects import objects
+from engine.test_build import BARE, COMPILERS, STRICT, compiler
 
 from firmware.core import CORE, INCLUDES
 
@@ -19,11 +20,9 @@ SOURCES = sorted(CORE.glob("*.c"))
 
 
 @pytest.mark.parametrize("level", ["-O0", "-O2", "-Os"])
-def test_compiles_without_a_warning_and_needs_next_to_nothing(compiler: str, level: str, tmp_path: Path) -> None:
-    command = [compiler, *STRICT, *INCLUDES, level, "-ffreestanding", "-fno-pie", "-c", *map(str, SOURCES)]
-    subprocess.run(command, check=True, cwd=tmp_path)
-    objects = sorted(map(str, tmp_path.glob("*.o")))
-    symbols = subprocess.run(["nm", *objects], check=True, capture_output=True, text=True).stdout.splitlines()
+def test_compiles_without_a_warning_and_needs_next_to_nothing(compiler: str, level: str) -> None:
+    made = objects(compiler, [*STRICT, level, *BARE, *INCLUDES], SOURCES)
+    symbols = subprocess.run(["nm", *made], check=True, capture_output=True, text=True).stdout.splitlines()
     defined = {line.split()[-1] for line in symbols if re.search(r" [TR] ", line)}
     undefined = {line.split()[-1] for line in symbols if " U " in line} - defined
     assert {name for name in undefined if not name.startswith("shrew_")} <= {"memcpy", "memmove", "memset"}

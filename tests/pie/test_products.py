@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from engine.test_build import COMPILERS, ENGINE, build
+from engine.objects import objects, run
+from engine.test_build import COMPILERS, ENGINE, INCLUDES, STRICT
 
 from shrew.engine.binding import lib
 
@@ -14,13 +15,14 @@ TESTS = Path(__file__).parents[1]
 ABSENT = 77  # status of the driver where the unit cannot be had
 
 
-def compare_with_reference(folder: Path, *flags: str) -> int:
+def compare_with_reference(folder: Path, *fault: str) -> int:
     compiler = next(filter(None, COMPILERS.values()), None)
     if compiler is None:
         pytest.skip("no C compiler is installed")
-    sources = [*ENGINE.glob("src/kernels/*.c"), ENGINE / "src/numbers.c"]
-    drivers = [TESTS / "engine/kernels.c", TESTS / "pie/products.c"]
-    build(compiler, folder / "kernels", "-O2", "-DSHREW_PIE", *flags, sources=[*sources, *drivers])
+    engine = [*ENGINE.glob("src/kernels/*.c"), ENGINE / "src/numbers.c", TESTS / "engine/kernels.c"]
+    flags = [*STRICT, "-O2", "-DSHREW_PIE", *INCLUDES]
+    made = objects(compiler, flags, engine) + objects(compiler, [*flags, *fault], [TESTS / "pie/products.c"])
+    run(compiler, *map(str, made), "-o", str(folder / "kernels"))
     done = subprocess.run([folder / "kernels", str(lib.SHREW_UNIT_PIE)], capture_output=True, text=True, timeout=300)
     assert done.stdout == ""
     return done.returncode

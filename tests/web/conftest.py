@@ -80,9 +80,13 @@ DONE: dict[str, Any] = {
 }
 
 
+#: Milliseconds in which a busy machine gets anything done.
+PATIENCE = 30_000
+
+
 def until(page: Any, condition: Callable[[], bool]) -> None:
     """Waits for what the page does outside itself."""
-    for _ in range(500):
+    for _ in range(PATIENCE // 10):
         if condition():
             return
         page.wait_for_timeout(10)
@@ -173,7 +177,7 @@ def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
 
     def make(address: str = HOST, *, server: Scripted | None = None, size: Any = DESKTOP, **options: Any) -> Any:
         context = chromium.new_context(viewport=size, reduced_motion="reduce", **options)
-        context.set_default_timeout(5000)
+        context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page = context.new_page()
         page.on("console", note)
@@ -207,6 +211,7 @@ def page(request: pytest.FixtureRequest, open_page: Callable[..., Any], server: 
 def expect(chromium: Any) -> Any:
     from playwright.sync_api import expect
 
+    expect.set_options(timeout=PATIENCE)
     return expect
 
 
