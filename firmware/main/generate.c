@@ -56,8 +56,7 @@ protocol_rules generate_rules(void) {
     const models_view *view = models_look();
     const uint32_t context = view->model ? view->model->context : UINT32_MAX;
     models_look_away();
-    const uint64_t seed = (uint64_t)esp_random() << 21 ^ esp_random(); /* below 2^53 */
-    return (protocol_rules){settings_now().defaults, seed, protocol_prompt_bytes(context)};
+    return (protocol_rules){settings_now().defaults, esp_random(), protocol_prompt_bytes(context)};
 }
 
 protocol_code generate_push(uint32_t connection, const protocol_request *request, uint32_t *ahead,
