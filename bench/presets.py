@@ -65,7 +65,15 @@ ROWS: dict[str, dict[str, dict[str, Any]]] = {
         "own head": {"tied_head": False},
         "128 x 2, heads of 32": {"dim": 128, "layers": 2, "heads": 4, "kv_heads": 2},
         "128 x 2, vocabulary 1024, heads of 32": {"dim": 128, "layers": 2, "heads": 4, "kv_heads": 2, "vocab": 1024},
-        "the same with relu": {"dim": 128, "layers": 2, "heads": 4, "kv_heads": 2, "vocab": 1024, "mlp": "relu"},
+        "128 x 2, vocabulary 1536, heads of 32": {"dim": 128, "layers": 2, "heads": 4, "kv_heads": 2, "vocab": 1536},
+        "128 x 2, vocabulary 1024, heads of 32, relu": {
+            "dim": 128,
+            "layers": 2,
+            "heads": 4,
+            "kv_heads": 2,
+            "vocab": 1024,
+            "mlp": "relu",
+        },
         "96 x 4, vocabulary 1024, heads of 32": {"heads": 3, "kv_heads": 1, "vocab": 1024},
     },
     "1m": {
@@ -74,7 +82,14 @@ ROWS: dict[str, dict[str, dict[str, Any]]] = {
         "vocabulary 2048": {"vocab": 2048},
         "heads of 64": {"heads": 3, "kv_heads": 1},
         "256 x 3, vocabulary 2048": {"dim": 256, "layers": 3, "heads": 8, "kv_heads": 4, "vocab": 2048},
-        "the same with heads of 64": {"dim": 256, "layers": 3, "heads": 4, "kv_heads": 2, "vocab": 2048},
+        "256 x 3, vocabulary 4096": {"dim": 256, "layers": 3, "heads": 8, "kv_heads": 4, "vocab": 4096},
+        "256 x 3, vocabulary 2048, heads of 64": {
+            "dim": 256,
+            "layers": 3,
+            "heads": 4,
+            "kv_heads": 2,
+            "vocab": 2048,
+        },
     },
     "4m": {
         "base": {},
