@@ -5,14 +5,17 @@ from dataclasses import replace
 
 import pytest
 
+from shrew.corpus import builtin_corpus
 from shrew.engine import Model
 from shrew.errors import ConfigError
 from shrew.image import WeightType, build_image, describe, weight_bytes
 from shrew.model import presets
+from shrew.model.config import tensor_specs
 from shrew.model.parameters import init_parameters
 from shrew.model.presets import PRESETS, preset
 from shrew.tokenizer import train_bpe
 from shrew.train.config import TrainConfig
+from shrew.train.rounding import stored_types
 
 
 def test_the_two_that_are_known_by_their_size():
@@ -58,6 +61,22 @@ def test_listed_bytes_are_those_of_an_image(name, weight):
     sections = describe(Model.from_bytes(image))["sections"]
     tensors = next(section for section in sections if section["name"] == "tensor data")
     assert weight_bytes(model, WeightType(weight)) == tensors["bytes"]
+
+
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("image-64k", 64_000), ("image-230k", 230_000), ("image-1m", 1_000_000), ("image-4m", 4_000_000)],
+)
+def test_presets_by_size_fill_it_and_no_more(name, most):
+    """With the tokenizer of a corpus that has so many tokens to learn, as trained: `shrew train --preset NAME`."""
+    chosen = preset(name)
+    tokenizer = chosen.learn_tokenizer(builtin_corpus("stories"))
+    assert tokenizer.vocab == chosen.model.vocab
+    config = chosen.model_for(tokenizer.vocab)
+    types = stored_types(config, TrainConfig(**chosen.train))
+    assert {str(types[spec.name]) for spec in tensor_specs(config) if not spec.vector} == {"q4:32"}
+    image = build_image(config, init_parameters(config, 0), tokenizer, types=types)
+    assert 0.93 * most < len(image) <= most
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -8,6 +8,10 @@ preset          parameters  for
 `desk`             206,304  answering questions about one small subject, trained in minutes
 `stories260k`      260,032  short stories; the shape of the well-known 260K TinyStories model
 `tiny`           1,023,360  stories that hold together, on a chip with PSRAM
+`image-64k`         86,336  text, the best of what was tried for an image of 64,000 bytes in q4
+`image-230k`       377,472  the same for 230,000 bytes
+`image-1m`       1,742,592  the same for 1,000,000 bytes
+`image-4m`       7,248,960  the same for 4,000,000 bytes
 `qa-18x128`      5,294,080  questions and answers in 8 MB of PSRAM
 `qa-18x192`      5,714,304  the same, deeper than wide
 `qa-22x128`      6,350,336  the same
@@ -74,6 +78,22 @@ class Preset:
         return train_for_corpus(documents, kind=self.tokenizer, vocab=vocab or self.model.vocab)
 
 
+def _fitted(dim: int, layers: int, vocab: int, ffn: int, heads: int, kv_heads: int, steps: int, size: str) -> Preset:
+    """Text in an image of a stated size: shapes and options by docs/LOG.md, "Shapes at a fixed size"."""
+    return Preset(
+        description=f"text, the best shape that was found for an image of {size} in q4",
+        model=ModelConfig(dim=dim, layers=layers, heads=heads, kv_heads=kv_heads, vocab=vocab, context=512, ffn=ffn),
+        train={
+            "steps": steps,
+            "batch": 8,
+            "learning_rate": 1.2e-2,
+            "optimizer": "muon",
+            "schedule": "wsd",
+            "weights": "q4",
+        },
+    )
+
+
 PRESETS: Final[Mapping[str, Preset]] = {
     "microgpt": Preset(
         description="the smallest whole GPT: names, letter by letter",
@@ -114,6 +134,10 @@ PRESETS: Final[Mapping[str, Preset]] = {
         model=ModelConfig(dim=128, layers=5, heads=8, kv_heads=4, vocab=1024, context=512, ffn=336),
         train={"steps": 20000, "batch": 16, "learning_rate": 2e-3},
     ),
+    "image-64k": _fitted(64, 2, 768, 32, heads=2, kv_heads=1, steps=3000, size="64 KB"),
+    "image-230k": _fitted(128, 2, 1024, 192, heads=4, kv_heads=2, steps=4000, size="230 KB"),
+    "image-1m": _fitted(256, 3, 2048, 272, heads=8, kv_heads=4, steps=6000, size="1 MB"),
+    "image-4m": _fitted(320, 6, 2048, 824, heads=10, kv_heads=5, steps=10000, size="4 MB"),
     "qa-18x128": Preset(
         description="questions and answers in 8 MB of PSRAM",
         model=_hardwareone(layers=18, dim=128, ffn=768),
