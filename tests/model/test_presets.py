@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import random
 import re
 from dataclasses import replace
 
 import pytest
 
-from shrew.corpus import builtin_corpus
+from shrew.corpus import Corpus
+from shrew.corpus.documents import text_document
 from shrew.engine import Model
 from shrew.errors import ConfigError
 from shrew.image import WeightType, build_image, describe, weight_bytes
@@ -68,9 +70,11 @@ def test_listed_bytes_are_those_of_an_image(name, weight):
     [("image-64k", 64_000), ("image-230k", 230_000), ("image-1m", 1_000_000), ("image-4m", 4_000_000)],
 )
 def test_presets_by_size_fill_it_and_no_more(name, most):
-    """With the tokenizer of a corpus that has so many tokens to learn, as trained: `shrew train --preset NAME`."""
-    chosen = preset(name)
-    tokenizer = chosen.learn_tokenizer(builtin_corpus("stories"))
+    """As trained, with the tokenizer of a text that has so many tokens to learn."""
+    chosen, chance = preset(name), random.Random(0)
+    words = ["".join(chance.choices("etaoinshrdlu", k=chance.randint(2, 8))) for _ in range(8000)]
+    text = " ".join(chance.choices(words, k=40_000))
+    tokenizer = chosen.learn_tokenizer(Corpus("words", [text_document(text, source="words", line=1)], []))
     assert tokenizer.vocab == chosen.model.vocab
     config = chosen.model_for(tokenizer.vocab)
     types = stored_types(config, TrainConfig(**chosen.train))
