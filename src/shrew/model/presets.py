@@ -9,8 +9,8 @@ preset          parameters  for
 `stories260k`      260,032  short stories; the shape of the well-known 260K TinyStories model
 `tiny`           1,023,360  stories that hold together, on a chip with PSRAM
 `image-64k`         86,336  text, the best of what was tried for an image of 64,000 bytes in q4
-`image-230k`       369,280  the same for 230,000 bytes
-`image-1m`       1,742,592  the same for 1,000,000 bytes
+`image-230k`       363,136  the same for 230,000 bytes
+`image-1m`       1,695,488  the same for 1,000,000 bytes
 `image-4m`       7,167,040  the same for 4,000,000 bytes
 `qa-18x128`      5,294,080  questions and answers in 8 MB of PSRAM
 `qa-18x192`      5,714,304  the same, deeper than wide
@@ -135,8 +135,8 @@ PRESETS: Final[Mapping[str, Preset]] = {
         train={"steps": 20000, "batch": 16, "learning_rate": 2e-3},
     ),
     "image-64k": _fitted(64, 2, 768, 32, heads=2, kv_heads=1, steps=3000, size="64 KB"),
-    "image-230k": _fitted(128, 2, 1536, 96, heads=4, kv_heads=2, steps=4000, size="230 KB"),
-    "image-1m": _fitted(256, 3, 2048, 272, heads=8, kv_heads=4, steps=6000, size="1 MB"),
+    "image-230k": _fitted(128, 2, 1536, 88, heads=4, kv_heads=2, steps=4000, size="230 KB"),
+    "image-1m": _fitted(256, 3, 4096, 24, heads=8, kv_heads=4, steps=6000, size="1 MB"),
     "image-4m": _fitted(320, 6, 4096, 696, heads=10, kv_heads=5, steps=10000, size="4 MB"),
     "qa-18x128": Preset(
         description="questions and answers in 8 MB of PSRAM",
