@@ -69,6 +69,12 @@ def test_options_change_the_plan() -> None:
     assert speed("--psram", "2MB") < usual  # quad, not octal
 
 
+def test_a_preset_has_the_type_that_it_trains_for() -> None:
+    for name, kind in (("image-64k", "q4:32"), ("desk", "q8")):
+        result = json.loads(run("--preset", name, "--chip", "esp32c3", "--json").stdout)
+        assert {place["type"] for place in result["chips"][0]["placement"]} == {kind, "f32"}
+
+
 def test_a_type_stands_in_for_the_images_own(image: str) -> None:
     types = {place["type"] for place in planned(image, "--type", "ternary", "--chip", "esp32")["chips"][0]["placement"]}
     assert types == {"ternary:32", "f32"}

@@ -48,7 +48,9 @@ _BAR, _AROUND, _TITLE = 64, 34, 9
 @click.option("--context", type=click.IntRange(1), help="Tokens of the session.  [default: as many as the model takes]")
 @click.option("--cores", type=click.IntRange(1, 2), default=2, show_default=True, help="Use so many, where there are.")
 @click.option("--wifi/--no-wifi", default=True, show_default=True, help="Whether Wi-Fi and the web page run.")
-@weight_type_options(None, "Plan as if all matrices were stored so.  [default: as in MODEL; q8 for a preset]")
+@weight_type_options(
+    None, "Plan as if all matrices were stored so.  [default: as in MODEL or the preset, else q8]"
+)
 @click.option(
     "--picture", metavar="FILE", type=click.Path(path_type=Path), help="Draw the memories into an .svg or .png as well."
 )
@@ -118,8 +120,9 @@ def _layout(model: Path | None, preset_name: str | None, kind: str | None, group
     if group is not None and kind is None:
         raise click.UsageError("--group belongs to --type; give both")
     if preset_name is not None:
-        weight = weight_type(kind or "q8", group)
-        return config_layout(preset(preset_name).model, weight, f"preset {preset_name}, {weight}")
+        chosen = preset(preset_name)
+        weight = weight_type(kind or chosen.train.get("weights", "q8"), group)
+        return config_layout(chosen.model, weight, f"preset {preset_name}, {weight}")
     assert model is not None
     if not model.exists() and str(model) in PRESETS:
         raise ConfigError(f"{model}: no such file; for the preset of this name give --preset {model}")

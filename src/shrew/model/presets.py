@@ -81,7 +81,7 @@ class Preset:
 def _fitted(dim: int, layers: int, vocab: int, ffn: int, heads: int, kv_heads: int, steps: int, size: str) -> Preset:
     """Text in an image of a stated size: shapes and options by docs/LOG.md, "Shapes at a fixed size"."""
     return Preset(
-        description=f"text, the best shape that was found for an image of {size} in q4",
+        description=f"text, in an image of {size} as q4",
         model=ModelConfig(dim=dim, layers=layers, heads=heads, kv_heads=kv_heads, vocab=vocab, context=512, ffn=ffn),
         train={
             "steps": steps,
