@@ -48,9 +48,7 @@ _BAR, _AROUND, _TITLE = 64, 34, 9
 @click.option("--context", type=click.IntRange(1), help="Tokens of the session.  [default: as many as the model takes]")
 @click.option("--cores", type=click.IntRange(1, 2), default=2, show_default=True, help="Use so many, where there are.")
 @click.option("--wifi/--no-wifi", default=True, show_default=True, help="Whether Wi-Fi and the web page run.")
-@weight_type_options(
-    None, "Plan as if all matrices were stored so.  [default: as in MODEL or the preset, else q8]"
-)
+@weight_type_options(None, "Plan as if all matrices were stored so.  [default: as in MODEL or the preset, else q8]")
 @click.option(
     "--picture", metavar="FILE", type=click.Path(path_type=Path), help="Draw the memories into an .svg or .png as well."
 )
