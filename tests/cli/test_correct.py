@@ -7,6 +7,9 @@ from pathlib import Path
 
 from cli.test_cli import shrew
 
+from shrew.cli.correct import correct
+from shrew.train.correction import CorrectionConfig
+
 FACTS = """Q: How do I turn on the lamp?
 Q: Turn the lamp on
 Test: lamp on please
@@ -45,3 +48,8 @@ def test_correct_makes_a_run_and_says_what_changed(tmp_path: Path) -> None:
     prose.write_text("Nothing is asked here.\n")
     assert "holds no questions" in shrew("correct", run, "--data", prose, "--out", tmp_path / "x", code=1).stderr
     assert not (tmp_path / "x").exists()
+
+
+def test_the_options_have_the_defaults_of_the_library() -> None:
+    given = {option.name: option.default for option in correct.params}
+    assert vars(CorrectionConfig()).items() <= given.items()

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 )
 @click.option("--steps", type=click.IntRange(1), default=200, show_default=True)
 @click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Corrections a step.")
-@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True)
+@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=3e-4, show_default=True)
 @click.option("--margin", type=float, default=3.0, show_default=True, help="Nats by which right answers shall lead.")
 @click.option(
     "--strength", type=click.FloatRange(0), default=1.0, show_default=True, help="Of the push against wrong answers."

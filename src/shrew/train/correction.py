@@ -44,7 +44,7 @@ class CorrectionConfig:
     steps: int = 200
     batch: int = 16
     """Corrections a step, and as many other documents beside them."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-4
     """At the first step; it falls to nothing."""
     margin: float = 3.0
     """Nats by which the right token is to lead."""
