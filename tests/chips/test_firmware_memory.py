@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from shrew.chips.facts import FIRMWARE
+from shrew.engine import MAX_STOP_BYTES
 
 FOLDER = Path(__file__).parents[2] / "firmware"
 SOURCES = {path.name: path.read_text() for path in FOLDER.glob("*/*.[ch]")}
@@ -29,7 +30,7 @@ def test_stacks() -> None:
 
 
 def test_requests_without_psram() -> None:
-    stop = constant("PROTOCOL_STOPS") * (64 + 1)
+    stop = constant("PROTOCOL_STOPS") * (MAX_STOP_BYTES + 1)
     text = constant("PROTOCOL_PROMPT_BYTES") + stop
     assert FIRMWARE.requests.value == (constant("BOARD_WAITING_SMALL") + 1) * text
 
