@@ -24,7 +24,9 @@ def main(folder: Path, output: Path) -> None:
         arrays.append(f"static const uint8_t file_{i}[] = {{{','.join(map(str, packed))}}};\n")
         etag = f'\\"{zlib.crc32(content):08x}\\"'
         rows.append(f'    {{"{path}", "{TYPES[Path(name).suffix]}", "{etag}", file_{i}, sizeof file_{i}}},\n')
-    table = f"const page_file page_files[] = {{\n{''.join(rows)}}};\nconst size_t page_file_count = {len(rows)};\n"
+    table = (
+        f"const page_file fw_page_files[] = {{\n{''.join(rows)}}};\nconst size_t fw_page_file_count = {len(rows)};\n"
+    )
     output.write_text(f'#include "page.h"\n\n{"".join(arrays)}\n{table}')
 
 

@@ -5,6 +5,9 @@
 #if defined(SHREW_SOFT_FLOAT_TEST)
 #define SOFT_FLOAT(name) shrew_soft_##name
 #define SOFT_NUMBER(name) shrew_soft_##name
+#elif defined(SHREW_SOFT_FLOAT) && defined(SHREW_WRAP_SOFT_FLOAT)
+#define SOFT_FLOAT(name) __wrap___##name /* linked with --wrap: a linker script that assigns the names would win */
+#define SOFT_NUMBER(name) shrew_##name
 #elif defined(SHREW_SOFT_FLOAT)
 #define SOFT_FLOAT(name) __##name
 #define SOFT_NUMBER(name) shrew_##name

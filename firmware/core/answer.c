@@ -15,11 +15,12 @@ static float per_second(const stretch *stretch) {
 
 static protocol_code fail(int status, protocol_error *error) {
     switch (status) {
-    case SHREW_E_CONTEXT: return protocol_fail(error, PROTOCOL_PROMPT, "the prompt has more tokens than fit");
-    case SHREW_E_TEXT: return protocol_fail(error, PROTOCOL_PROMPT, shrew_status_text(status));
+    case SHREW_E_CONTEXT: return fw_protocol_fail(error, PROTOCOL_PROMPT, "the prompt has more tokens than fit");
+    case SHREW_E_TEXT: return fw_protocol_fail(error, PROTOCOL_PROMPT, shrew_status_text(status));
     case SHREW_E_ARGUMENT: /* every value was in its range */
-        return protocol_fail(error, PROTOCOL_VALUE, "this device was built to sample by temperature and top_p alone");
-    default: return protocol_fail(error, PROTOCOL_ENGINE, shrew_status_text(status));
+        return fw_protocol_fail(error, PROTOCOL_VALUE,
+                                "this device was built to sample by temperature and top_p alone");
+    default: return fw_protocol_fail(error, PROTOCOL_ENGINE, shrew_status_text(status));
     }
 }
 
@@ -56,8 +57,8 @@ static void add_command(shrew_session *session, const answer_sink *sink, float c
     result->confidence = confidence;
 }
 
-protocol_code answer_request(shrew_session *session, const protocol_request *request, const answer_sink *sink,
-                             protocol_result *result, protocol_error *error) {
+protocol_code fw_answer_request(shrew_session *session, const protocol_request *request, const answer_sink *sink,
+                                protocol_result *result, protocol_error *error) {
     memset(result, 0, sizeof *result);
     result->seed = request->seed;
     result->reason = PROTOCOL_CANCELLED;

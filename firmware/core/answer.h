@@ -21,7 +21,7 @@ typedef struct answer_sink {
  *
  * prompt_tok_per_s is of the steps that read the prompt. tok_per_s is of the steps after the first token, each of which
  * feeds one and chooses the next: the first is chosen from what the prompt left. 0 where there were no such steps. */
-protocol_code answer_request(shrew_session *session, const protocol_request *request, const answer_sink *sink,
-                             protocol_result *result, protocol_error *error);
+protocol_code fw_answer_request(shrew_session *session, const protocol_request *request, const answer_sink *sink,
+                                protocol_result *result, protocol_error *error);
 
 #endif

@@ -14,7 +14,7 @@ typedef struct words {
 } words;
 
 static int is_word(const words *given, uint32_t index, const char *word) {
-    return given->count > index && text_equal(word, given->text[index], given->bytes[index]);
+    return given->count > index && fw_text_equal(word, given->text[index], given->bytes[index]);
 }
 
 /* ---- Each reads its words. 0: they are wrong, and the command's usage says how they would be right. -------------- */
@@ -37,32 +37,32 @@ static int read_perhaps_word(console_command *command, const words *given, text 
     return !given->count || read_word(command, given, error);
 }
 
-/* Of what comes after `ask` the line's end is the only end: console_read has put it there. */
+/* Of what comes after `ask` the line's end is the only end: fw_console_read has put it there. */
 static int read_text(console_command *command, const words *given, text *error) {
     (void)given, (void)error;
     return command->text_bytes > 0;
 }
 
 static int read_set(console_command *command, const words *given, text *error) {
-    options any = options_default();
+    options any = fw_options_default();
     if (!given->count)
         command->verb = CONSOLE_SHOW;
     if (!given->count || given->count != 2)
         return !given->count;
-    command->option = option_named(given->text[0], given->bytes[0]);
+    command->option = fw_option_named(given->text[0], given->bytes[0]);
     if (command->option == OPTIONS) {
-        text_add(error, "set: no default has the name ");
-        text_add_quoted(error, given->text[0], given->bytes[0]);
-        text_add(error, "; `set` alone lists them");
+        fw_text_add(error, "set: no default has the name ");
+        fw_text_add_quoted(error, given->text[0], given->bytes[0]);
+        fw_text_add(error, "; `set` alone lists them");
         return 0;
     }
-    const int is_number = decimal_read(given->text[1], given->bytes[1], &command->value) == given->bytes[1];
-    if (is_number && option_set(&any, command->option, &command->value) == OPTION_FITS)
+    const int is_number = fw_decimal_read(given->text[1], given->bytes[1], &command->value) == given->bytes[1];
+    if (is_number && fw_option_set(&any, command->option, &command->value) == OPTION_FITS)
         return 1;
-    text_add(error, "set: ");
-    text_add(error, option_name(command->option));
-    text_add(error, " must be ");
-    text_add(error, option_range(command->option));
+    fw_text_add(error, "set: ");
+    fw_text_add(error, fw_option_name(command->option));
+    fw_text_add(error, " must be ");
+    fw_text_add(error, fw_option_range(command->option));
     return 0;
 }
 
@@ -80,11 +80,11 @@ static int read_wifi(console_command *command, const words *given, text *error) 
     command->text_bytes = given->bytes[1];
     command->password = given->count == 3 ? given->text[2] : "";
     command->password_bytes = given->count == 3 ? given->bytes[2] : 0;
-    if (!settings_set_wifi(&checked, command->text, command->text_bytes, command->password, command->password_bytes,
-                           &defect))
+    if (!fw_settings_set_wifi(&checked, command->text, command->text_bytes, command->password, command->password_bytes,
+                              &defect))
         return 1;
-    text_add(error, "wifi: ");
-    text_add(error, defect.line);
+    fw_text_add(error, "wifi: ");
+    fw_text_add(error, defect.line);
     return 0;
 }
 
@@ -101,7 +101,7 @@ static int read_bench(console_command *command, const words *given, text *error)
     if (!given->count)
         return 1;
     decimal tokens;
-    if (given->count != 1 || decimal_read(given->text[0], given->bytes[0], &tokens) != given->bytes[0] ||
+    if (given->count != 1 || fw_decimal_read(given->text[0], given->bytes[0], &tokens) != given->bytes[0] ||
         !tokens.is_integer || tokens.is_negative || !tokens.integer || tokens.integer > PROTOCOL_MAX_TOKENS)
         return 0;
     command->number = (uint32_t)tokens.integer;
@@ -133,17 +133,17 @@ static const struct row {
 
 enum { ROWS = sizeof rows / sizeof *rows };
 
-const char *console_usage(size_t index) {
+const char *fw_console_usage(size_t index) {
     return index < ROWS ? rows[index].usage : NULL;
 }
 
-const char *console_description(size_t index) {
+const char *fw_console_description(size_t index) {
     return index < ROWS ? rows[index].description : NULL;
 }
 
-int console_find(const char *word, size_t bytes) {
+int fw_console_find(const char *word, size_t bytes) {
     for (int i = 0; i < ROWS; i++)
-        if (text_equal(rows[i].name, word, bytes))
+        if (fw_text_equal(rows[i].name, word, bytes))
             return i;
     return -1;
 }
@@ -187,7 +187,7 @@ static int take_words(char *at, const char *end, words *given) {
     return 1;
 }
 
-int console_read(console_command *command, char *line, size_t bytes, text *error) {
+int fw_console_read(console_command *command, char *line, size_t bytes, text *error) {
     char *end = line + bytes, *at = skip_spaces(line, end);
     const char *name;
     size_t name_bytes;
@@ -199,9 +199,9 @@ int console_read(console_command *command, char *line, size_t bytes, text *error
     if (at == end)
         return 0;
     at = take_word(at, end, &name, &name_bytes);
-    const int row = at ? console_find(name, name_bytes) : -1;
+    const int row = at ? fw_console_find(name, name_bytes) : -1;
     if (row < 0) {
-        text_add(error, "no such command; `help` lists them, `ask TEXT` asks the model");
+        fw_text_add(error, "no such command; `help` lists them, `ask TEXT` asks the model");
         return -1;
     }
     command->verb = rows[row].verb;
@@ -209,14 +209,14 @@ int console_read(console_command *command, char *line, size_t bytes, text *error
         command->text = at = skip_spaces(at, end);
         command->text_bytes = (size_t)(end - at);
     } else if (!take_words(at, end, &given)) {
-        text_add(error, "a quote has no end");
+        fw_text_add(error, "a quote has no end");
         return -1;
     }
     if (rows[row].read(command, &given, error))
         return 0;
     if (!error->used) {
-        text_add(error, "usage: ");
-        text_add(error, rows[row].usage);
+        fw_text_add(error, "usage: ");
+        fw_text_add(error, rows[row].usage);
     }
     return -1;
 }

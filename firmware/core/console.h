@@ -41,13 +41,13 @@ typedef struct console_command {
 /* Reads a line without its end, and changes it: line[bytes] must be there for a NUL. 0 where it is a command; else
  * error has one line that says what would be. Words are separated by spaces; one in double quotes may have some. What
  * follows `ask` is taken as it stands. */
-int console_read(console_command *command, char *line, size_t bytes, text *error);
+int fw_console_read(console_command *command, char *line, size_t bytes, text *error);
 
 /* All commands a line each, or of one what it does; NULL past the last. */
-const char *console_usage(size_t index);       /* "set NAME VALUE" */
-const char *console_description(size_t index); /* "changes a default" */
+const char *fw_console_usage(size_t index);       /* "set NAME VALUE" */
+const char *fw_console_description(size_t index); /* "changes a default" */
 
 /* Where a command's help is, by its first word, or -1. */
-int console_find(const char *word, size_t bytes);
+int fw_console_find(const char *word, size_t bytes);
 
 #endif

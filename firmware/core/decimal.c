@@ -70,7 +70,7 @@ static double value_of(const significand *s) {
     return (double)s->digits * power;
 }
 
-size_t decimal_read(const char *text, size_t bytes, decimal *number) {
+size_t fw_decimal_read(const char *text, size_t bytes, decimal *number) {
     significand s = {0, 0, 0};
     size_t at = bytes && *text == '-';
     const size_t first = at;

@@ -17,6 +17,6 @@ typedef struct decimal {
 } decimal;
 
 /* Bytes of the number that text begins with, 0 if it begins with none. */
-size_t decimal_read(const char *text, size_t bytes, decimal *number);
+size_t fw_decimal_read(const char *text, size_t bytes, decimal *number);
 
 #endif

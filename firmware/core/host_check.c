@@ -81,14 +81,14 @@ static int is_ipv6(span host) {
     return 1;
 }
 
-int host_is_allowed(const char *host, const char *const *names, size_t count) {
+int fw_host_is_allowed(const char *host, const char *const *names, size_t count) {
     authority asked;
     if (!host || !split(host, &asked))
         return 0;
     if (is_ipv4(asked.host) || is_ipv6(asked.host))
         return 1;
     for (size_t i = 0; i < count; i++)
-        if (same(asked.host, (span){names[i], text_length(names[i])}))
+        if (same(asked.host, (span){names[i], fw_text_length(names[i])}))
             return 1;
     return 0;
 }
@@ -99,16 +99,16 @@ int host_is_allowed(const char *host, const char *const *names, size_t count) {
 static const char *behind_scheme(const char *origin, span *port) {
     static const char *const schemes[] = {"http://", "https://"}, *const ports[] = {"80", "443"};
     for (int i = 0; i < 2; i++) {
-        const span scheme = {schemes[i], text_length(schemes[i])};
-        if (text_length(origin) > scheme.count && same((span){origin, scheme.count}, scheme)) {
-            *port = (span){ports[i], text_length(ports[i])};
+        const span scheme = {schemes[i], fw_text_length(schemes[i])};
+        if (fw_text_length(origin) > scheme.count && same((span){origin, scheme.count}, scheme)) {
+            *port = (span){ports[i], fw_text_length(ports[i])};
             return origin + scheme.count;
         }
     }
     return NULL;
 }
 
-int origin_is_allowed(const char *origin, const char *host) {
+int fw_origin_is_allowed(const char *origin, const char *host) {
     authority from, to;
     span port;
     if (!origin)
@@ -122,14 +122,14 @@ int origin_is_allowed(const char *origin, const char *host) {
 
 /* ---- Token ------------------------------------------------------------------------------------------------------- */
 
-int token_is_right(const char *authorization, const char *token) {
+int fw_token_is_right(const char *authorization, const char *token) {
     static const char scheme[] = "Bearer ";
     const span wanted = {scheme, sizeof scheme - 1};
-    if (!authorization || text_length(authorization) < wanted.count ||
+    if (!authorization || fw_text_length(authorization) < wanted.count ||
         !same((span){authorization, wanted.count}, wanted))
         return 0;
     const char *given = authorization + wanted.count;
-    const size_t bytes = text_length(given), right = text_length(token);
+    const size_t bytes = fw_text_length(given), right = fw_text_length(token);
     uint32_t difference = bytes != right || !right;
     for (size_t i = 0; i < bytes; i++) /* as long for every token given, however much of it is right */
         difference |= (uint32_t)(unsigned char)(given[i] ^ token[right ? i % right : 0]);

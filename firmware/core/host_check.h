@@ -6,12 +6,12 @@
 #include <stddef.h>
 
 /* 1 if host is an IP address (an IPv6 one in brackets) or one of the names, in any case, with or without a port. */
-int host_is_allowed(const char *host, const char *const *names, size_t count);
+int fw_host_is_allowed(const char *host, const char *const *names, size_t count);
 
 /* 1 if origin is absent or has the host and port of host. A port that is not there is that of the origin's scheme. */
-int origin_is_allowed(const char *origin, const char *host);
+int fw_origin_is_allowed(const char *origin, const char *host);
 
 /* 1 if authorization is "Bearer " and the token. Takes as long whatever is wrong in the token. */
-int token_is_right(const char *authorization, const char *token);
+int fw_token_is_right(const char *authorization, const char *token);
 
 #endif

@@ -11,8 +11,8 @@ static info_text metadata_of(const shrew_model *model, const char *wanted) {
     const char *key;
     size_t key_bytes;
     for (uint32_t i = 0; !shrew_model_metadata(model, i, &key, &key_bytes, &found.bytes, &found.count); i++)
-        if (text_equal(wanted, key, key_bytes)) {
-            found.count = text_whole_characters(found.bytes, found.count, INFO_TEXT_BYTES);
+        if (fw_text_equal(wanted, key, key_bytes)) {
+            found.count = fw_text_whole_characters(found.bytes, found.count, INFO_TEXT_BYTES);
             return found;
         }
     found.bytes = NULL;
@@ -31,7 +31,7 @@ static uint64_t count_parameters(const shrew_model *model) {
     return parameters;
 }
 
-void info_of_model(info_model *about, const char *name, const shrew_model *model) {
+void fw_info_of_model(info_model *about, const char *name, const shrew_model *model) {
     memset(about, 0, sizeof *about);
     about->name = name;
     about->title = metadata_of(model, "name");
@@ -51,31 +51,31 @@ void info_of_model(info_model *about, const char *name, const shrew_model *model
 /* ---- Writing ----------------------------------------------------------------------------------------------------- */
 
 static void string(text *out, const char *name, const char *value) {
-    json_name(out, name);
-    json_write_string(out, value);
+    fw_json_name(out, name);
+    fw_json_write_string(out, value);
 }
 
 static void metadata(text *out, const char *name, info_text value) {
-    json_name(out, name);
+    fw_json_name(out, name);
     if (value.bytes)
-        json_write_text(out, value.bytes, value.count);
+        fw_json_write_text(out, value.bytes, value.count);
     else
-        json_write_null(out);
+        fw_json_write_null(out);
 }
 
 static void integer(text *out, const char *name, uint64_t value) {
-    json_name(out, name);
-    json_write_integer(out, (int64_t)value);
+    fw_json_name(out, name);
+    fw_json_write_integer(out, (int64_t)value);
 }
 
 static void boolean(text *out, const char *name, int value) {
-    json_name(out, name);
-    json_write_boolean(out, value);
+    fw_json_name(out, name);
+    fw_json_write_boolean(out, value);
 }
 
 static void open(text *out, const char *name, char bracket) {
-    json_name(out, name);
-    json_open(out, bracket);
+    fw_json_name(out, name);
+    fw_json_open(out, bracket);
 }
 
 static void write_model(text *out, const info_model *model) {
@@ -84,8 +84,8 @@ static void write_model(text *out, const info_model *model) {
     string(out, "name", model->name);
     metadata(out, "title", model->title);
     integer(out, "bytes", model->bytes);
-    json_name(out, "crc32");
-    json_write_hex(out, model->crc32);
+    fw_json_name(out, "crc32");
+    fw_json_write_hex(out, model->crc32);
     integer(out, "context", model->context);
     integer(out, "vocab", model->vocab);
     integer(out, "dim", model->dim);
@@ -96,20 +96,20 @@ static void write_model(text *out, const info_model *model) {
     metadata(out, "licence", model->licence);
     metadata(out, "description", model->description);
     boolean(out, "commands", (int)model->commands);
-    json_close(out, '}');
+    fw_json_close(out, '}');
 }
 
 static void write_models(text *out, const info_stored *models, size_t count) {
     open(out, "models", '[');
     for (size_t i = 0; i < count; i++) {
-        json_open(out, '{');
+        fw_json_open(out, '{');
         string(out, "name", models[i].name);
         integer(out, "bytes", models[i].bytes);
         string(out, "place", models[i].place);
         boolean(out, "active", (int)models[i].active);
-        json_close(out, '}');
+        fw_json_close(out, '}');
     }
-    json_close(out, ']');
+    fw_json_close(out, ']');
 }
 
 static void write_defaults(text *out, const options *defaults) {
@@ -117,14 +117,14 @@ static void write_defaults(text *out, const options *defaults) {
     for (int which = 0; which < OPTIONS; which++) {
         float number;
         uint32_t value;
-        if (option_get(defaults, (option)which, &number, &value)) {
-            integer(out, option_name((option)which), value);
+        if (fw_option_get(defaults, (option)which, &number, &value)) {
+            integer(out, fw_option_name((option)which), value);
         } else {
-            json_name(out, option_name((option)which));
-            json_write_number(out, number);
+            fw_json_name(out, fw_option_name((option)which));
+            fw_json_write_number(out, number);
         }
     }
-    json_close(out, '}');
+    fw_json_close(out, '}');
 }
 
 static void write_limits(text *out, const info *about) {
@@ -135,11 +135,11 @@ static void write_limits(text *out, const info *about) {
     integer(out, "per_client", about->per_client);
     integer(out, "clients", about->clients);
     integer(out, "upload_bytes", about->upload_bytes);
-    json_close(out, '}');
+    fw_json_close(out, '}');
 }
 
-void info_write(text *out, const info *about, int message) {
-    json_open(out, '{');
+void fw_info_write(text *out, const info *about, int message) {
+    fw_json_open(out, '{');
     if (message)
         string(out, "type", "info");
     integer(out, "protocol", PROTOCOL_VERSION);
@@ -155,7 +155,7 @@ void info_write(text *out, const info *about, int message) {
     open(out, "memory", '{');
     for (size_t i = 0; i < about->memory_count; i++)
         integer(out, about->memory[i].kind, about->memory[i].bytes);
-    json_close(out, '}');
+    fw_json_close(out, '}');
     integer(out, "uptime_s", about->uptime_s);
     integer(out, "requests", about->requests);
     if (about->wifi_mode) {
@@ -163,7 +163,7 @@ void info_write(text *out, const info *about, int message) {
         string(out, "mode", about->wifi_mode);
         string(out, "ssid", about->wifi_ssid);
         string(out, "address", about->wifi_address);
-        json_close(out, '}');
+        fw_json_close(out, '}');
     }
-    json_close(out, '}');
+    fw_json_close(out, '}');
 }

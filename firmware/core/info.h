@@ -1,4 +1,4 @@
-/* The `info` message: what the server is. The caller fills in what it knows; info_of_model takes the rest from the
+/* The `info` message: what the server is. The caller fills in what it knows; fw_info_of_model takes the rest from the
  * image. */
 #ifndef SHREW_INFO_H
 #define SHREW_INFO_H
@@ -52,9 +52,9 @@ typedef struct info {
 } info;
 
 /* What an image says about itself. The caller sets selftest, and a context shorter than the image's. */
-void info_of_model(info_model *about, const char *name, const shrew_model *model);
+void fw_info_of_model(info_model *about, const char *name, const shrew_model *model);
 
 /* message: 1 for the WebSocket's, which has a type; 0 for GET /api/info. */
-void info_write(text *out, const info *about, int message);
+void fw_info_write(text *out, const info *about, int message);
 
 #endif

@@ -1,4 +1,4 @@
-/* The reader: json_check looks, the rest walks over text that it found good. */
+/* The reader: fw_json_check looks, the rest walks over text that it found good. */
 #include "bytes.h"
 #include "json.h"
 #include "utf8.h"
@@ -81,17 +81,17 @@ static size_t check_scalar(const char *text, size_t bytes) {
     if (*text == '"')
         return check_string(text, bytes);
     for (int i = 0; i < 3; i++) {
-        const size_t length = text_length(words[i]);
+        const size_t length = fw_text_length(words[i]);
         if (bytes >= length && bytes_equal(words[i], text, length))
             return length;
     }
-    return decimal_read(text, bytes, &number);
+    return fw_decimal_read(text, bytes, &number);
 }
 
 /* What may come next. */
 typedef enum expected { A_VALUE, A_VALUE_OR_END, A_NAME, A_NAME_OR_END, A_COMMA_OR_END } expected;
 
-int json_check(const char *text, size_t bytes) {
+int fw_json_check(const char *text, size_t bytes) {
     uint32_t objects = 0; /* a bit for each level, the lowest the innermost: whether it is an object */
     int depth = 0;
     expected next = A_VALUE;
@@ -144,13 +144,13 @@ static void skip_space(json_reader *reader) {
         reader->at++;
 }
 
-json_reader json_read(char *text) {
+json_reader fw_json_read(char *text) {
     json_reader reader = {text};
     skip_space(&reader);
     return reader;
 }
 
-json_kind json_kind_of(const json_reader *reader) {
+json_kind fw_json_kind_of(const json_reader *reader) {
     switch (*reader->at) {
     case '{': return JSON_OBJECT;
     case '[': return JSON_ARRAY;
@@ -162,11 +162,11 @@ json_kind json_kind_of(const json_reader *reader) {
     }
 }
 
-void json_enter(json_reader *reader) {
+void fw_json_enter(json_reader *reader) {
     reader->at++;
 }
 
-int json_element(json_reader *reader) {
+int fw_json_element(json_reader *reader) {
     skip_space(reader);
     const char byte = *reader->at;
     const int ends = byte == ']' || byte == '}';
@@ -177,10 +177,10 @@ int json_element(json_reader *reader) {
     return !ends;
 }
 
-int json_member(json_reader *reader, json_string *name) {
-    if (!json_element(reader))
+int fw_json_member(json_reader *reader, json_string *name) {
+    if (!fw_json_element(reader))
         return 0;
-    *name = json_read_string(reader);
+    *name = fw_json_read_string(reader);
     skip_space(reader);
     reader->at++; /* the colon */
     skip_space(reader);
@@ -199,7 +199,7 @@ static size_t write_utf8(char *out, int32_t character) {
     return (size_t)more + 1;
 }
 
-json_string json_read_string(json_reader *reader) {
+json_string fw_json_read_string(json_reader *reader) {
     json_string string = {reader->at + 1, 0};
     char *at = string.bytes;
     while (*at != '"') {
@@ -217,9 +217,9 @@ json_string json_read_string(json_reader *reader) {
     return string;
 }
 
-decimal json_read_number(json_reader *reader) {
+decimal fw_json_read_number(json_reader *reader) {
     decimal number;
-    reader->at += decimal_read(reader->at, SIZE_MAX, &number);
+    reader->at += fw_decimal_read(reader->at, SIZE_MAX, &number);
     return number;
 }
 
@@ -229,7 +229,7 @@ static void skip_string(json_reader *reader) {
     reader->at++;
 }
 
-void json_skip(json_reader *reader) {
+void fw_json_skip(json_reader *reader) {
     int depth = 0;
     do {
         const char byte = *reader->at;

@@ -5,39 +5,39 @@
 static void separate(text *out) {
     const char last = out->used ? out->bytes[out->used - 1] : '{';
     if (last != '{' && last != '[' && last != ':')
-        text_add(out, ",");
+        fw_text_add(out, ",");
 }
 
-void json_open(text *out, char bracket) {
+void fw_json_open(text *out, char bracket) {
     separate(out);
-    text_add_bytes(out, &bracket, 1);
+    fw_text_add_bytes(out, &bracket, 1);
 }
 
-void json_close(text *out, char bracket) {
-    text_add_bytes(out, &bracket, 1);
+void fw_json_close(text *out, char bracket) {
+    fw_text_add_bytes(out, &bracket, 1);
 }
 
-void json_name(text *out, const char *name) {
-    json_write_string(out, name);
-    text_add(out, ":");
+void fw_json_name(text *out, const char *name) {
+    fw_json_write_string(out, name);
+    fw_text_add(out, ":");
 }
 
 static void write_character(text *out, const uint8_t *character, size_t bytes, uint32_t code_point) {
     static const char digits[] = "0123456789abcdef";
     const char escape[] = {'\\', 'u', '0', '0', digits[code_point >> 4 & 15], digits[code_point & 15]};
     if (code_point == NOT_UTF8)
-        text_add(out, "\xEF\xBF\xBD");
+        fw_text_add(out, "\xEF\xBF\xBD");
     else if (code_point == '\n')
-        text_add(out, "\\n");
+        fw_text_add(out, "\\n");
     else if (code_point < 0x20)
-        text_add_bytes(out, escape, sizeof escape);
+        fw_text_add_bytes(out, escape, sizeof escape);
     else if (code_point == '"' || code_point == '\\')
-        text_add(out, code_point == '"' ? "\\\"" : "\\\\");
+        fw_text_add(out, code_point == '"' ? "\\\"" : "\\\\");
     else
-        text_add_bytes(out, character, bytes);
+        fw_text_add_bytes(out, character, bytes);
 }
 
-void json_write_part(text *out, const void *bytes, size_t count) {
+void fw_json_write_part(text *out, const void *bytes, size_t count) {
     for (size_t at = 0; at < count;) {
         const uint8_t *character = (const uint8_t *)bytes + at;
         uint32_t code_point;
@@ -47,46 +47,46 @@ void json_write_part(text *out, const void *bytes, size_t count) {
     }
 }
 
-void json_write_text(text *out, const void *bytes, size_t count) {
+void fw_json_write_text(text *out, const void *bytes, size_t count) {
     separate(out);
-    text_add(out, "\"");
-    json_write_part(out, bytes, count);
-    text_add(out, "\"");
+    fw_text_add(out, "\"");
+    fw_json_write_part(out, bytes, count);
+    fw_text_add(out, "\"");
 }
 
-void json_write_string(text *out, const char *string) {
+void fw_json_write_string(text *out, const char *string) {
     if (string)
-        json_write_text(out, string, text_length(string));
+        fw_json_write_text(out, string, fw_text_length(string));
     else
-        json_write_null(out);
+        fw_json_write_null(out);
 }
 
-void json_write_integer(text *out, int64_t value) {
+void fw_json_write_integer(text *out, int64_t value) {
     separate(out);
-    text_add_integer(out, value);
+    fw_text_add_integer(out, value);
 }
 
-void json_write_number(text *out, float value) {
+void fw_json_write_number(text *out, float value) {
     separate(out);
     if (value - value == 0)
-        text_add_number(out, value);
+        fw_text_add_number(out, value);
     else
-        text_add(out, "null");
+        fw_text_add(out, "null");
 }
 
-void json_write_hex(text *out, uint32_t value) {
+void fw_json_write_hex(text *out, uint32_t value) {
     separate(out);
-    text_add(out, "\"");
-    text_add_hex(out, value);
-    text_add(out, "\"");
+    fw_text_add(out, "\"");
+    fw_text_add_hex(out, value);
+    fw_text_add(out, "\"");
 }
 
-void json_write_boolean(text *out, int value) {
+void fw_json_write_boolean(text *out, int value) {
     separate(out);
-    text_add(out, value ? "true" : "false");
+    fw_text_add(out, value ? "true" : "false");
 }
 
-void json_write_null(text *out) {
+void fw_json_write_null(text *out) {
     separate(out);
-    text_add(out, "null");
+    fw_text_add(out, "null");
 }

@@ -4,23 +4,23 @@
 
 enum { BACKSPACE = 8, DELETE = 127 };
 
-void line_clear(line *typed) {
+void fw_line_clear(line *typed) {
     typed->count = 0;
     typed->is_too_long = 0;
 }
 
-int line_is_message(const line *typed) {
+int fw_line_is_message(const line *typed) {
     return typed->count && typed->bytes[0] == '{';
 }
 
 static void show(line *typed, const char *what, char echo[LINE_ECHO_BYTES]) {
-    if (!typed->echoes || line_is_message(typed))
+    if (!typed->echoes || fw_line_is_message(typed))
         return;
-    memcpy(echo, what, text_length(what) + 1);
+    memcpy(echo, what, fw_text_length(what) + 1);
     typed->has_begun = 1;
 }
 
-int line_take(line *typed, int key, char echo[LINE_ECHO_BYTES]) {
+int fw_line_take(line *typed, int key, char echo[LINE_ECHO_BYTES]) {
     const int is_second_half = key == '\n' && typed->last_key == '\r';
     typed->last_key = key;
     echo[0] = 0;
@@ -50,21 +50,21 @@ int line_take(line *typed, int key, char echo[LINE_ECHO_BYTES]) {
 
 /* ---- What stands on the terminal --------------------------------------------------------------------------------- */
 
-const char *line_newline(line *typed) {
-    if (!typed->echoes || line_is_message(typed))
+const char *fw_line_newline(line *typed) {
+    if (!typed->echoes || fw_line_is_message(typed))
         return "";
     typed->has_begun = 0;
     return "\n";
 }
 
-const char *line_prompt(line *typed) {
+const char *fw_line_prompt(line *typed) {
     if (!typed->echoes)
         return "";
     typed->has_begun = 1;
     return "> ";
 }
 
-const char *line_before_message(line *typed) {
+const char *fw_line_before_message(line *typed) {
     const int has_begun = typed->has_begun;
     typed->has_begun = 0;
     return has_begun ? "\n" : "";

@@ -18,16 +18,16 @@ typedef struct line {
 } line;
 
 /* Takes one byte and says in echo what shows it, a string, perhaps empty. 1: it ends the line, which has then a NUL; the
- * next one begins with line_clear. */
-int line_take(line *typed, int key, char echo[LINE_ECHO_BYTES]);
-void line_clear(line *typed);
+ * next one begins with fw_line_clear. */
+int fw_line_take(line *typed, int key, char echo[LINE_ECHO_BYTES]);
+void fw_line_clear(line *typed);
 
 /* Whether it is a message of the protocol, as far as it has come. */
-int line_is_message(const line *typed);
+int fw_line_is_message(const line *typed);
 
 /* What ends a line of people's on the terminal, what asks them for one, and what goes before a message. */
-const char *line_newline(line *typed);
-const char *line_prompt(line *typed);
-const char *line_before_message(line *typed);
+const char *fw_line_newline(line *typed);
+const char *fw_line_prompt(line *typed);
+const char *fw_line_before_message(line *typed);
 
 #endif

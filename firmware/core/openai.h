@@ -14,8 +14,8 @@ typedef struct openai_request {
 } openai_request;
 
 /* Reads a request, which it changes. others: names of stored models that are not the one that answers. */
-protocol_code openai_read(openai_request *request, char *text, size_t bytes, const protocol_rules *rules,
-                          const char *const *others, size_t other_count, protocol_error *error);
+protocol_code fw_openai_read(openai_request *request, char *text, size_t bytes, const protocol_rules *rules,
+                             const char *const *others, size_t other_count, protocol_error *error);
 
 /* What every part of one answer repeats. */
 typedef struct openai_answer {
@@ -25,17 +25,17 @@ typedef struct openai_answer {
     uint32_t include_usage;
 } openai_answer;
 
-void openai_write_head(text *out, const openai_answer *answer);
-void openai_write_part(text *out, const void *bytes, size_t count);
-void openai_write_tail(text *out, const protocol_result *result);
+void fw_openai_write_head(text *out, const openai_answer *answer);
+void fw_openai_write_part(text *out, const void *bytes, size_t count);
+void fw_openai_write_tail(text *out, const protocol_result *result);
 
 /* Events end in an empty line. The end has finish_reason, usage where it was asked for, and [DONE]. */
-void openai_write_first_event(text *out, const openai_answer *answer);
-void openai_write_event(text *out, const openai_answer *answer, const void *bytes, size_t count);
-void openai_write_last_events(text *out, const openai_answer *answer, const protocol_result *result);
-void openai_write_error_event(text *out, const protocol_error *error); /* after events began, instead of the last */
+void fw_openai_write_first_event(text *out, const openai_answer *answer);
+void fw_openai_write_event(text *out, const openai_answer *answer, const void *bytes, size_t count);
+void fw_openai_write_last_events(text *out, const openai_answer *answer, const protocol_result *result);
+void fw_openai_write_error_event(text *out, const protocol_error *error); /* after events began, instead of the last */
 
 /* GET /v1/models. */
-void openai_write_models(text *out, const char *const *names, size_t count);
+void fw_openai_write_models(text *out, const char *const *names, size_t count);
 
 #endif

@@ -18,23 +18,23 @@ static const struct rule {
     [OPTION_MAX_TOKENS] = {"max_tokens", 0, 65535, 0, 1, "0 to 65535"},
 };
 
-options options_default(void) {
+options fw_options_default(void) {
     const options made = {.sampling = {.top_p = 1, .repetition_penalty = 1}};
     return made;
 }
 
-option option_named(const char *name, size_t bytes) {
+option fw_option_named(const char *name, size_t bytes) {
     int which = 0;
-    while (which < OPTIONS && !text_equal(rules[which].name, name, bytes))
+    while (which < OPTIONS && !fw_text_equal(rules[which].name, name, bytes))
         which++;
     return (option)which;
 }
 
-const char *option_name(option which) {
+const char *fw_option_name(option which) {
     return rules[which].name;
 }
 
-const char *option_range(option which) {
+const char *fw_option_range(option which) {
     return rules[which].range;
 }
 
@@ -56,7 +56,7 @@ static int fits(option which, double value) {
     return value >= rule->least && value <= rule->most && (value > rule->least || !rule->above_least);
 }
 
-option_defect option_set(options *changed, option which, const decimal *value) {
+option_defect fw_option_set(options *changed, option which, const decimal *value) {
     if (rules[which].is_integer && !value->is_integer)
         return OPTION_NOT_INTEGER;
     /* As stored, too: 1e-60 is above 0, and no binary32 that is near it. */
@@ -69,7 +69,7 @@ option_defect option_set(options *changed, option which, const decimal *value) {
     return OPTION_FITS;
 }
 
-int option_get(const options *from, option which, float *number, uint32_t *integer) {
+int fw_option_get(const options *from, option which, float *number, uint32_t *integer) {
     options copy = *from;
     if (rules[which].is_integer)
         *integer = *integer_of(&copy, which);
@@ -78,11 +78,11 @@ int option_get(const options *from, option which, float *number, uint32_t *integ
     return rules[which].is_integer;
 }
 
-int options_are_valid(const options *checked) {
+int fw_options_are_valid(const options *checked) {
     for (int i = 0; i < OPTIONS; i++) {
         float number = 0;
         uint32_t integer = 0;
-        if (!fits((option)i, option_get(checked, (option)i, &number, &integer) ? integer : (double)number))
+        if (!fits((option)i, fw_option_get(checked, (option)i, &number, &integer) ? integer : (double)number))
             return 0;
     }
     return 1;

@@ -21,21 +21,21 @@ typedef enum option {
 } option;
 
 /* Greedy, nothing filtered, as many tokens as fit. */
-options options_default(void);
+options fw_options_default(void);
 
-option option_named(const char *name, size_t bytes);
-const char *option_name(option which);
-const char *option_range(option which); /* for people: "above 0, to 1" */
+option fw_option_named(const char *name, size_t bytes);
+const char *fw_option_name(option which);
+const char *fw_option_range(option which); /* for people: "above 0, to 1" */
 
 typedef enum option_defect { OPTION_FITS, OPTION_NOT_INTEGER, OPTION_OUT_OF_RANGE } option_defect;
 
 /* Changes one option, unless the value does not fit. max_tokens may be 0 here. */
-option_defect option_set(options *changed, option which, const decimal *value);
+option_defect fw_option_set(options *changed, option which, const decimal *value);
 
 /* Integers as such in *integer; returns 1 for those, 0 for a number in *number. */
-int option_get(const options *from, option which, float *number, uint32_t *integer);
+int fw_option_get(const options *from, option which, float *number, uint32_t *integer);
 
 /* 1 where every option is in its range. */
-int options_are_valid(const options *checked);
+int fw_options_are_valid(const options *checked);
 
 #endif

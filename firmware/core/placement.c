@@ -1,6 +1,6 @@
 #include "placement.h"
 
-size_t placement_bytes(const shrew_model *model, uint32_t index) {
+size_t fw_placement_bytes(const shrew_model *model, uint32_t index) {
     shrew_role role;
     const void *bytes;
     size_t size = 0;
@@ -23,21 +23,21 @@ static uint32_t smallest(const shrew_model *model, const placement *memories) {
     uint32_t found = model->tensors;
     for (uint32_t i = 0; i < model->tensors; i++)
         if (memories[i] == PLACEMENT_FLASH && is_read_whole(model, i) &&
-            (found == model->tensors || placement_bytes(model, i) < placement_bytes(model, found)))
+            (found == model->tensors || fw_placement_bytes(model, i) < fw_placement_bytes(model, found)))
             found = i;
     return found;
 }
 
 static void fill(const shrew_model *model, placement memory, size_t left, placement *memories) {
     for (uint32_t i = smallest(model, memories); i < model->tensors; i = smallest(model, memories)) {
-        if (placement_bytes(model, i) > left)
+        if (fw_placement_bytes(model, i) > left)
             return;
         memories[i] = memory;
-        left -= placement_bytes(model, i);
+        left -= fw_placement_bytes(model, i);
     }
 }
 
-void placement_choose(const shrew_model *model, size_t sram, size_t psram, placement *memories) {
+void fw_placement_choose(const shrew_model *model, size_t sram, size_t psram, placement *memories) {
     for (uint32_t i = 0; i < model->tensors; i++)
         memories[i] = PLACEMENT_FLASH;
     fill(model, PLACEMENT_SRAM, sram, memories);

@@ -42,21 +42,21 @@ typedef enum protocol_code {
     PROTOCOL_CODES
 } protocol_code;
 
-const char *protocol_code_name(protocol_code code);   /* as in the protocol: "not_found" */
-int protocol_http_status(protocol_code code);         /* 200 for PROTOCOL_OK */
-const char *protocol_http_line(protocol_code code);   /* "404 Not Found" */
-const char *protocol_code_line(protocol_code code);   /* a line for people where nothing better is known */
+const char *fw_protocol_code_name(protocol_code code);   /* as in the protocol: "not_found" */
+int fw_protocol_http_status(protocol_code code);         /* 200 for PROTOCOL_OK */
+const char *fw_protocol_http_line(protocol_code code);   /* "404 Not Found" */
+const char *fw_protocol_code_line(protocol_code code);   /* a line for people where nothing better is known */
 
 typedef struct protocol_error {
     protocol_code code;
     char line[PROTOCOL_LINE_BYTES]; /* for people, with a NUL */
 } protocol_error;
 
-/* Sets an error; line NULL: protocol_code_line. Returns its code. */
-protocol_code protocol_fail(protocol_error *error, protocol_code code, const char *line);
+/* Sets an error; line NULL: fw_protocol_code_line. Returns its code. */
+protocol_code fw_protocol_fail(protocol_error *error, protocol_code code, const char *line);
 
 /* 1 for 1 to PROTOCOL_NAME_BYTES of a-z A-Z 0-9 . _ -, not beginning with a dot. */
-int protocol_name_is_valid(const char *name, size_t bytes);
+int fw_protocol_name_is_valid(const char *name, size_t bytes);
 
 /* ---- From clients ------------------------------------------------------------------------------------------------ */
 
@@ -64,11 +64,11 @@ int protocol_name_is_valid(const char *name, size_t bytes);
 typedef struct protocol_rules {
     options defaults;      /* what a request gets that does not say */
     uint64_t seed;         /* a fresh random number, for a request without one */
-    size_t prompt_bytes;   /* longest prompt: protocol_prompt_bytes of the model's context */
+    size_t prompt_bytes;   /* longest prompt: fw_protocol_prompt_bytes of the model's context */
 } protocol_rules;
 
 /* The least of PROTOCOL_PROMPT_BYTES and what the engine takes for a session of this context. */
-size_t protocol_prompt_bytes(uint32_t context);
+size_t fw_protocol_prompt_bytes(uint32_t context);
 
 /* A request to generate, whoever brought it. Its texts lie where they were read. */
 typedef struct protocol_request {
@@ -83,8 +83,8 @@ typedef struct protocol_request {
 } protocol_request;
 
 /* One that has nothing but the defaults; and whether a prompt may be as long: PROTOCOL_PROMPT if not. */
-void protocol_begin_request(protocol_request *request, const protocol_rules *rules);
-protocol_code protocol_check_prompt(size_t bytes, const protocol_rules *rules, protocol_error *error);
+void fw_protocol_begin_request(protocol_request *request, const protocol_rules *rules);
+protocol_code fw_protocol_check_prompt(size_t bytes, const protocol_rules *rules, protocol_error *error);
 
 typedef enum protocol_type { PROTOCOL_GENERATE, PROTOCOL_CANCEL, PROTOCOL_INFO } protocol_type;
 
@@ -95,9 +95,9 @@ typedef struct protocol_message {
 } protocol_message;
 
 /* Reads one message, which it changes: strings are decoded in place and belong to the caller's buffer. Does not know
- * which ids are unanswered: queue_push does. */
-protocol_code protocol_read(protocol_message *message, char *text, size_t bytes, const protocol_rules *rules,
-                            protocol_error *error);
+ * which ids are unanswered: fw_queue_push does. */
+protocol_code fw_protocol_read(protocol_message *message, char *text, size_t bytes, const protocol_rules *rules,
+                               protocol_error *error);
 
 /* ---- From the server. Each writes one message into out; nothing may be sent of an out that is full. -------------- */
 
@@ -122,17 +122,17 @@ typedef struct protocol_result {
     float confidence;
 } protocol_result;
 
-const char *protocol_reason_name(protocol_reason reason);
+const char *fw_protocol_reason_name(protocol_reason reason);
 
-void protocol_write_queued(text *out, uint32_t id, uint32_t ahead);
-void protocol_write_token(text *out, uint32_t id, const void *bytes, size_t count);
-void protocol_write_done(text *out, uint32_t id, const protocol_result *result);
-void protocol_write_error(text *out, const uint32_t *id, const protocol_error *error); /* id NULL: null */
+void fw_protocol_write_queued(text *out, uint32_t id, uint32_t ahead);
+void fw_protocol_write_token(text *out, uint32_t id, const void *bytes, size_t count);
+void fw_protocol_write_done(text *out, uint32_t id, const protocol_result *result);
+void fw_protocol_write_error(text *out, const uint32_t *id, const protocol_error *error); /* id NULL: null */
 
 /* The fields of `done` from reason on, as members of an object that is open. */
-void protocol_write_result(text *out, const protocol_result *result);
+void fw_protocol_write_result(text *out, const protocol_result *result);
 
 /* The body of an HTTP error. */
-void protocol_write_http_error(text *out, const protocol_error *error);
+void fw_protocol_write_http_error(text *out, const protocol_error *error);
 
 #endif

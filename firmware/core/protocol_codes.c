@@ -27,31 +27,31 @@ static const struct row {
     [PROTOCOL_ENGINE] = {"engine", "500 Internal Server Error", "the engine failed"},
 };
 
-const char *protocol_code_name(protocol_code code) {
+const char *fw_protocol_code_name(protocol_code code) {
     return rows[code].name;
 }
 
-const char *protocol_http_line(protocol_code code) {
+const char *fw_protocol_http_line(protocol_code code) {
     return rows[code].http;
 }
 
-int protocol_http_status(protocol_code code) {
+int fw_protocol_http_status(protocol_code code) {
     const char *http = rows[code].http;
     return (http[0] - '0') * 100 + (http[1] - '0') * 10 + (http[2] - '0');
 }
 
-const char *protocol_code_line(protocol_code code) {
+const char *fw_protocol_code_line(protocol_code code) {
     return rows[code].line;
 }
 
-protocol_code protocol_fail(protocol_error *error, protocol_code code, const char *line) {
-    text out = text_in(error->line, sizeof error->line);
+protocol_code fw_protocol_fail(protocol_error *error, protocol_code code, const char *line) {
+    text out = fw_text_in(error->line, sizeof error->line);
     error->code = code;
-    text_add(&out, line ? line : rows[code].line);
+    fw_text_add(&out, line ? line : rows[code].line);
     return code;
 }
 
-int protocol_name_is_valid(const char *name, size_t bytes) {
+int fw_protocol_name_is_valid(const char *name, size_t bytes) {
     for (size_t i = 0; i < bytes; i++) {
         const char lower = (char)(name[i] | 0x20);
         const int is_letter = lower >= 'a' && lower <= 'z';
@@ -62,7 +62,7 @@ int protocol_name_is_valid(const char *name, size_t bytes) {
     return bytes >= 1 && bytes <= PROTOCOL_NAME_BYTES && name[0] != '.';
 }
 
-size_t protocol_prompt_bytes(uint32_t context) {
+size_t fw_protocol_prompt_bytes(uint32_t context) {
     const size_t most = (size_t)context * SHREW_PROMPT_BYTES_PER_TOKEN;
     return most < PROTOCOL_PROMPT_BYTES ? most : PROTOCOL_PROMPT_BYTES;
 }

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-void queue_open(queue *queue, const queue_memory *memory) {
+void fw_queue_open(queue *queue, const queue_memory *memory) {
     queue->memory = *memory;
     queue->turn = 1;
     queue->arrivals = 0;
@@ -22,7 +22,7 @@ static int is_unanswered_of(const queue_entry *entry, uint32_t connection) {
 
 /* ---- Connections ------------------------------------------------------------------------------------------------- */
 
-uint32_t queue_connect(queue *queue) {
+uint32_t fw_queue_connect(queue *queue) {
     for (uint32_t i = 0; i < queue->memory.connection_count; i++) {
         queue_connection *connection = &queue->memory.connections[i];
         if (connection->open)
@@ -34,7 +34,7 @@ uint32_t queue_connect(queue *queue) {
     return QUEUE_NOBODY;
 }
 
-void queue_disconnect(queue *queue, uint32_t connection) {
+void fw_queue_disconnect(queue *queue, uint32_t connection) {
     for (queue_entry *entry = queue->memory.entries; entry < entries_end(queue); entry++) {
         if (!is_unanswered_of(entry, connection))
             continue;
@@ -99,7 +99,7 @@ static int keep_texts(queue_entry *entry, uint32_t text_bytes, const protocol_re
     entry->request.prompt = entry->text;
     memcpy(entry->text, request->prompt, used);
     for (uint32_t i = 0; i < request->stop_count; i++) {
-        const size_t bytes = text_length(request->stops[i]) + 1;
+        const size_t bytes = fw_text_length(request->stops[i]) + 1;
         if (bytes > text_bytes - used)
             return 0;
         entry->request.stops[i] = entry->text + used;
@@ -124,13 +124,13 @@ static queue_entry *unanswered(const queue *queue, uint32_t connection, uint32_t
     return NULL;
 }
 
-protocol_code queue_push(queue *queue, uint32_t connection, const protocol_request *request, uint32_t note,
-                         uint32_t *ahead) {
+protocol_code fw_queue_push(queue *queue, uint32_t connection, const protocol_request *request, uint32_t note,
+                            uint32_t *ahead) {
     const uint32_t own = count(queue, QUEUE_WAITING, connection) + count(queue, QUEUE_TAKEN, connection);
     queue_entry *entry = free_entry(queue);
     if (unanswered(queue, connection, request->id))
         return PROTOCOL_ID;
-    if (!entry || own >= queue->memory.most_unanswered || queue_waiting(queue) >= queue->memory.most_waiting)
+    if (!entry || own >= queue->memory.most_unanswered || fw_queue_waiting(queue) >= queue->memory.most_waiting)
         return PROTOCOL_BUSY;
     if (!keep_texts(entry, queue->memory.text_bytes, request))
         return PROTOCOL_PROMPT;
@@ -143,7 +143,7 @@ protocol_code queue_push(queue *queue, uint32_t connection, const protocol_reque
     return PROTOCOL_OK;
 }
 
-queue_entry *queue_take(queue *queue) {
+queue_entry *fw_queue_take(queue *queue) {
     queue_entry *entry = first_of(queue, QUEUE_NOBODY);
     if (!entry)
         return NULL;
@@ -152,7 +152,7 @@ queue_entry *queue_take(queue *queue) {
     return entry;
 }
 
-queue_entry *queue_cancel(queue *queue, uint32_t connection, uint32_t id) {
+queue_entry *fw_queue_cancel(queue *queue, uint32_t connection, uint32_t id) {
     queue_entry *entry = unanswered(queue, connection, id);
     if (!entry)
         return NULL;
@@ -163,10 +163,10 @@ queue_entry *queue_cancel(queue *queue, uint32_t connection, uint32_t id) {
     return entry;
 }
 
-void queue_release(queue_entry *entry) {
+void fw_queue_release(queue_entry *entry) {
     entry->state = QUEUE_FREE;
 }
 
-uint32_t queue_waiting(const queue *queue) {
+uint32_t fw_queue_waiting(const queue *queue) {
     return count(queue, QUEUE_WAITING, QUEUE_NOBODY);
 }

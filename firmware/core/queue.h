@@ -1,9 +1,9 @@
 /* Requests of several connections that wait for the model: who is next, who may send more, who has gone. Pure data; the
  * caller holds its lock around every call.
  *
- * A request that queue_push accepts is handed out exactly once: by queue_take to be answered, or by queue_cancel to be
- * told that it is cancelled; not at all where its connection is gone. Whoever got it calls queue_release after the one
- * `done` or `error`.
+ * A request that fw_queue_push accepts is handed out exactly once: by fw_queue_take to be answered, or by
+ * fw_queue_cancel to be told that it is cancelled; not at all where its connection is gone. Whoever got it calls
+ * fw_queue_release after the one `done` or `error`.
  *
  * Connections take turns: next is the oldest request of the connection that was served least recently, and a newcomer
  * comes before the one just served. So one that sends many delays another by one answer. */
@@ -52,30 +52,30 @@ typedef struct queue {
     uint32_t turn, arrivals;
 } queue;
 
-void queue_open(queue *queue, const queue_memory *memory);
+void fw_queue_open(queue *queue, const queue_memory *memory);
 
 /* A connection's number, or QUEUE_NOBODY where there are too many. */
-uint32_t queue_connect(queue *queue);
+uint32_t fw_queue_connect(queue *queue);
 
 /* Forgets a connection and what it waits for. Its number may be given out again at once: a request that is being
  * answered belongs to nobody from now on, and is cancelled. */
-void queue_disconnect(queue *queue, uint32_t connection);
+void fw_queue_disconnect(queue *queue, uint32_t connection);
 
 /* Copies a request into the queue. *ahead: requests that will be answered before it. PROTOCOL_ID where this connection
  * has one with this id still unanswered, PROTOCOL_BUSY, or PROTOCOL_PROMPT where the text has no room. */
-protocol_code queue_push(queue *queue, uint32_t connection, const protocol_request *request, uint32_t note,
-                         uint32_t *ahead);
+protocol_code fw_queue_push(queue *queue, uint32_t connection, const protocol_request *request, uint32_t note,
+                            uint32_t *ahead);
 
 /* The next request to answer, or NULL. */
-queue_entry *queue_take(queue *queue);
+queue_entry *fw_queue_take(queue *queue);
 
 /* Cancels a request. One that waits comes out, for the caller to answer `done` (PROTOCOL_CANCELLED) and release; one
  * that is being answered gets cancelled set, and NULL is returned as for one that is not unanswered. */
-queue_entry *queue_cancel(queue *queue, uint32_t connection, uint32_t id);
+queue_entry *fw_queue_cancel(queue *queue, uint32_t connection, uint32_t id);
 
 /* After the answer. Its id may be used again. */
-void queue_release(queue_entry *entry);
+void fw_queue_release(queue_entry *entry);
 
-uint32_t queue_waiting(const queue *queue);
+uint32_t fw_queue_waiting(const queue *queue);
 
 #endif

@@ -56,7 +56,7 @@ static uint8_t *write_u32(uint8_t *out, uint32_t value) {
     return out + 4;
 }
 
-void settings_pack(const settings *kept, uint8_t packed[SETTINGS_PACKED_BYTES]) {
+void fw_settings_pack(const settings *kept, uint8_t packed[SETTINGS_PACKED_BYTES]) {
     settings copy = *kept;
     string strings[STRINGS];
     uint32_t numbers[6];
@@ -67,13 +67,13 @@ void settings_pack(const settings *kept, uint8_t packed[SETTINGS_PACKED_BYTES]) 
         at = write_u32(at, numbers[i]);
     strings_of(&copy, strings);
     for (int i = 0; i < STRINGS; i++) {
-        memcpy(at, strings[i].bytes, text_length(strings[i].bytes));
+        memcpy(at, strings[i].bytes, fw_text_length(strings[i].bytes));
         at += strings[i].room;
     }
     write_u32(packed + CRC_AT, shrew_crc32(0, packed, CRC_AT));
 }
 
-int settings_unpack(settings *settings_out, const void *packed, size_t bytes) {
+int fw_settings_unpack(settings *settings_out, const void *packed, size_t bytes) {
     const uint8_t *at = packed;
     settings read;
     string strings[STRINGS];
@@ -93,8 +93,8 @@ int settings_unpack(settings *settings_out, const void *packed, size_t bytes) {
             return 0;
         at += strings[i].room;
     }
-    if (!options_are_valid(&read.defaults) || text_length(read.token) != SETTINGS_TOKEN_BYTES ||
-        text_length(read.password) != SETTINGS_PASSWORD_BYTES)
+    if (!fw_options_are_valid(&read.defaults) || fw_text_length(read.token) != SETTINGS_TOKEN_BYTES ||
+        fw_text_length(read.password) != SETTINGS_PASSWORD_BYTES)
         return 0;
     *settings_out = read;
     return 1;

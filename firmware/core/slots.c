@@ -10,14 +10,14 @@ static uint32_t room_of(const slots *slots, int slot) {
     return slots->flash.bytes[slot] > slots->flash.sector ? slots->flash.bytes[slot] - slots->flash.sector : 0;
 }
 
-void slots_open(slots *slots, const slots_flash *flash) {
+void fw_slots_open(slots *slots, const slots_flash *flash) {
     memset(slots, 0, sizeof *slots);
     slots->flash = *flash;
     slots->active = slots->upload = SLOTS_NONE;
     for (int slot = 0; slot < SLOTS; slot++) {
         uint8_t header[SLOTS_HEADER_BYTES];
         if (room_of(slots, slot) && !flash->read(flash->context, slot, 0, header, sizeof header))
-            slots->records[slot] = slots_record_unpack(header, room_of(slots, slot));
+            slots->records[slot] = fw_slots_record_unpack(header, room_of(slots, slot));
     }
 }
 
@@ -29,7 +29,7 @@ static uint32_t upload_room(const slots *slots, int slot) {
 }
 
 static int is_of(const slots_record *record, const char *name) {
-    return record->present && text_equal(name, record->name, text_length(record->name));
+    return record->present && fw_text_equal(name, record->name, fw_text_length(record->name));
 }
 
 /* The newer of the slots that pass, or SLOTS_NONE. */
@@ -45,7 +45,7 @@ static int newest(const slots *slots, const char *name) {
     return found;
 }
 
-int slots_find(const slots *slots, const char *name) {
+int fw_slots_find(const slots *slots, const char *name) {
     return newest(slots, name);
 }
 
@@ -55,28 +55,28 @@ static protocol_code open_image(slots *slots, int slot, const slots_record *reco
     const slots_flash *flash = &slots->flash;
     const void *image = flash->map(flash->context, slot, flash->sector, record->bytes);
     if (!image)
-        return protocol_fail(error, PROTOCOL_ENGINE, "the image cannot be mapped");
+        return fw_protocol_fail(error, PROTOCOL_ENGINE, "the image cannot be mapped");
     const int status = shrew_model_open(model, image, record->bytes);
     if (!status)
         return PROTOCOL_OK;
     flash->unmap(flash->context, slot);
-    return protocol_fail(error, PROTOCOL_IMAGE, shrew_status_text(status));
+    return fw_protocol_fail(error, PROTOCOL_IMAGE, shrew_status_text(status));
 }
 
 static uint32_t checksum_of(const shrew_model *model) {
     return read_u32(model->image + 12);
 }
 
-protocol_code slots_load(slots *slots, int slot, shrew_model *model, protocol_error *error) {
+protocol_code fw_slots_load(slots *slots, int slot, shrew_model *model, protocol_error *error) {
     slots_record *record = &slots->records[slot];
     if (slots->active != SLOTS_NONE)
-        return protocol_fail(error, PROTOCOL_IN_USE, "another model is loaded");
+        return fw_protocol_fail(error, PROTOCOL_IN_USE, "another model is loaded");
     if (!record->present)
-        return protocol_fail(error, PROTOCOL_NOT_FOUND, NULL);
+        return fw_protocol_fail(error, PROTOCOL_NOT_FOUND, NULL);
     protocol_code code = open_image(slots, slot, record, model, error);
     if (!code && checksum_of(model) != record->crc32) {
         slots->flash.unmap(slots->flash.context, slot);
-        code = protocol_fail(error, PROTOCOL_IMAGE, "the slot holds another image than its header says");
+        code = fw_protocol_fail(error, PROTOCOL_IMAGE, "the slot holds another image than its header says");
     }
     if (code == PROTOCOL_IMAGE)
         record->present = 0;
@@ -85,13 +85,13 @@ protocol_code slots_load(slots *slots, int slot, shrew_model *model, protocol_er
     return code;
 }
 
-void slots_unload(slots *slots) {
+void fw_slots_unload(slots *slots) {
     if (slots->active != SLOTS_NONE)
         slots->flash.unmap(slots->flash.context, slots->active);
     slots->active = SLOTS_NONE;
 }
 
-void slots_order(const slots *slots, const char *name, int order[SLOTS]) {
+void fw_slots_order(const slots *slots, const char *name, int order[SLOTS]) {
     int count = 0;
     const int wanted = *name ? newest(slots, name) : SLOTS_NONE, first = wanted != SLOTS_NONE ? wanted : newest(slots, NULL);
     if (first != SLOTS_NONE)
@@ -103,17 +103,17 @@ void slots_order(const slots *slots, const char *name, int order[SLOTS]) {
         order[count++] = SLOTS_NONE;
 }
 
-protocol_code slots_remove(slots *slots, const char *name, protocol_error *error) {
+protocol_code fw_slots_remove(slots *slots, const char *name, protocol_error *error) {
     const slots_flash *flash = &slots->flash;
-    const int found = slots_find(slots, name), other = SLOTS - 1 - found;
+    const int found = fw_slots_find(slots, name), other = SLOTS - 1 - found;
     if (found == SLOTS_NONE)
-        return protocol_fail(error, PROTOCOL_NOT_FOUND, "no model of this name is stored");
+        return fw_protocol_fail(error, PROTOCOL_NOT_FOUND, "no model of this name is stored");
     const int slot = found != slots->active ? found : is_of(&slots->records[other], name) ? other : SLOTS_NONE;
     if (slot == SLOTS_NONE)
-        return protocol_fail(error, PROTOCOL_IN_USE, "this model answers just now: load another one first");
+        return fw_protocol_fail(error, PROTOCOL_IN_USE, "this model answers just now: load another one first");
     slots->records[slot].present = 0;
     if (flash->erase(flash->context, slot, 0, flash->sector))
-        return protocol_fail(error, PROTOCOL_ENGINE, "the flash could not be erased");
+        return fw_protocol_fail(error, PROTOCOL_ENGINE, "the flash could not be erased");
     return PROTOCOL_OK;
 }
 
@@ -139,7 +139,7 @@ static int slot_for(const slots *slots, const char *name) {
     return chosen;
 }
 
-uint32_t slots_upload_bytes(const slots *slots) {
+uint32_t fw_slots_upload_bytes(const slots *slots) {
     const int slot = slot_for(slots, NULL);
     return slot == SLOTS_NONE ? 0 : upload_room(slots, slot);
 }
@@ -147,25 +147,26 @@ uint32_t slots_upload_bytes(const slots *slots) {
 /* Ends an upload that failed. */
 static protocol_code give_up(slots *slots, protocol_code code, const char *line, protocol_error *error) {
     slots->upload = SLOTS_NONE;
-    return protocol_fail(error, code, line);
+    return fw_protocol_fail(error, code, line);
 }
 
-protocol_code slots_upload_begin(slots *slots, const char *name, size_t name_bytes, uint64_t image_bytes,
-                                 protocol_error *error) {
+protocol_code fw_slots_upload_begin(slots *slots, const char *name, size_t name_bytes, uint64_t image_bytes,
+                                    protocol_error *error) {
     const slots_record *active = slots->active == SLOTS_NONE ? NULL : &slots->records[slots->active];
-    if (!protocol_name_is_valid(name, name_bytes))
-        return protocol_fail(error, PROTOCOL_NAME, NULL);
+    if (!fw_protocol_name_is_valid(name, name_bytes))
+        return fw_protocol_fail(error, PROTOCOL_NAME, NULL);
     if (slots->upload != SLOTS_NONE)
-        return protocol_fail(error, PROTOCOL_IN_USE, "another upload is under way");
-    if (active && text_equal(active->name, name, name_bytes))
-        return protocol_fail(error, PROTOCOL_IN_USE, "this model answers just now: give the new one another name");
+        return fw_protocol_fail(error, PROTOCOL_IN_USE, "another upload is under way");
+    if (active && fw_text_equal(active->name, name, name_bytes))
+        return fw_protocol_fail(error, PROTOCOL_IN_USE, "this model answers just now: give the new one another name");
     slots_record *coming = &slots->coming;
     memset(coming, 0, sizeof *coming);
     memcpy(coming->name, name, name_bytes);
     coming->bytes = (uint32_t)image_bytes;
     const int slot = slot_for(slots, coming->name);
     if (slot == SLOTS_NONE || image_bytes > upload_room(slots, slot))
-        return protocol_fail(error, PROTOCOL_SIZE, "the image is larger than the slot that is free, or than can be mapped");
+        return fw_protocol_fail(error, PROTOCOL_SIZE,
+                                "the image is larger than the slot that is free, or than can be mapped");
     for (int i = 0; i < SLOTS; i++)
         if (slots->records[i].present && slots->records[i].sequence >= coming->sequence)
             coming->sequence = slots->records[i].sequence + 1;
@@ -200,11 +201,11 @@ static int erase_up_to(slots *slots, uint32_t offset) {
     return 1;
 }
 
-protocol_code slots_upload_write(slots *slots, const void *data, uint32_t bytes, protocol_error *error) {
+protocol_code fw_slots_upload_write(slots *slots, const void *data, uint32_t bytes, protocol_error *error) {
     const slots_flash *flash = &slots->flash;
     const uint32_t offset = flash->sector + slots->received;
     if (slots->upload == SLOTS_NONE)
-        return protocol_fail(error, PROTOCOL_IN_USE, NO_UPLOAD);
+        return fw_protocol_fail(error, PROTOCOL_IN_USE, NO_UPLOAD);
     if (bytes > slots->coming.bytes - slots->received)
         return give_up(slots, PROTOCOL_SIZE, "more bytes came than were announced", error);
     if (!slots->received && start(slots, data, bytes, error))
@@ -215,30 +216,30 @@ protocol_code slots_upload_write(slots *slots, const void *data, uint32_t bytes,
     return PROTOCOL_OK;
 }
 
-protocol_code slots_upload_end(slots *slots, protocol_error *error) {
+protocol_code fw_slots_upload_end(slots *slots, protocol_error *error) {
     const slots_flash *flash = &slots->flash;
     const int slot = slots->upload;
     slots_record *coming = &slots->coming;
     uint8_t header[SLOTS_HEADER_BYTES];
     shrew_model model;
     if (slot == SLOTS_NONE)
-        return protocol_fail(error, PROTOCOL_IN_USE, NO_UPLOAD);
+        return fw_protocol_fail(error, PROTOCOL_IN_USE, NO_UPLOAD);
     slots->upload = SLOTS_NONE;
     if (!coming->bytes || slots->received < coming->bytes)
-        return protocol_fail(error, PROTOCOL_IMAGE, shrew_status_text(SHREW_E_TRUNCATED));
+        return fw_protocol_fail(error, PROTOCOL_IMAGE, shrew_status_text(SHREW_E_TRUNCATED));
     const protocol_code code = open_image(slots, slot, coming, &model, error);
     if (code)
         return code;
     coming->crc32 = checksum_of(&model);
     flash->unmap(flash->context, slot);
-    slots_record_pack(coming, header);
+    fw_slots_record_pack(coming, header);
     if (flash->write(flash->context, slot, 0, header, sizeof header))
-        return protocol_fail(error, PROTOCOL_ENGINE, FLASH_FAILED);
+        return fw_protocol_fail(error, PROTOCOL_ENGINE, FLASH_FAILED);
     coming->present = 1;
     slots->records[slot] = *coming;
     return PROTOCOL_OK;
 }
 
-void slots_upload_abort(slots *slots) {
+void fw_slots_upload_abort(slots *slots) {
     slots->upload = SLOTS_NONE;
 }

@@ -57,38 +57,38 @@ typedef struct slots {
 } slots;
 
 /* Reads the headers. Nothing is loaded yet. */
-void slots_open(slots *slots, const slots_flash *flash);
+void fw_slots_open(slots *slots, const slots_flash *flash);
 
 /* The slot that holds a model of this name, the newer of two, or SLOTS_NONE. */
-int slots_find(const slots *slots, const char *name);
+int fw_slots_find(const slots *slots, const char *name);
 
-/* Maps a slot, checks its image whole and makes it the active one: *model lies in flash until slots_unload.
+/* Maps a slot, checks its image whole and makes it the active one: *model lies in flash until fw_slots_unload.
  * PROTOCOL_IMAGE where the image is damaged (the slot is then held for empty), PROTOCOL_IN_USE where another is active,
  * PROTOCOL_NOT_FOUND, PROTOCOL_ENGINE where it cannot be mapped. */
-protocol_code slots_load(slots *slots, int slot, shrew_model *model, protocol_error *error);
+protocol_code fw_slots_load(slots *slots, int slot, shrew_model *model, protocol_error *error);
 
 /* The caller has closed every session of the model. */
-void slots_unload(slots *slots);
+void fw_slots_unload(slots *slots);
 
 /* In which order slots are tried at boot: that of this name ("": no matter), else the newest, then the other; behind the
  * last comes SLOTS_NONE. */
-void slots_order(const slots *slots, const char *name, int order[SLOTS]);
+void fw_slots_order(const slots *slots, const char *name, int order[SLOTS]);
 
 /* Removes a stored image: of two of the name, one that does not answer. PROTOCOL_NOT_FOUND, PROTOCOL_IN_USE. */
-protocol_code slots_remove(slots *slots, const char *name, protocol_error *error);
+protocol_code fw_slots_remove(slots *slots, const char *name, protocol_error *error);
 
 /* Most bytes of an image that could be uploaded now. */
-uint32_t slots_upload_bytes(const slots *slots);
+uint32_t fw_slots_upload_bytes(const slots *slots);
 
 /* An upload: begin, write as often as needed, then end, or abort at any time. begin fails with PROTOCOL_NAME,
  * PROTOCOL_SIZE, or PROTOCOL_IN_USE where another is under way or the name is the active model's; end with
  * PROTOCOL_IMAGE and the engine's line; each with PROTOCOL_ENGINE where the flash fails. After a failure the upload is
  * over. What begin chooses is never the active slot: that of the same name, else an empty one, else the older; its old
  * image goes when the first piece, of at least 4 bytes, begins as an image does. */
-protocol_code slots_upload_begin(slots *slots, const char *name, size_t name_bytes, uint64_t image_bytes,
-                                 protocol_error *error);
-protocol_code slots_upload_write(slots *slots, const void *data, uint32_t bytes, protocol_error *error);
-protocol_code slots_upload_end(slots *slots, protocol_error *error);
-void slots_upload_abort(slots *slots);
+protocol_code fw_slots_upload_begin(slots *slots, const char *name, size_t name_bytes, uint64_t image_bytes,
+                                    protocol_error *error);
+protocol_code fw_slots_upload_write(slots *slots, const void *data, uint32_t bytes, protocol_error *error);
+protocol_code fw_slots_upload_end(slots *slots, protocol_error *error);
+void fw_slots_upload_abort(slots *slots);
 
 #endif

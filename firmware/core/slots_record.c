@@ -16,18 +16,18 @@ static void write_u32(uint8_t *out, uint32_t value) {
         out[i] = (uint8_t)(value >> 8 * i);
 }
 
-void slots_record_pack(const slots_record *record, uint8_t header[SLOTS_HEADER_BYTES]) {
+void fw_slots_record_pack(const slots_record *record, uint8_t header[SLOTS_HEADER_BYTES]) {
     memset(header, 0, SLOTS_HEADER_BYTES);
     write_u32(header, MAGIC);
     write_u32(header + 4, VERSION);
     write_u32(header + 8, record->sequence);
     write_u32(header + 12, record->bytes);
     write_u32(header + 16, record->crc32);
-    memcpy(header + 20, record->name, text_length(record->name));
+    memcpy(header + 20, record->name, fw_text_length(record->name));
     write_u32(header + CRC_AT, shrew_crc32(0, header, CRC_AT));
 }
 
-slots_record slots_record_unpack(const uint8_t header[SLOTS_HEADER_BYTES], uint32_t room) {
+slots_record fw_slots_record_unpack(const uint8_t header[SLOTS_HEADER_BYTES], uint32_t room) {
     slots_record record;
     memset(&record, 0, sizeof record);
     if (read_u32(header) != MAGIC || read_u32(header + 4) != VERSION ||
@@ -37,6 +37,6 @@ slots_record slots_record_unpack(const uint8_t header[SLOTS_HEADER_BYTES], uint3
     record.bytes = read_u32(header + 12);
     record.crc32 = read_u32(header + 16);
     memcpy(record.name, header + 20, PROTOCOL_NAME_BYTES);
-    record.present = record.bytes <= room && protocol_name_is_valid(record.name, text_length(record.name));
+    record.present = record.bytes <= room && fw_protocol_name_is_valid(record.name, fw_text_length(record.name));
     return record;
 }

@@ -4,9 +4,9 @@
 
 #include "slots.h"
 
-void slots_record_pack(const slots_record *record, uint8_t header[SLOTS_HEADER_BYTES]);
+void fw_slots_record_pack(const slots_record *record, uint8_t header[SLOTS_HEADER_BYTES]);
 
 /* Not present where these bytes are no header of an image that the slot has room for. */
-slots_record slots_record_unpack(const uint8_t header[SLOTS_HEADER_BYTES], uint32_t room);
+slots_record fw_slots_record_unpack(const uint8_t header[SLOTS_HEADER_BYTES], uint32_t room);
 
 #endif

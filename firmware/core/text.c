@@ -8,24 +8,24 @@
 
 enum { QUOTED_BYTES = 32, MOST_DIGITS = 9 /* always enough to tell one binary32 from all others */ };
 
-text text_in(void *buffer, size_t capacity) {
+text fw_text_in(void *buffer, size_t capacity) {
     text made = {buffer, capacity, 0, 0};
     made.bytes[0] = 0;
     return made;
 }
 
-size_t text_length(const char *string) {
+size_t fw_text_length(const char *string) {
     size_t length = 0;
     while (string[length])
         length++;
     return length;
 }
 
-int text_equal(const char *string, const void *bytes, size_t count) {
-    return text_length(string) == count && bytes_equal(string, bytes, count);
+int fw_text_equal(const char *string, const void *bytes, size_t count) {
+    return fw_text_length(string) == count && bytes_equal(string, bytes, count);
 }
 
-int text_is_utf8(const void *bytes, size_t count) {
+int fw_text_is_utf8(const void *bytes, size_t count) {
     const uint8_t *at = bytes, *end = at + count;
     while (at < end) {
         uint32_t code_point;
@@ -36,7 +36,7 @@ int text_is_utf8(const void *bytes, size_t count) {
     return 1;
 }
 
-size_t text_whole_characters(const void *bytes, size_t count, size_t most) {
+size_t fw_text_whole_characters(const void *bytes, size_t count, size_t most) {
     size_t at = 0;
     while (at < count) {
         uint32_t code_point;
@@ -48,7 +48,7 @@ size_t text_whole_characters(const void *bytes, size_t count, size_t most) {
     return at;
 }
 
-void text_add_bytes(text *out, const void *piece, size_t bytes) {
+void fw_text_add_bytes(text *out, const void *piece, size_t bytes) {
     if (bytes >= out->capacity - out->used)
         out->full = 1;
     if (out->full)
@@ -59,11 +59,11 @@ void text_add_bytes(text *out, const void *piece, size_t bytes) {
     out->bytes[out->used] = 0;
 }
 
-void text_add(text *out, const char *piece) {
-    text_add_bytes(out, piece, text_length(piece));
+void fw_text_add(text *out, const char *piece) {
+    fw_text_add_bytes(out, piece, fw_text_length(piece));
 }
 
-void text_add_integer(text *out, int64_t value) {
+void fw_text_add_integer(text *out, int64_t value) {
     char digits[20];
     size_t at = sizeof digits;
     uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
@@ -72,14 +72,14 @@ void text_add_integer(text *out, int64_t value) {
     while (left /= 10);
     if (value < 0)
         digits[--at] = '-';
-    text_add_bytes(out, digits + at, sizeof digits - at);
+    fw_text_add_bytes(out, digits + at, sizeof digits - at);
 }
 
-void text_add_hex(text *out, uint32_t value) {
+void fw_text_add_hex(text *out, uint32_t value) {
     char digits[8];
     for (int i = 0; i < 8; i++)
         digits[i] = "0123456789abcdef"[value >> (28 - 4 * i) & 15];
-    text_add_bytes(out, digits, sizeof digits);
+    fw_text_add_bytes(out, digits, sizeof digits);
 }
 
 /* digits, of which the first stands before the point, times 10^exponent */
@@ -90,31 +90,31 @@ static void add_scientific(text *out, uint32_t digits, int count, int exponent) 
     while (count > 1 && written[count - 1] == '0')
         count--;
     if (exponent < -5 || exponent > 8) {
-        text_add_bytes(out, written, 1);
+        fw_text_add_bytes(out, written, 1);
         if (count > 1)
-            text_add(out, ".");
-        text_add_bytes(out, written + 1, (size_t)count - 1);
-        text_add(out, "e");
-        text_add_integer(out, exponent);
+            fw_text_add(out, ".");
+        fw_text_add_bytes(out, written + 1, (size_t)count - 1);
+        fw_text_add(out, "e");
+        fw_text_add_integer(out, exponent);
         return;
     }
     if (exponent < 0)
-        text_add(out, "0.");
+        fw_text_add(out, "0.");
     for (int i = exponent; i < -1; i++)
-        text_add(out, "0");
+        fw_text_add(out, "0");
     for (int i = 0; i < count || i <= exponent; i++) {
         if (i == exponent + 1 && exponent >= 0)
-            text_add(out, ".");
-        text_add_bytes(out, i < count ? written + i : "0", 1);
+            fw_text_add(out, ".");
+        fw_text_add_bytes(out, i < count ? written + i : "0", 1);
     }
 }
 
-void text_add_number(text *out, float value) {
+void fw_text_add_number(text *out, float value) {
     if (value < 0)
-        text_add(out, "-");
+        fw_text_add(out, "-");
     const float magnitude = value < 0 ? -value : value;
     if (magnitude == 0) {
-        text_add(out, "0");
+        fw_text_add(out, "0");
         return;
     }
     int exponent = 0;
@@ -125,7 +125,7 @@ void text_add_number(text *out, float value) {
         first *= 10;
     for (int count = 1;; count++) {
         char buffer[24];
-        text tried = text_in(buffer, sizeof buffer);
+        text tried = fw_text_in(buffer, sizeof buffer);
         double scale = 1;
         for (int i = 1; i < count; i++)
             scale *= 10;
@@ -133,24 +133,24 @@ void text_add_number(text *out, float value) {
         const int carried = digits >= scale * 10;
         add_scientific(&tried, carried ? digits / 10 : digits, count, exponent + carried);
         decimal read;
-        decimal_read(tried.bytes, tried.used, &read);
+        fw_decimal_read(tried.bytes, tried.used, &read);
         if (count == MOST_DIGITS || (float)read.value == magnitude) {
-            text_add_bytes(out, tried.bytes, tried.used);
+            fw_text_add_bytes(out, tried.bytes, tried.used);
             return;
         }
     }
 }
 
-void text_add_quoted(text *out, const char *piece, size_t bytes) {
-    const size_t whole = text_whole_characters(piece, bytes, QUOTED_BYTES);
-    text_add(out, "'");
+void fw_text_add_quoted(text *out, const char *piece, size_t bytes) {
+    const size_t whole = fw_text_whole_characters(piece, bytes, QUOTED_BYTES);
+    fw_text_add(out, "'");
     for (size_t at = 0; at < whole;) {
         uint32_t code_point;
         const size_t length = shrew_read_character((const uint8_t *)piece + at, whole - at, &code_point);
         const int printable = code_point >= 0x20 && code_point != 0x7F && (code_point < 0x80 || code_point >= 0xA0);
-        text_add_bytes(out, printable && code_point != NOT_UTF8 ? piece + at : "?",
-                       printable && code_point != NOT_UTF8 ? length : 1);
+        fw_text_add_bytes(out, printable && code_point != NOT_UTF8 ? piece + at : "?",
+                          printable && code_point != NOT_UTF8 ? length : 1);
         at += length;
     }
-    text_add(out, whole < bytes ? "…'" : "'");
+    fw_text_add(out, whole < bytes ? "…'" : "'");
 }

@@ -14,26 +14,26 @@ typedef struct text {
 } text;
 
 /* An empty text in capacity >= 1 bytes. It always ends in a NUL, which takes one of them. */
-text text_in(void *buffer, size_t capacity);
+text fw_text_in(void *buffer, size_t capacity);
 
-void text_add(text *out, const char *piece);
-void text_add_bytes(text *out, const void *piece, size_t bytes);
-void text_add_integer(text *out, int64_t value);
-void text_add_hex(text *out, uint32_t value); /* eight digits */
+void fw_text_add(text *out, const char *piece);
+void fw_text_add_bytes(text *out, const void *piece, size_t bytes);
+void fw_text_add_integer(text *out, int64_t value);
+void fw_text_add_hex(text *out, uint32_t value); /* eight digits */
 
 /* A number in the fewest digits that mean the same binary32; value must be finite. */
-void text_add_number(text *out, float value);
+void fw_text_add_number(text *out, float value);
 
 /* What a stranger wrote, in quotes, for a line for people: at most 32 bytes of it, whole characters, no controls. */
-void text_add_quoted(text *out, const char *piece, size_t bytes);
+void fw_text_add_quoted(text *out, const char *piece, size_t bytes);
 
 /* Bytes up to a NUL; a stranger's buffer without one is the caller's fault. */
-size_t text_length(const char *string);
-int text_equal(const char *string, const void *bytes, size_t count);
+size_t fw_text_length(const char *string);
+int fw_text_equal(const char *string, const void *bytes, size_t count);
 
-int text_is_utf8(const void *bytes, size_t count);
+int fw_text_is_utf8(const void *bytes, size_t count);
 
 /* Bytes of the longest beginning of whole characters that has at most `most` bytes. */
-size_t text_whole_characters(const void *bytes, size_t count, size_t most);
+size_t fw_text_whole_characters(const void *bytes, size_t count, size_t most);
 
 #endif

@@ -1,6 +1,6 @@
 #include "times.h"
 
-void times_mark(times_record *spent, uint64_t now, shrew_phase phase, uint32_t layer, uint32_t tokens) {
+void fw_times_mark(times_record *spent, uint64_t now, shrew_phase phase, uint32_t layer, uint32_t tokens) {
     const uint64_t took = now - spent->since;
     if (spent->phase)
         spent->by_phase[spent->kind][spent->phase] += took;

@@ -20,6 +20,6 @@ typedef struct times_record {
     uint64_t since;
 } times_record;
 
-void times_mark(times_record *spent, uint64_t now, shrew_phase phase, uint32_t layer, uint32_t tokens);
+void fw_times_mark(times_record *spent, uint64_t now, shrew_phase phase, uint32_t layer, uint32_t tokens);
 
 #endif

@@ -6,24 +6,24 @@ static const char *const phases[SHREW_PHASES] = {"",   "embed",    "qkv",  "atte
                                                  "up", "activate", "down", "head",   "choose"};
 
 static void add_padded(text *out, const char *piece, size_t columns, int to_the_right) {
-    const size_t bytes = text_length(piece);
+    const size_t bytes = fw_text_length(piece);
     if (!to_the_right)
-        text_add(out, piece);
+        fw_text_add(out, piece);
     for (size_t i = bytes; i < columns; i++)
-        text_add(out, " ");
+        fw_text_add(out, " ");
     if (to_the_right)
-        text_add(out, piece);
+        fw_text_add(out, piece);
 }
 
 /* Microseconds as milliseconds with three decimals, or, of no tokens, a dash. */
 static void add_share(text *out, uint64_t us, uint64_t tokens) {
     char digits[32];
-    text number = text_in(digits, sizeof digits);
+    text number = fw_text_in(digits, sizeof digits);
     const uint64_t each = tokens ? (us + tokens / 2) / tokens : 0;
-    text_add_integer(&number, (int64_t)(each / 1000));
-    text_add(&number, ".");
+    fw_text_add_integer(&number, (int64_t)(each / 1000));
+    fw_text_add(&number, ".");
     for (uint32_t place = 100; place; place /= 10)
-        text_add_integer(&number, (int64_t)(each / place % 10));
+        fw_text_add_integer(&number, (int64_t)(each / place % 10));
     add_padded(out, tokens ? digits : "-", COLUMNS, 1);
 }
 
@@ -40,7 +40,7 @@ static uint64_t sum(const uint64_t *us) {
     return all;
 }
 
-int times_add_line(text *out, const times_record *spent, uint32_t index) {
+int fw_times_add_line(text *out, const times_record *spent, uint32_t index) {
     enum { PROMPT = TIMES_PROMPT, ANSWER = TIMES_ANSWER };
     if (!spent->tokens[PROMPT] && !spent->tokens[ANSWER])
         return 0;
@@ -59,9 +59,9 @@ int times_add_line(text *out, const times_record *spent, uint32_t index) {
         if (layer >= spent->layers)
             return 0;
         char name[16];
-        text label = text_in(name, sizeof name);
-        text_add(&label, "layer ");
-        text_add_integer(&label, layer);
+        text label = fw_text_in(name, sizeof name);
+        fw_text_add(&label, "layer ");
+        fw_text_add_integer(&label, layer);
         const uint64_t us[] = {spent->by_layer[PROMPT][layer], spent->by_layer[ANSWER][layer]};
         add_row(out, name, spent, us);
     }

@@ -9,6 +9,6 @@ enum { TIMES_LINE_BYTES = 64 };
 
 /* Appends the index-th line, without its end, of a table of times in microseconds. 0 past the last; a model that has
  * read no token has none. */
-int times_add_line(text *out, const times_record *spent, uint32_t index);
+int fw_times_add_line(text *out, const times_record *spent, uint32_t index);
 
 #endif

@@ -87,7 +87,7 @@ static void set_duty(int pin, int percent) {
 
 #endif
 
-void actions_start(void) {
+void fw_actions_start(void) {
     esp_event_loop_create_default(); /* the web server and Wi-Fi use it, too */
 }
 
@@ -99,7 +99,7 @@ static void post(int id, const char *command, size_t bytes) {
     esp_event_post(SHREW_COMMAND, id, text, bytes + 1, 0);
 }
 
-void actions_run(const char *command, size_t bytes) {
+void fw_actions_run(const char *command, size_t bytes) {
     if (bytes > SHREW_MAX_COMMAND_BYTES)
         return;
     for (size_t i = 0; i < sizeof actions / sizeof *actions; i++) {

@@ -8,9 +8,9 @@
 
 ESP_EVENT_DECLARE_BASE(SHREW_COMMAND); /* its id is the one in the table or 0, its data the command with a NUL */
 
-void actions_start(void);
+void fw_actions_start(void);
 
 /* Does what the table says; a command that it does not know is an event of id 0. */
-void actions_run(const char *command, size_t bytes);
+void fw_actions_run(const char *command, size_t bytes);
 
 #endif

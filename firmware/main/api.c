@@ -38,13 +38,13 @@ static void drain(httpd_req_t *request) {
 static void finish(job *done, protocol_code code, const protocol_error *error) {
     httpd_req_t *request = done->request;
     is_busy = 0; /* before the client can ask for more */
-    const esp_err_t failed = code ? server_fail(request, error) : server_send_info(request);
+    const esp_err_t failed = code ? fw_server_fail(request, error) : fw_server_send_info(request);
     if (code)
         drain(request);
     if (failed)
-        server_hang_up(httpd_req_to_sockfd(request));
+        fw_server_hang_up(httpd_req_to_sockfd(request));
     httpd_req_async_handler_complete(request);
-    server_announce(); /* also what an upload that failed has erased */
+    fw_server_announce(); /* also what an upload that failed has erased */
 }
 
 static void run_jobs(void *unused) {
@@ -58,16 +58,16 @@ static void run_jobs(void *unused) {
     }
 }
 
-void api_start(void) {
+void fw_api_start(void) {
     jobs = xQueueCreate(1, sizeof(job));
     xTaskCreate(run_jobs, "jobs", BOARD_STACK, NULL, BOARD_PRIORITY, NULL);
 }
 
 static esp_err_t begin(httpd_req_t *request, job *next) {
     if (is_busy)
-        return server_refuse(request, PROTOCOL_IN_USE, "another upload or change is under way");
+        return fw_server_refuse(request, PROTOCOL_IN_USE, "another upload or change is under way");
     if (httpd_req_async_handler_begin(request, &next->request))
-        return server_refuse(request, PROTOCOL_ENGINE, "not enough memory");
+        return fw_server_refuse(request, PROTOCOL_ENGINE, "not enough memory");
     is_busy = 1;
     xQueueSend(jobs, next, portMAX_DELAY);
     return ESP_OK;
@@ -82,7 +82,7 @@ static void name_in(const httpd_req_t *request, int is_load, char name[NAME_BYTE
         *code = PROTOCOL_NOT_FOUND;
     else if (has_load != is_load)
         *code = PROTOCOL_METHOD;
-    else if (!protocol_name_is_valid(begin, bytes))
+    else if (!fw_protocol_name_is_valid(begin, bytes))
         *code = PROTOCOL_NAME;
     else
         *code = PROTOCOL_OK;
@@ -92,7 +92,7 @@ static void name_in(const httpd_req_t *request, int is_load, char name[NAME_BYTE
     name[bytes] = 0;
 }
 
-int api_has(const httpd_req_t *request) {
+int fw_api_has(const httpd_req_t *request) {
     char name[NAME_BYTES];
     protocol_code code;
     if (strncmp(request->uri, PREFIX, sizeof PREFIX - 1))
@@ -103,17 +103,17 @@ int api_has(const httpd_req_t *request) {
 
 static esp_err_t change_models(httpd_req_t *request, job next, int is_load, int with_body) {
     protocol_code code;
-    if (!server_admits(request, 0))
+    if (!fw_server_admits(request, 0))
         return ESP_OK;
     name_in(request, is_load, next.name, &code);
     if (code && code != PROTOCOL_NAME)
-        return server_refuse(request, code, NULL);
-    if (!server_admits(request, 1))
+        return fw_server_refuse(request, code, NULL);
+    if (!fw_server_admits(request, 1))
         return ESP_OK;
     if (code)
-        return server_refuse(request, code, NULL);
+        return fw_server_refuse(request, code, NULL);
     if (with_body && !httpd_req_get_hdr_value_len(request, "Content-Length"))
-        return server_refuse(request, PROTOCOL_LENGTH, NULL);
+        return fw_server_refuse(request, PROTOCOL_LENGTH, NULL);
     return begin(request, &next);
 }
 
@@ -128,52 +128,52 @@ static protocol_code receive_image(httpd_req_t *request, protocol_error *error) 
         if (got == HTTPD_SOCK_ERR_TIMEOUT && clock_us() - heard < STALLED_US)
             continue;
         if (got <= 0)
-            return protocol_fail(error, PROTOCOL_TIMEOUT, "the upload stopped coming");
+            return fw_protocol_fail(error, PROTOCOL_TIMEOUT, "the upload stopped coming");
         heard = clock_us();
         filled += (size_t)got;
         left -= (size_t)got;
         if (left && filled < PIECE_BYTES)
             continue;
-        const protocol_code code = models_upload_write(piece, (uint32_t)filled, error);
+        const protocol_code code = fw_models_upload_write(piece, (uint32_t)filled, error);
         if (code)
             return code;
         filled = 0;
     }
-    return models_upload_end(error);
+    return fw_models_upload_end(error);
 }
 
 static protocol_code upload(httpd_req_t *request, const char *name, protocol_error *error) {
-    protocol_code code = models_upload_begin(name, strlen(name), request->content_len, error);
+    protocol_code code = fw_models_upload_begin(name, strlen(name), request->content_len, error);
     if (code)
         return code;
     code = receive_image(request, error);
     if (code)
-        models_upload_abort();
+        fw_models_upload_abort();
     return code;
 }
 
 static protocol_code load(httpd_req_t *request, const char *name, protocol_error *error) {
     (void)request;
-    const protocol_code code = models_load(name, error);
-    if (!code && models_remember(name))
-        return protocol_fail(error, PROTOCOL_ENGINE, SETTINGS_NOT_KEPT);
+    const protocol_code code = fw_models_load(name, error);
+    if (!code && fw_models_remember(name))
+        return fw_protocol_fail(error, PROTOCOL_ENGINE, SETTINGS_NOT_KEPT);
     return code;
 }
 
 static protocol_code erase(httpd_req_t *request, const char *name, protocol_error *error) {
     (void)request;
-    return models_remove(name, error);
+    return fw_models_remove(name, error);
 }
 
-esp_err_t api_upload(httpd_req_t *request) {
+esp_err_t fw_api_upload(httpd_req_t *request) {
     return change_models(request, (job){.run = upload}, 0, 1);
 }
 
-esp_err_t api_load(httpd_req_t *request) {
+esp_err_t fw_api_load(httpd_req_t *request) {
     return change_models(request, (job){.run = load}, 1, 0);
 }
 
-esp_err_t api_remove(httpd_req_t *request) {
+esp_err_t fw_api_remove(httpd_req_t *request) {
     return change_models(request, (job){.run = erase}, 0, 0);
 }
 
@@ -184,28 +184,29 @@ typedef protocol_code settings_changer(settings *changed, char *text, size_t byt
 static esp_err_t change(httpd_req_t *request, settings_changer *changer, void (*follow)(void)) {
     size_t bytes;
     char *body;
-    if (!server_admits(request, 1))
+    if (!fw_server_admits(request, 1))
         return ESP_OK;
-    const esp_err_t refused = server_body(request, &body, &bytes);
+    const esp_err_t refused = fw_server_body(request, &body, &bytes);
     if (!body)
         return refused;
-    settings changed = settings_begin();
+    settings changed = fw_settings_begin();
     protocol_error error;
     if (changer(&changed, body, bytes, &error)) {
-        settings_drop();
-        return server_fail(request, &error);
+        fw_settings_drop();
+        return fw_server_fail(request, &error);
     }
-    const int failed = settings_keep(&changed);
+    const int failed = fw_settings_keep(&changed);
     follow();
-    return failed ? server_refuse(request, PROTOCOL_ENGINE, SETTINGS_NOT_KEPT) : server_send_info(request);
+    return failed ? fw_server_refuse(request, PROTOCOL_ENGINE, SETTINGS_NOT_KEPT) : fw_server_send_info(request);
 }
 
-esp_err_t api_change_settings(httpd_req_t *request) {
-    return change(request, settings_change, server_announce);
+esp_err_t fw_api_change_settings(httpd_req_t *request) {
+    return change(request, fw_settings_change, fw_server_announce);
 }
 
-esp_err_t api_change_wifi(httpd_req_t *request) {
-    if (!wifi_now().mode)
-        return server_admits(request, 0) ? server_refuse(request, PROTOCOL_NOT_FOUND, "this device has no Wi-Fi") : ESP_OK;
-    return change(request, settings_change_wifi, wifi_restart);
+esp_err_t fw_api_change_wifi(httpd_req_t *request) {
+    if (!fw_wifi_now().mode)
+        return fw_server_admits(request, 0) ? fw_server_refuse(request, PROTOCOL_NOT_FOUND, "this device has no Wi-Fi")
+                                            : ESP_OK;
+    return change(request, fw_settings_change_wifi, fw_wifi_restart);
 }

@@ -5,15 +5,15 @@
 #include "esp_http_server.h"
 
 /* The task for what takes long. */
-void api_start(void);
+void fw_api_start(void);
 
 /* Whether the request's address is that of a model or of its loading, whatever its method. */
-int api_has(const httpd_req_t *request);
+int fw_api_has(const httpd_req_t *request);
 
-esp_err_t api_upload(httpd_req_t *request);
-esp_err_t api_load(httpd_req_t *request);
-esp_err_t api_remove(httpd_req_t *request);
-esp_err_t api_change_settings(httpd_req_t *request);
-esp_err_t api_change_wifi(httpd_req_t *request);
+esp_err_t fw_api_upload(httpd_req_t *request);
+esp_err_t fw_api_load(httpd_req_t *request);
+esp_err_t fw_api_remove(httpd_req_t *request);
+esp_err_t fw_api_change_settings(httpd_req_t *request);
+esp_err_t fw_api_change_wifi(httpd_req_t *request);
 
 #endif

@@ -8,53 +8,53 @@ static void send_written(const text *message, chat_send *send, void *context) {
         send(context, message->bytes, message->used);
 }
 
-void chat_fail(const uint32_t *id, const protocol_error *error, chat_send *send, void *context) {
+void fw_chat_fail(const uint32_t *id, const protocol_error *error, chat_send *send, void *context) {
     char buffer[CHAT_REPLY_BYTES];
-    text out = text_in(buffer, sizeof buffer);
-    protocol_write_error(&out, id, error);
+    text out = fw_text_in(buffer, sizeof buffer);
+    fw_protocol_write_error(&out, id, error);
     send_written(&out, send, context);
 }
 
-void chat_done(uint32_t id, const protocol_result *result, chat_send *send, void *context) {
+void fw_chat_done(uint32_t id, const protocol_result *result, chat_send *send, void *context) {
     char buffer[CHAT_REPLY_BYTES];
-    text out = text_in(buffer, sizeof buffer);
-    protocol_write_done(&out, id, result);
+    text out = fw_text_in(buffer, sizeof buffer);
+    fw_protocol_write_done(&out, id, result);
     send_written(&out, send, context);
 }
 
 static void generate(uint32_t connection, const protocol_request *request, chat_send *send, void *context) {
     uint32_t ahead;
     protocol_error error;
-    if (generate_push(connection, request, &ahead, &error)) {
-        chat_fail(&request->id, &error, send, context);
+    if (fw_generate_push(connection, request, &ahead, &error)) {
+        fw_chat_fail(&request->id, &error, send, context);
     } else if (ahead) {
         char buffer[CHAT_REPLY_BYTES];
-        text out = text_in(buffer, sizeof buffer);
-        protocol_write_queued(&out, request->id, ahead);
+        text out = fw_text_in(buffer, sizeof buffer);
+        fw_protocol_write_queued(&out, request->id, ahead);
         send_written(&out, send, context);
     }
 }
 
 static void cancel(uint32_t connection, uint32_t id, chat_send *send, void *context) {
     protocol_result cancelled;
-    if (generate_cancel(connection, id, &cancelled))
-        chat_done(id, &cancelled, send, context);
+    if (fw_generate_cancel(connection, id, &cancelled))
+        fw_chat_done(id, &cancelled, send, context);
 }
 
 static void send_info(chat_send *send, void *context) {
     size_t bytes;
-    char *info = status_info(1, &bytes);
+    char *info = fw_status_info(1, &bytes);
     if (info)
         send(context, info, bytes);
-    status_free(info);
+    fw_status_free(info);
 }
 
-void chat_read(uint32_t connection, char *message, size_t bytes, chat_send *send, void *context) {
-    const protocol_rules rules = generate_rules();
+void fw_chat_read(uint32_t connection, char *message, size_t bytes, chat_send *send, void *context) {
+    const protocol_rules rules = fw_generate_rules();
     protocol_message read;
     protocol_error error;
-    if (protocol_read(&read, message, bytes, &rules, &error))
-        chat_fail(read.has_id ? &read.request.id : NULL, &error, send, context);
+    if (fw_protocol_read(&read, message, bytes, &rules, &error))
+        fw_chat_fail(read.has_id ? &read.request.id : NULL, &error, send, context);
     else if (read.type == PROTOCOL_GENERATE)
         generate(connection, &read.request, send, context);
     else if (read.type == PROTOCOL_CANCEL)

@@ -31,14 +31,15 @@ static int print_text(const queue_entry *entry, const char *bytes, size_t count)
 }
 
 static void print_end(queue_entry *entry, const protocol_result *result, const protocol_error *error) {
-    generate_lock();
-    generate_release(entry);
-    generate_unlock();
+    fw_generate_lock();
+    fw_generate_release(entry);
+    fw_generate_unlock();
     if (error)
         printf("%s\n", error->line);
     else
-        printf("\n[%s: %" PRIu32 " tokens, %.1f tokens/s, prompt %.1f tokens/s, seed %" PRIu64 ", digest %08" PRIx32 "]\n",
-               protocol_reason_name(result->reason), result->tokens, (double)result->tok_per_s,
+        printf("\n[%s: %" PRIu32 " tokens, %.1f tokens/s, prompt %.1f tokens/s, seed %" PRIu64 ", digest %08" PRIx32
+               "]\n",
+               fw_protocol_reason_name(result->reason), result->tokens, (double)result->tok_per_s,
                (double)result->prompt_tok_per_s, result->seed, result->digest);
     is_asking = 0;
     answered();
@@ -47,7 +48,7 @@ static void print_end(queue_entry *entry, const protocol_result *result, const p
 static const audience person = {.write = print_text, .finish = print_end};
 
 static void ask(const console_command *command) {
-    const protocol_rules rules = generate_rules();
+    const protocol_rules rules = fw_generate_rules();
     const protocol_request request = {.options = rules.defaults,
                                       .seed = rules.seed,
                                       .prompt = command->text,
@@ -55,54 +56,54 @@ static void ask(const console_command *command) {
     uint32_t ahead;
     protocol_error error;
     is_asking = 1;
-    if (!generate_push(connection, &request, &ahead, &error))
+    if (!fw_generate_push(connection, &request, &ahead, &error))
         return;
     is_asking = 0;
     printf("%s\n", error.line);
 }
 
-int commands_are_busy(void) {
+int fw_commands_are_busy(void) {
     return is_asking;
 }
 
-void commands_cancel(void) {
+void fw_commands_cancel(void) {
     protocol_result cancelled;
-    if (!is_asking || !generate_cancel(connection, 0, &cancelled))
+    if (!is_asking || !fw_generate_cancel(connection, 0, &cancelled))
         return; /* or it ends by itself, at its next step */
-    printf("[%s]\n", protocol_reason_name(cancelled.reason));
+    printf("[%s]\n", fw_protocol_reason_name(cancelled.reason));
     is_asking = 0;
 }
 
 /* ---- Models ------------------------------------------------------------------------------------------------------- */
 
 static void print_models(void) {
-    const models_view *view = models_look();
+    const models_view *view = fw_models_look();
     for (uint32_t i = 0; i < view->stored_count; i++)
         printf("%c %-*s %9" PRIu32 " bytes  %s\n", view->stored[i].active ? '*' : ' ', (int)PROTOCOL_NAME_BYTES,
                view->stored[i].name, view->stored[i].bytes, view->stored[i].place);
     if (!view->stored_count)
         printf("none: upload one on the page, or with shrew flash\n");
-    models_look_away();
+    fw_models_look_away();
 }
 
 static void load(const char *name) {
     protocol_error error;
-    if (models_load(name, &error)) {
+    if (fw_models_load(name, &error)) {
         printf("%s\n", error.line);
         return;
     }
-    models_remember(name);
-    server_announce();
-    status_print();
+    fw_models_remember(name);
+    fw_server_announce();
+    fw_status_print();
 }
 
 static void unload(void) {
     protocol_error error;
-    if (models_unload(&error)) {
+    if (fw_models_unload(&error)) {
         printf("%s\n", error.line);
         return;
     }
-    server_announce();
+    fw_server_announce();
     printf("no model answers until the next load, or start\n");
 }
 
@@ -110,7 +111,7 @@ static void selftest(void) {
     static const char *const verdicts[] = {"the image has none", "passed", "FAILED: this build computes other tokens"};
     info_selftest verdict;
     protocol_error error;
-    printf("self-test: %s\n", models_selftest(&verdict, &error) ? error.line : verdicts[verdict]);
+    printf("self-test: %s\n", fw_models_selftest(&verdict, &error) ? error.line : verdicts[verdict]);
 }
 
 /* Tokens into the session, so many a call: tokens per second, 0 where there is no room. */
@@ -129,20 +130,20 @@ static double feed(shrew_session *session, uint32_t tokens, uint32_t at_once) {
 /* Without choosing tokens, so that the model's end of text does not matter: half of the context as a prompt, as much
  * again one by one. */
 static void bench(uint32_t tokens) {
-    const models_view *view = models_look();
+    const models_view *view = fw_models_look();
     const uint32_t most = view->model ? view->model->context / 2 : 0;
-    models_look_away();
+    fw_models_look_away();
     if (tokens > most)
         tokens = most;
-    shrew_session *session = models_enter();
+    shrew_session *session = fw_models_enter();
     if (!session) {
-        printf("%s\n", protocol_code_line(PROTOCOL_NO_MODEL));
+        printf("%s\n", fw_protocol_code_line(PROTOCOL_NO_MODEL));
         return;
     }
     shrew_session_reset(session);
     const double prompt = feed(session, tokens, SHREW_MAX_BLOCK), answer = feed(session, tokens, 1);
     shrew_session_reset(session);
-    models_leave();
+    fw_models_leave();
     printf("%" PRIu32 " tokens as a prompt: %.1f tokens/s; %" PRIu32 " more, one by one: %.1f tokens/s\n", tokens, prompt,
            tokens, answer);
 }
@@ -150,32 +151,32 @@ static void bench(uint32_t tokens) {
 /* ---- Settings ----------------------------------------------------------------------------------------------------- */
 
 static void show(void) {
-    const settings kept = settings_now();
+    const settings kept = fw_settings_now();
     for (int i = 0; i < OPTIONS; i++) {
         float number;
         uint32_t integer;
-        if (option_get(&kept.defaults, (option)i, &number, &integer))
-            printf("%-18s %-10" PRIu32 " %s\n", option_name((option)i), integer, option_range((option)i));
+        if (fw_option_get(&kept.defaults, (option)i, &number, &integer))
+            printf("%-18s %-10" PRIu32 " %s\n", fw_option_name((option)i), integer, fw_option_range((option)i));
         else
-            printf("%-18s %-10g %s\n", option_name((option)i), (double)number, option_range((option)i));
+            printf("%-18s %-10g %s\n", fw_option_name((option)i), (double)number, fw_option_range((option)i));
     }
 }
 
 static void set(const console_command *command) {
-    settings kept = settings_begin();
-    if (option_set(&kept.defaults, command->option, &command->value) != OPTION_FITS) {
-        settings_drop();
-        printf("%s is %s\n", option_name(command->option), option_range(command->option));
+    settings kept = fw_settings_begin();
+    if (fw_option_set(&kept.defaults, command->option, &command->value) != OPTION_FITS) {
+        fw_settings_drop();
+        printf("%s is %s\n", fw_option_name(command->option), fw_option_range(command->option));
         return;
     }
-    settings_keep(&kept);
-    server_announce();
+    fw_settings_keep(&kept);
+    fw_server_announce();
     show();
 }
 
 static void show_wifi(void) {
-    const wifi_state state = wifi_now();
-    const settings kept = settings_now();
+    const wifi_state state = fw_wifi_now();
+    const settings kept = fw_settings_now();
     if (!state.mode)
         printf("this device has no Wi-Fi\n");
     else if (*state.mode == 'a')
@@ -185,37 +186,37 @@ static void show_wifi(void) {
 }
 
 static void join(const console_command *command) {
-    settings kept = settings_begin();
+    settings kept = fw_settings_begin();
     protocol_error error;
     const int forget = command->verb == CONSOLE_WIFI_FORGET;
-    if (settings_set_wifi(&kept, forget ? "" : command->text, forget ? 0 : command->text_bytes,
-                          forget ? "" : command->password, forget ? 0 : command->password_bytes, &error)) {
-        settings_drop();
+    if (fw_settings_set_wifi(&kept, forget ? "" : command->text, forget ? 0 : command->text_bytes,
+                             forget ? "" : command->password, forget ? 0 : command->password_bytes, &error)) {
+        fw_settings_drop();
         printf("%s\n", error.line);
         return;
     }
-    settings_keep(&kept);
-    if (!wifi_now().mode)
+    fw_settings_keep(&kept);
+    if (!fw_wifi_now().mode)
         show_wifi();
-    wifi_restart();
+    fw_wifi_restart();
 }
 
 static void show_token(int make_new) {
     if (make_new) {
-        settings changed = settings_begin();
+        settings changed = fw_settings_begin();
         uint8_t random[SETTINGS_TOKEN_BYTES];
         esp_fill_random(random, sizeof random);
-        settings_make_secret(changed.token, random, SETTINGS_TOKEN_BYTES);
-        settings_keep(&changed);
+        fw_settings_make_secret(changed.token, random, SETTINGS_TOKEN_BYTES);
+        fw_settings_keep(&changed);
     }
-    const settings kept = settings_now();
+    const settings kept = fw_settings_now();
     printf("token %s\n", kept.token);
 }
 
 static void help(const console_command *command) {
-    const int only = command->text_bytes ? console_find(command->text, command->text_bytes) : -1;
-    for (int i = only < 0 ? 0 : only; console_usage((size_t)i); i++) {
-        printf("%-24s %s\n", console_usage((size_t)i), console_description((size_t)i));
+    const int only = command->text_bytes ? fw_console_find(command->text, command->text_bytes) : -1;
+    for (int i = only < 0 ? 0 : only; fw_console_usage((size_t)i); i++) {
+        printf("%-24s %s\n", fw_console_usage((size_t)i), fw_console_description((size_t)i));
         if (only >= 0)
             break;
     }
@@ -223,11 +224,11 @@ static void help(const console_command *command) {
 
 /* ---- Lines -------------------------------------------------------------------------------------------------------- */
 
-void commands_run(char *line, size_t bytes) {
+void fw_commands_run(char *line, size_t bytes) {
     console_command command;
     char buffer[2 * PROTOCOL_LINE_BYTES];
-    text error = text_in(buffer, sizeof buffer);
-    if (console_read(&command, line, bytes, &error)) {
+    text error = fw_text_in(buffer, sizeof buffer);
+    if (fw_console_read(&command, line, bytes, &error)) {
         printf("%s\n", error.bytes);
         return;
     }
@@ -239,7 +240,7 @@ void commands_run(char *line, size_t bytes) {
     case CONSOLE_UNLOAD: unload(); break;
     case CONSOLE_SHOW: show(); break;
     case CONSOLE_SET: set(&command); break;
-    case CONSOLE_STATUS: status_print(); break;
+    case CONSOLE_STATUS: fw_status_print(); break;
     case CONSOLE_WIFI: show_wifi(); break;
     case CONSOLE_WIFI_JOIN:
     case CONSOLE_WIFI_FORGET: join(&command); break;
@@ -252,7 +253,7 @@ void commands_run(char *line, size_t bytes) {
     }
 }
 
-void commands_start(void (*when_answered)(void)) {
+void fw_commands_start(void (*when_answered)(void)) {
     answered = when_answered;
-    connection = generate_connect(&person);
+    connection = fw_generate_connect(&person);
 }

@@ -5,13 +5,13 @@
 #include <stddef.h>
 
 /* when_answered is called, on the answering task, after the answer to an `ask`. */
-void commands_start(void (*when_answered)(void));
+void fw_commands_start(void (*when_answered)(void));
 
 /* Runs one line, which it changes, and prints what comes of it. An `ask` is answered later. */
-void commands_run(char *line, size_t bytes);
+void fw_commands_run(char *line, size_t bytes);
 
 /* Whether an `ask` is still being answered, and to end it. */
-int commands_are_busy(void);
-void commands_cancel(void);
+int fw_commands_are_busy(void);
+void fw_commands_cancel(void);
 
 #endif

@@ -33,12 +33,12 @@ static int begin(struct reply *reply) {
     if (reply->has_begun)
         return 0;
     reply->has_begun = 1;
-    server_begin(reply->request, reply->stream ? "text/event-stream" : "application/json", "no-store");
-    text out = text_in(part_buffer, sizeof part_buffer);
+    fw_server_begin(reply->request, reply->stream ? "text/event-stream" : "application/json", "no-store");
+    text out = fw_text_in(part_buffer, sizeof part_buffer);
     if (reply->stream)
-        openai_write_first_event(&out, &reply->answer);
+        fw_openai_write_first_event(&out, &reply->answer);
     else
-        openai_write_head(&out, &reply->answer);
+        fw_openai_write_head(&out, &reply->answer);
     return send_part(reply, &out);
 }
 
@@ -47,12 +47,12 @@ static int write_text(const queue_entry *entry, const char *bytes, size_t count)
     if (begin(reply))
         return -1;
     while (count) {
-        const size_t piece = text_whole_characters(bytes, count, PIECE_BYTES);
-        text out = text_in(part_buffer, sizeof part_buffer);
+        const size_t piece = fw_text_whole_characters(bytes, count, PIECE_BYTES);
+        text out = fw_text_in(part_buffer, sizeof part_buffer);
         if (reply->stream)
-            openai_write_event(&out, &reply->answer, bytes, piece);
+            fw_openai_write_event(&out, &reply->answer, bytes, piece);
         else
-            openai_write_part(&out, bytes, piece);
+            fw_openai_write_part(&out, bytes, piece);
         if (send_part(reply, &out))
             return -1;
         bytes += piece;
@@ -64,16 +64,16 @@ static int write_text(const queue_entry *entry, const char *bytes, size_t count)
 /* 0 where the response is whole. */
 static int write_end(struct reply *reply, const protocol_result *result, const protocol_error *error) {
     if (error && !reply->has_begun)
-        return server_fail(reply->request, error);
+        return fw_server_fail(reply->request, error);
     if (begin(reply) || (error && !reply->stream)) /* half an object: the connection breaks off */
         return -1;
-    text out = text_in(part_buffer, sizeof part_buffer);
+    text out = fw_text_in(part_buffer, sizeof part_buffer);
     if (error)
-        openai_write_error_event(&out, error);
+        fw_openai_write_error_event(&out, error);
     else if (reply->stream)
-        openai_write_last_events(&out, &reply->answer, result);
+        fw_openai_write_last_events(&out, &reply->answer, result);
     else
-        openai_write_tail(&out, result);
+        fw_openai_write_tail(&out, result);
     return send_part(reply, &out) || httpd_resp_send_chunk(reply->request, NULL, 0);
 }
 
@@ -81,16 +81,16 @@ static int write_end(struct reply *reply, const protocol_result *result, const p
 static void complete(uint32_t connection, int failed) {
     httpd_req_t *request = replies[connection].request;
     if (failed)
-        server_hang_up(httpd_req_to_sockfd(request));
+        fw_server_hang_up(httpd_req_to_sockfd(request));
     httpd_req_async_handler_complete(request);
-    generate_disconnect(connection);
+    fw_generate_disconnect(connection);
 }
 
 static void finish(queue_entry *entry, const protocol_result *result, const protocol_error *error) {
     const uint32_t connection = entry->connection;
-    generate_lock();
-    generate_release(entry);
-    generate_unlock();
+    fw_generate_lock();
+    fw_generate_release(entry);
+    fw_generate_unlock();
     complete(connection, write_end(&replies[connection], result, error));
 }
 
@@ -105,15 +105,15 @@ static const audience http = {.write = write_text, .finish = finish, .has_gone =
 
 /* Reads the request; names of the other models are looked at and not kept. */
 static protocol_code read_request(openai_request *read, char *body, size_t bytes, protocol_error *error) {
-    const protocol_rules rules = generate_rules();
+    const protocol_rules rules = fw_generate_rules();
     const char *others[BOARD_MODELS];
     size_t count = 0;
-    const models_view *view = models_look();
+    const models_view *view = fw_models_look();
     for (uint32_t i = 0; i < view->stored_count; i++)
         if (!view->stored[i].active)
             others[count++] = view->stored[i].name;
-    const protocol_code code = openai_read(read, body, bytes, &rules, others, count, error);
-    models_look_away();
+    const protocol_code code = fw_openai_read(read, body, bytes, &rules, others, count, error);
+    fw_models_look_away();
     return code;
 }
 
@@ -127,50 +127,50 @@ static uint64_t seconds_since_1970(void) {
 static esp_err_t queue_up(httpd_req_t *request, uint32_t connection, const openai_request *read) {
     struct reply *reply = &replies[connection];
     *reply = (struct reply){.stream = (int)read->stream};
-    const models_view *view = models_look();
+    const models_view *view = fw_models_look();
     strcpy(reply->model, view->model ? view->model->name : "");
-    models_look_away();
+    fw_models_look_away();
     reply->answer = (openai_answer){.number = (uint64_t)esp_random() << 32 | esp_random(),
                                     .created = seconds_since_1970(),
                                     .model = reply->model,
                                     .include_usage = read->include_usage};
     if (httpd_req_async_handler_begin(request, &reply->request)) {
-        generate_disconnect(connection);
-        return server_refuse(request, PROTOCOL_ENGINE, "not enough memory");
+        fw_generate_disconnect(connection);
+        return fw_server_refuse(request, PROTOCOL_ENGINE, "not enough memory");
     }
     uint32_t ahead;
     protocol_error error;
-    if (generate_push(connection, &read->request, &ahead, &error))
-        complete(connection, server_fail(reply->request, &error));
+    if (fw_generate_push(connection, &read->request, &ahead, &error))
+        complete(connection, fw_server_fail(reply->request, &error));
     return ESP_OK;
 }
 
-esp_err_t completions_answer(httpd_req_t *request) {
-    if (!server_admits(request, 0))
+esp_err_t fw_completions_answer(httpd_req_t *request) {
+    if (!fw_server_admits(request, 0))
         return ESP_OK;
     size_t bytes;
     char *body;
-    const esp_err_t refused = server_body(request, &body, &bytes);
+    const esp_err_t refused = fw_server_body(request, &body, &bytes);
     if (!body)
         return refused;
     openai_request read;
     protocol_error error;
     if (read_request(&read, body, bytes, &error))
-        return server_fail(request, &error);
-    const uint32_t connection = generate_connect(&http);
+        return fw_server_fail(request, &error);
+    const uint32_t connection = fw_generate_connect(&http);
     if (connection == QUEUE_NOBODY)
-        return server_refuse(request, PROTOCOL_BUSY, "all connections are taken");
+        return fw_server_refuse(request, PROTOCOL_BUSY, "all connections are taken");
     return queue_up(request, connection, &read);
 }
 
-esp_err_t completions_list_models(httpd_req_t *request) {
-    if (!server_admits(request, 0))
+esp_err_t fw_completions_list_models(httpd_req_t *request) {
+    if (!fw_server_admits(request, 0))
         return ESP_OK;
     char buffer[512];
-    text out = text_in(buffer, sizeof buffer);
-    const models_view *view = models_look();
+    text out = fw_text_in(buffer, sizeof buffer);
+    const models_view *view = fw_models_look();
     const char *names[] = {view->model ? view->model->name : NULL};
-    openai_write_models(&out, names, view->model ? 1 : 0);
-    models_look_away();
-    return server_send_json(request, out.bytes, out.used);
+    fw_openai_write_models(&out, names, view->model ? 1 : 0);
+    fw_models_look_away();
+    return fw_server_send_json(request, out.bytes, out.used);
 }

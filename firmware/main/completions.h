@@ -4,7 +4,7 @@
 
 #include "esp_http_server.h"
 
-esp_err_t completions_answer(httpd_req_t *request);
-esp_err_t completions_list_models(httpd_req_t *request);
+esp_err_t fw_completions_answer(httpd_req_t *request);
+esp_err_t fw_completions_list_models(httpd_req_t *request);
 
 #endif

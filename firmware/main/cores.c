@@ -26,12 +26,12 @@ static void help(void *unused) {
     }
 }
 
-void cores_start(void) {
+void fw_cores_start(void) {
     xTaskCreatePinnedToCore(help, "helper", BOARD_HELPER_STACK, NULL, BOARD_PRIORITY, &work.helper,
                             1 - BOARD_ANSWERING_CORE);
 }
 
-void cores_run(void *context, uint32_t count, void (*task)(void *argument, uint32_t index), void *argument) {
+void fw_cores_run(void *context, uint32_t count, void (*task)(void *argument, uint32_t index), void *argument) {
     (void)context;
     work.caller = xTaskGetCurrentTaskHandle();
     work.task = task;
@@ -48,9 +48,9 @@ void cores_run(void *context, uint32_t count, void (*task)(void *argument, uint3
 
 #else
 
-void cores_start(void) {}
+void fw_cores_start(void) {}
 
-void cores_run(void *context, uint32_t count, void (*task)(void *argument, uint32_t index), void *argument) {
+void fw_cores_run(void *context, uint32_t count, void (*task)(void *argument, uint32_t index), void *argument) {
     (void)context;
     for (uint32_t i = 0; i < count; i++)
         task(argument, i);

@@ -4,9 +4,9 @@
 
 #include <stdint.h>
 
-void cores_start(void);
+void fw_cores_start(void);
 
 /* Called by one task at a time. */
-void cores_run(void *context, uint32_t count, void (*task)(void *argument, uint32_t index), void *argument);
+void fw_cores_run(void *context, uint32_t count, void (*task)(void *argument, uint32_t index), void *argument);
 
 #endif

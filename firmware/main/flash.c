@@ -53,7 +53,7 @@ static uint32_t mappable(void *context) {
 #endif
 }
 
-slots_flash flash_open(void) {
+slots_flash fw_flash_open(void) {
     slots_flash flash = {.sector = SECTOR,
                          .block = BLOCK,
                          .erase = erase,

@@ -5,6 +5,6 @@
 #include "core/slots.h"
 
 /* The flash, where both, one or none of `model_a` and `model_b` may be there. */
-slots_flash flash_open(void);
+slots_flash fw_flash_open(void);
 
 #endif

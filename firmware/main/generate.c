@@ -27,73 +27,73 @@ static const audience *audiences[BOARD_CONNECTIONS];
 static SemaphoreHandle_t lock, arrived;
 static generate_record record;
 
-void generate_lock(void) {
+void fw_generate_lock(void) {
     xSemaphoreTake(lock, portMAX_DELAY);
 }
 
-void generate_unlock(void) {
+void fw_generate_unlock(void) {
     xSemaphoreGive(lock);
 }
 
 /* ---- Requests ----------------------------------------------------------------------------------------------------- */
 
-uint32_t generate_connect(const audience *audience) {
-    generate_lock();
-    const uint32_t connection = queue_connect(&requests);
+uint32_t fw_generate_connect(const audience *audience) {
+    fw_generate_lock();
+    const uint32_t connection = fw_queue_connect(&requests);
     if (connection != QUEUE_NOBODY)
         audiences[connection] = audience;
-    generate_unlock();
+    fw_generate_unlock();
     return connection;
 }
 
-void generate_disconnect(uint32_t connection) {
-    generate_lock();
-    queue_disconnect(&requests, connection);
-    generate_unlock();
+void fw_generate_disconnect(uint32_t connection) {
+    fw_generate_lock();
+    fw_queue_disconnect(&requests, connection);
+    fw_generate_unlock();
 }
 
-protocol_rules generate_rules(void) {
-    const models_view *view = models_look();
+protocol_rules fw_generate_rules(void) {
+    const models_view *view = fw_models_look();
     const uint32_t context = view->model ? view->model->context : UINT32_MAX;
-    models_look_away();
-    return (protocol_rules){settings_now().defaults, esp_random(), protocol_prompt_bytes(context)};
+    fw_models_look_away();
+    return (protocol_rules){fw_settings_now().defaults, esp_random(), fw_protocol_prompt_bytes(context)};
 }
 
-protocol_code generate_push(uint32_t connection, const protocol_request *request, uint32_t *ahead,
-                            protocol_error *error) {
-    const models_view *view = models_look();
+protocol_code fw_generate_push(uint32_t connection, const protocol_request *request, uint32_t *ahead,
+                               protocol_error *error) {
+    const models_view *view = fw_models_look();
     const int has_model = view->model != NULL;
-    models_look_away();
+    fw_models_look_away();
     if (!has_model)
-        return protocol_fail(error, PROTOCOL_NO_MODEL, NULL);
-    generate_lock();
-    const protocol_code code = queue_push(&requests, connection, request, 0, ahead);
-    generate_unlock();
+        return fw_protocol_fail(error, PROTOCOL_NO_MODEL, NULL);
+    fw_generate_lock();
+    const protocol_code code = fw_queue_push(&requests, connection, request, 0, ahead);
+    fw_generate_unlock();
     if (code)
-        return protocol_fail(error, code, NULL);
+        return fw_protocol_fail(error, code, NULL);
     xSemaphoreGive(arrived);
     return PROTOCOL_OK;
 }
 
-int generate_cancel(uint32_t connection, uint32_t id, protocol_result *cancelled) {
-    generate_lock();
-    queue_entry *entry = queue_cancel(&requests, connection, id);
+int fw_generate_cancel(uint32_t connection, uint32_t id, protocol_result *cancelled) {
+    fw_generate_lock();
+    queue_entry *entry = fw_queue_cancel(&requests, connection, id);
     if (entry) {
         *cancelled = (protocol_result){.reason = PROTOCOL_CANCELLED, .seed = entry->request.seed};
-        queue_release(entry);
+        fw_queue_release(entry);
     }
-    generate_unlock();
+    fw_generate_unlock();
     return entry != NULL;
 }
 
-void generate_release(queue_entry *entry) {
-    queue_release(entry);
+void fw_generate_release(queue_entry *entry) {
+    fw_queue_release(entry);
 }
 
-generate_record generate_recorded(void) {
-    generate_lock();
+generate_record fw_generate_recorded(void) {
+    fw_generate_lock();
     const generate_record copy = record;
-    generate_unlock();
+    fw_generate_unlock();
     return copy;
 }
 
@@ -121,9 +121,9 @@ static int is_cancelled(void *context) {
         vTaskDelay(1);
         to->rested = clock_us();
     }
-    generate_lock();
+    fw_generate_lock();
     const int cancelled = to->entry->cancelled || to->entry->connection == QUEUE_NOBODY;
-    generate_unlock();
+    fw_generate_unlock();
     return cancelled || (to->audience->has_gone && to->audience->has_gone(to->entry));
 }
 
@@ -133,32 +133,32 @@ static void answer(queue_entry *entry, const audience *audience) {
     const answer_sink sink = {&to, tell, is_cancelled, now_us, buffer};
     protocol_result result = {.seed = entry->request.seed};
     protocol_error error = {.code = PROTOCOL_OK};
-    shrew_session *session = models_enter();
+    shrew_session *session = fw_models_enter();
     if (session) {
-        answer_request(session, &entry->request, &sink, &result, &error);
-        models_leave();
+        fw_answer_request(session, &entry->request, &sink, &result, &error);
+        fw_models_leave();
     } else {
-        protocol_fail(&error, PROTOCOL_NO_MODEL, NULL);
+        fw_protocol_fail(&error, PROTOCOL_NO_MODEL, NULL);
     }
-    generate_lock();
+    fw_generate_lock();
     record.answered++;
     if (result.tok_per_s > 0)
         record.tok_per_s = result.tok_per_s;
     if (result.prompt_tok_per_s > 0)
         record.prompt_tok_per_s = result.prompt_tok_per_s;
-    generate_unlock();
+    fw_generate_unlock();
     audience->finish(entry, &result, error.code ? &error : NULL);
     if (!error.code && result.command && result.reason != PROTOCOL_REFUSED)
-        actions_run(result.command, result.command_bytes);
+        fw_actions_run(result.command, result.command_bytes);
 }
 
 static void run(void *unused) {
     (void)unused;
     for (;;) {
-        generate_lock();
-        queue_entry *entry = queue_take(&requests);
+        fw_generate_lock();
+        queue_entry *entry = fw_queue_take(&requests);
         const audience *audience = entry ? audiences[entry->connection] : NULL;
-        generate_unlock();
+        fw_generate_unlock();
         if (!entry) {
             xSemaphoreTake(arrived, portMAX_DELAY);
             continue;
@@ -167,27 +167,27 @@ static void run(void *unused) {
     }
 }
 
-uint32_t generate_most_waiting(void) {
+uint32_t fw_generate_most_waiting(void) {
     return requests.memory.most_waiting;
 }
 
-void generate_start(void) {
+void fw_generate_start(void) {
     uint32_t waiting = BOARD_WAITING;
-    char *texts = memory_take_psram((waiting + 1) * TEXT_BYTES);
+    char *texts = fw_memory_take_psram((waiting + 1) * TEXT_BYTES);
     if (!texts) {
         waiting = BOARD_WAITING_SMALL;
-        texts = memory_take_any((waiting + 1) * TEXT_BYTES);
+        texts = fw_memory_take_any((waiting + 1) * TEXT_BYTES);
     }
     if (!texts)
         abort();
-    queue_open(&requests, &(queue_memory){.connections = connections,
-                                          .connection_count = BOARD_CONNECTIONS,
-                                          .entries = entries,
-                                          .entry_count = waiting + 1,
-                                          .texts = texts,
-                                          .text_bytes = TEXT_BYTES,
-                                          .most_waiting = waiting,
-                                          .most_unanswered = BOARD_PER_CLIENT});
+    fw_queue_open(&requests, &(queue_memory){.connections = connections,
+                                             .connection_count = BOARD_CONNECTIONS,
+                                             .entries = entries,
+                                             .entry_count = waiting + 1,
+                                             .texts = texts,
+                                             .text_bytes = TEXT_BYTES,
+                                             .most_waiting = waiting,
+                                             .most_unanswered = BOARD_PER_CLIENT});
     lock = xSemaphoreCreateMutex();
     arrived = xSemaphoreCreateBinary();
     xTaskCreatePinnedToCore(run, "generate", BOARD_STACK, NULL, BOARD_PRIORITY, NULL, BOARD_ANSWERING_CORE);

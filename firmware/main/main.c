@@ -28,19 +28,19 @@ static void find_flash(void) {
 }
 
 void app_main(void) {
-    status_start();
+    fw_status_start();
     find_flash();
-    settings_start();
-    const settings kept = settings_now();
+    fw_settings_start();
+    const settings kept = fw_settings_now();
     printf("token %s\n", kept.token);
-    actions_start();
-    cores_start();
-    models_prepare();
-    generate_start();
-    wifi_start();
-    api_start();
-    server_start();
-    models_start(kept.model); /* it takes what internal memory the others have left */
-    status_print();
-    terminal_start();
+    fw_actions_start();
+    fw_cores_start();
+    fw_models_prepare();
+    fw_generate_start();
+    fw_wifi_start();
+    fw_api_start();
+    fw_server_start();
+    fw_models_start(kept.model); /* it takes what internal memory the others have left */
+    fw_status_print();
+    fw_terminal_start();
 }

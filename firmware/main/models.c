@@ -68,29 +68,29 @@ static void update_view(void) {
             list(listed[i].name, listed[i].bytes, "flash", answering.session && stored.active == i);
     for (uint32_t i = 0; i < card_count; i++)
         list(listed_card[i].name, listed_card[i].bytes, "sd", is_active_on_card(on_card[i].name));
-    view.upload_bytes = slots_upload_bytes(&stored);
+    view.upload_bytes = fw_slots_upload_bytes(&stored);
     view.model = answering.session ? &about : NULL;
     xSemaphoreGive(looking);
 }
 
-const models_view *models_look(void) {
+const models_view *fw_models_look(void) {
     xSemaphoreTake(looking, portMAX_DELAY);
     return &view;
 }
 
-void models_look_away(void) {
+void fw_models_look_away(void) {
     xSemaphoreGive(looking);
 }
 
 /* ---- The model that answers --------------------------------------------------------------------------------------- */
 
 static void mark(void *spent, shrew_phase phase, uint32_t layer, uint32_t tokens) {
-    times_mark(spent, clock_us(), phase, layer, tokens);
+    fw_times_mark(spent, clock_us(), phase, layer, tokens);
 }
 
 static shrew_session_options session_options(uint32_t context) {
     shrew_session_options options = {.context = context,
-                                     .parallel_for = cores_run,
+                                     .parallel_for = fw_cores_run,
                                      .workers = BOARD_CORES,
                                      .grain = GRAIN,
                                      .mark = mark,
@@ -108,12 +108,12 @@ static int take_session_memory(shrew_session_options *options, size_t *bytes, pr
         *options = session_options(context);
         const int status = shrew_session_bytes(model, options, bytes);
         if (status)
-            return protocol_fail(error, PROTOCOL_ENGINE, shrew_status_text(status));
-        answering.session_memory = memory_take(*bytes);
+            return fw_protocol_fail(error, PROTOCOL_ENGINE, shrew_status_text(status));
+        answering.session_memory = fw_memory_take(*bytes);
         if (answering.session_memory)
             return PROTOCOL_OK;
         if (context / 2 < LEAST_CONTEXT)
-            return protocol_fail(error, PROTOCOL_ENGINE, "not enough memory for a session of this model");
+            return fw_protocol_fail(error, PROTOCOL_ENGINE, "not enough memory for a session of this model");
     }
 }
 
@@ -124,14 +124,14 @@ static int open_session(protocol_error *error) {
     const int code = take_session_memory(&options, &bytes, error);
     if (code)
         return code;
-    answering.nearer = placing_take(&answering.model, !answering.image);
+    answering.nearer = fw_placing_take(&answering.model, !answering.image);
     const int status =
         shrew_session_open(&answering.session, &answering.model, &options, answering.session_memory, bytes);
     if (status) {
         answering.session = NULL;
-        return protocol_fail(error, PROTOCOL_ENGINE, shrew_status_text(status));
+        return fw_protocol_fail(error, PROTOCOL_ENGINE, shrew_status_text(status));
     }
-    info_of_model(&about, answering.name, &answering.model);
+    fw_info_of_model(&about, answering.name, &answering.model);
     about.context = options.context;
     about.commands = answering.model.commands != NULL;
     view.session_bytes = (uint32_t)bytes;
@@ -161,27 +161,27 @@ static void close_session(void) {
     view.model = NULL;
     xSemaphoreGive(looking);
     answering.session = NULL;
-    memory_give(answering.session_memory);
+    fw_memory_give(answering.session_memory);
     answering.session_memory = NULL;
-    placing_give(&answering.nearer);
-    slots_unload(&stored);
-    memory_give(answering.image);
+    fw_placing_give(&answering.nearer);
+    fw_slots_unload(&stored);
+    fw_memory_give(answering.image);
     answering.image = NULL;
 }
 
 static int open_from_card(const char *name, protocol_error *error) {
     uint32_t bytes;
-    answering.image = sd_read(name, &bytes, error);
+    answering.image = fw_sd_read(name, &bytes, error);
     if (!answering.image)
         return error->code;
     const int status = shrew_model_open(&answering.model, answering.image, bytes);
-    return status ? protocol_fail(error, PROTOCOL_IMAGE, shrew_status_text(status)) : PROTOCOL_OK;
+    return status ? fw_protocol_fail(error, PROTOCOL_IMAGE, shrew_status_text(status)) : PROTOCOL_OK;
 }
 
 /* The model of a slot, or of this name on the card. Nothing is loaded. On failure, again. */
 static int load(int slot, const char *name, protocol_error *error) {
     snprintf(answering.name, sizeof answering.name, "%s", slot == SLOTS_NONE ? name : stored.records[slot].name);
-    int code = slot == SLOTS_NONE ? open_from_card(name, error) : slots_load(&stored, slot, &answering.model, error);
+    int code = slot == SLOTS_NONE ? open_from_card(name, error) : fw_slots_load(&stored, slot, &answering.model, error);
     if (!code)
         code = open_session(error);
     if (code) {
@@ -209,13 +209,13 @@ static void take_session(void) {
     changing = 0;
 }
 
-protocol_code models_load(const char *name, protocol_error *error) {
+protocol_code fw_models_load(const char *name, protocol_error *error) {
     xSemaphoreTake(storing, portMAX_DELAY);
-    card_count = sd_list(on_card, BOARD_MODELS);
-    const int slot = slots_find(&stored, name);
+    card_count = fw_sd_list(on_card, BOARD_MODELS);
+    const int slot = fw_slots_find(&stored, name);
     protocol_code code = PROTOCOL_OK;
     if (slot == SLOTS_NONE && !is_on_card(name)) {
-        code = protocol_fail(error, PROTOCOL_NOT_FOUND, "no stored model of that name");
+        code = fw_protocol_fail(error, PROTOCOL_NOT_FOUND, "no stored model of that name");
     } else {
         take_session();
         char before[sizeof answering.name];
@@ -233,20 +233,20 @@ protocol_code models_load(const char *name, protocol_error *error) {
     return code;
 }
 
-int models_remember(const char *name) {
-    settings changed = settings_begin();
+int fw_models_remember(const char *name) {
+    settings changed = fw_settings_begin();
     if (!strcmp(changed.model, name)) {
-        settings_drop();
+        fw_settings_drop();
         return 0;
     }
     snprintf(changed.model, sizeof changed.model, "%s", name);
-    return settings_keep(&changed);
+    return fw_settings_keep(&changed);
 }
 
-protocol_code models_unload(protocol_error *error) {
+protocol_code fw_models_unload(protocol_error *error) {
     xSemaphoreTake(storing, portMAX_DELAY);
     take_session();
-    const protocol_code code = answering.session ? PROTOCOL_OK : protocol_fail(error, PROTOCOL_NO_MODEL, NULL);
+    const protocol_code code = answering.session ? PROTOCOL_OK : fw_protocol_fail(error, PROTOCOL_NO_MODEL, NULL);
     close_session();
     xSemaphoreGive(using);
     update_view();
@@ -254,7 +254,7 @@ protocol_code models_unload(protocol_error *error) {
     return code;
 }
 
-shrew_session *models_enter(void) {
+shrew_session *fw_models_enter(void) {
     while (changing)
         vTaskDelay(1);
     xSemaphoreTake(using, portMAX_DELAY);
@@ -264,18 +264,18 @@ shrew_session *models_enter(void) {
     return session;
 }
 
-void models_leave(void) {
+void fw_models_leave(void) {
     show_times();
     xSemaphoreGive(using);
 }
 
-protocol_code models_selftest(info_selftest *verdict, protocol_error *error) {
+protocol_code fw_models_selftest(info_selftest *verdict, protocol_error *error) {
     protocol_code code = PROTOCOL_OK;
     take_session();
     if (answering.session)
         run_selftest();
     else
-        code = protocol_fail(error, PROTOCOL_NO_MODEL, NULL);
+        code = fw_protocol_fail(error, PROTOCOL_NO_MODEL, NULL);
     *verdict = about.selftest;
     xSemaphoreGive(using);
     return code;
@@ -287,22 +287,22 @@ static void load_at_start(int slot, const char *name) {
         ESP_LOGE(TAG, "%s: %s", answering.name, error.line);
 }
 
-void models_prepare(void) {
+void fw_models_prepare(void) {
     storing = xSemaphoreCreateMutex();
     using = xSemaphoreCreateMutex();
     looking = xSemaphoreCreateMutex();
-    const slots_flash flash = flash_open();
-    slots_open(&stored, &flash);
+    const slots_flash flash = fw_flash_open();
+    fw_slots_open(&stored, &flash);
 }
 
-void models_start(const char *name) {
+void fw_models_start(const char *name) {
     int order[SLOTS];
     xSemaphoreTake(storing, portMAX_DELAY);
     take_session();
-    sd_start();
-    card_count = sd_list(on_card, BOARD_MODELS);
-    slots_order(&stored, name, order);
-    if (*name && slots_find(&stored, name) == SLOTS_NONE && is_on_card(name))
+    fw_sd_start();
+    card_count = fw_sd_list(on_card, BOARD_MODELS);
+    fw_slots_order(&stored, name, order);
+    if (*name && fw_slots_find(&stored, name) == SLOTS_NONE && is_on_card(name))
         load_at_start(SLOTS_NONE, name);
     for (int i = 0; i < SLOTS && !answering.session && order[i] != SLOTS_NONE; i++)
         load_at_start(order[i], NULL);
@@ -311,7 +311,7 @@ void models_start(const char *name) {
     if (!answering.session)
         ESP_LOGW(TAG, "no model: upload one");
     else if (!*name) /* what comes later does not take its place unasked */
-        models_remember(answering.name);
+        fw_models_remember(answering.name);
     xSemaphoreGive(using);
     update_view();
     xSemaphoreGive(storing);
@@ -325,32 +325,33 @@ static protocol_code done_storing(protocol_code code) {
     return code;
 }
 
-protocol_code models_remove(const char *name, protocol_error *error) {
+protocol_code fw_models_remove(const char *name, protocol_error *error) {
     xSemaphoreTake(storing, portMAX_DELAY);
-    if (slots_find(&stored, name) == SLOTS_NONE && is_on_card(name))
-        return done_storing(protocol_fail(error, PROTOCOL_IN_USE, "this model lies on the card: remove its file there"));
-    return done_storing(slots_remove(&stored, name, error));
+    if (fw_slots_find(&stored, name) == SLOTS_NONE && is_on_card(name))
+        return done_storing(
+            fw_protocol_fail(error, PROTOCOL_IN_USE, "this model lies on the card: remove its file there"));
+    return done_storing(fw_slots_remove(&stored, name, error));
 }
 
-protocol_code models_upload_begin(const char *name, size_t name_bytes, uint64_t image_bytes, protocol_error *error) {
+protocol_code fw_models_upload_begin(const char *name, size_t name_bytes, uint64_t image_bytes, protocol_error *error) {
     xSemaphoreTake(storing, portMAX_DELAY);
     if (is_active_on_card(name))
-        return done_storing(protocol_fail(error, PROTOCOL_IN_USE, "this model answers just now, from the card"));
-    return done_storing(slots_upload_begin(&stored, name, name_bytes, image_bytes, error));
+        return done_storing(fw_protocol_fail(error, PROTOCOL_IN_USE, "this model answers just now, from the card"));
+    return done_storing(fw_slots_upload_begin(&stored, name, name_bytes, image_bytes, error));
 }
 
-protocol_code models_upload_write(const void *data, uint32_t bytes, protocol_error *error) {
+protocol_code fw_models_upload_write(const void *data, uint32_t bytes, protocol_error *error) {
     xSemaphoreTake(storing, portMAX_DELAY);
-    return done_storing(slots_upload_write(&stored, data, bytes, error));
+    return done_storing(fw_slots_upload_write(&stored, data, bytes, error));
 }
 
-protocol_code models_upload_end(protocol_error *error) {
+protocol_code fw_models_upload_end(protocol_error *error) {
     xSemaphoreTake(storing, portMAX_DELAY);
-    return done_storing(slots_upload_end(&stored, error));
+    return done_storing(fw_slots_upload_end(&stored, error));
 }
 
-void models_upload_abort(void) {
+void fw_models_upload_abort(void) {
     xSemaphoreTake(storing, portMAX_DELAY);
-    slots_upload_abort(&stored);
+    fw_slots_upload_abort(&stored);
     done_storing(PROTOCOL_OK);
 }

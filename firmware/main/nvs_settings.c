@@ -37,12 +37,12 @@ static int read_packed(settings *found) {
         return 0;
     const esp_err_t failed = nvs_get_blob(store, KEY, packed, &bytes);
     nvs_close(store);
-    return !failed && settings_unpack(found, packed, bytes);
+    return !failed && fw_settings_unpack(found, packed, bytes);
 }
 
 static int write_packed(const settings *kept) {
     uint8_t packed[SETTINGS_PACKED_BYTES];
-    settings_pack(kept, packed);
+    fw_settings_pack(kept, packed);
     nvs_handle_t store;
     if (nvs_open(NAMESPACE, NVS_READWRITE, &store))
         return -1;
@@ -51,7 +51,7 @@ static int write_packed(const settings *kept) {
     return failed ? -1 : 0;
 }
 
-void settings_start(void) {
+void fw_settings_start(void) {
     lock = xSemaphoreCreateMutex();
     changing = xSemaphoreCreateMutex();
     const esp_err_t failed = nvs_flash_init();
@@ -65,28 +65,28 @@ void settings_start(void) {
         return;
     uint8_t random[SETTINGS_RANDOM_BYTES];
     fill_random(random, sizeof random);
-    settings_make(&current, random);
+    fw_settings_make(&current, random);
     if (write_packed(&current))
         ESP_LOGE(TAG, "flash failed: token and password are new at every start");
 }
 
-settings settings_now(void) {
+settings fw_settings_now(void) {
     xSemaphoreTake(lock, portMAX_DELAY);
     const settings copy = current;
     xSemaphoreGive(lock);
     return copy;
 }
 
-settings settings_begin(void) {
+settings fw_settings_begin(void) {
     xSemaphoreTake(changing, portMAX_DELAY);
-    return settings_now();
+    return fw_settings_now();
 }
 
-void settings_drop(void) {
+void fw_settings_drop(void) {
     xSemaphoreGive(changing);
 }
 
-int settings_keep(const settings *changed) {
+int fw_settings_keep(const settings *changed) {
     xSemaphoreTake(lock, portMAX_DELAY);
     current = *changed;
     xSemaphoreGive(lock);

@@ -7,14 +7,14 @@
 #define SETTINGS_NOT_KEPT "flash failed: this holds until the next start"
 
 /* Reads them; at the first boot, or where they are damaged, makes new ones. */
-void settings_start(void);
+void fw_settings_start(void);
 
-settings settings_now(void);
+settings fw_settings_now(void);
 
-/* A change: a copy to work on, which nobody else changes until settings_keep or settings_drop. */
-settings settings_begin(void);
+/* A change: a copy to work on, which nobody else changes until fw_settings_keep or fw_settings_drop. */
+settings fw_settings_begin(void);
 /* Keeps it, here and in flash. 0, or -1 where the flash failed: then it holds until the next start. */
-int settings_keep(const settings *changed);
-void settings_drop(void);
+int fw_settings_keep(const settings *changed);
+void fw_settings_drop(void);
 
 #endif

@@ -5,12 +5,12 @@
 #include "server.h"
 
 static esp_err_t send_file(httpd_req_t *request) {
-    if (!server_admits(request, 0))
+    if (!fw_server_admits(request, 0))
         return ESP_OK;
     const page_file *file = request->user_ctx;
     char known[32] = "";
     httpd_req_get_hdr_value_str(request, "If-None-Match", known, sizeof known);
-    server_begin(request, file->type, "no-cache");
+    fw_server_begin(request, file->type, "no-cache");
     httpd_resp_set_hdr(request, "ETag", file->etag);
     if (!strcmp(known, file->etag)) {
         httpd_resp_set_status(request, "304 Not Modified");
@@ -20,10 +20,12 @@ static esp_err_t send_file(httpd_req_t *request) {
     return httpd_resp_send(request, (const char *)file->bytes, (ssize_t)file->count);
 }
 
-esp_err_t page_register(httpd_handle_t server) {
-    for (size_t i = 0; i < page_file_count; i++) {
-        const httpd_uri_t address = {
-            .uri = page_files[i].path, .method = HTTP_GET, .handler = send_file, .user_ctx = (void *)&page_files[i]};
+esp_err_t fw_page_register(httpd_handle_t server) {
+    for (size_t i = 0; i < fw_page_file_count; i++) {
+        const httpd_uri_t address = {.uri = fw_page_files[i].path,
+                                     .method = HTTP_GET,
+                                     .handler = send_file,
+                                     .user_ctx = (void *)&fw_page_files[i]};
         const esp_err_t failed = httpd_register_uri_handler(server, &address);
         if (failed)
             return failed;

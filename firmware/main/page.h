@@ -14,10 +14,10 @@ typedef struct page_file {
 } page_file;
 
 /* Written by pack_page.py. */
-extern const page_file page_files[];
-extern const size_t page_file_count;
+extern const page_file fw_page_files[];
+extern const size_t fw_page_file_count;
 
 /* Registers an address for each file. */
-esp_err_t page_register(httpd_handle_t server);
+esp_err_t fw_page_register(httpd_handle_t server);
 
 #endif

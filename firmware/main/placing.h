@@ -12,9 +12,9 @@ typedef struct placed {
 
 /* After the session got its memory. in_flash: whether the image lies there, else in PSRAM. Where memory fails a tensor
  * stays in the image. */
-placed placing_take(shrew_model *model, int in_flash);
+placed fw_placing_take(shrew_model *model, int in_flash);
 
 /* No session of the model may be left. */
-void placing_give(placed *copies);
+void fw_placing_give(placed *copies);
 
 #endif

@@ -29,7 +29,7 @@ static const char *folder; /* NULL: no card */
 
 #if CONFIG_IDF_TARGET_LINUX
 
-void sd_start(void) {
+void fw_sd_start(void) {
     folder = getenv("SHREW_SD");
 }
 
@@ -67,7 +67,7 @@ static esp_err_t mount(void) {
 #endif
 }
 
-void sd_start(void) {
+void fw_sd_start(void) {
     const esp_err_t failed = mount();
     if (failed)
         ESP_LOGW("sd", "no card: %s", esp_err_to_name(failed));
@@ -77,7 +77,7 @@ void sd_start(void) {
 
 #else
 
-void sd_start(void) {}
+void fw_sd_start(void) {}
 
 #endif
 
@@ -86,14 +86,15 @@ static int path_of(const char *name, char path[PATH_BYTES]) {
     return bytes > 0 && bytes < PATH_BYTES;
 }
 
-uint32_t sd_list(sd_model *list, uint32_t most) {
+uint32_t fw_sd_list(sd_model *list, uint32_t most) {
     DIR *open = folder ? opendir(folder) : NULL;
     if (!open)
         return 0;
     uint32_t count = 0;
     for (struct dirent *entry; count < most && (entry = readdir(open));) {
         const size_t all = strlen(entry->d_name), name = all - (sizeof SUFFIX - 1);
-        if (all < sizeof SUFFIX || strcmp(entry->d_name + name, SUFFIX) || !protocol_name_is_valid(entry->d_name, name))
+        if (all < sizeof SUFFIX || strcmp(entry->d_name + name, SUFFIX) ||
+            !fw_protocol_name_is_valid(entry->d_name, name))
             continue;
         memcpy(list[count].name, entry->d_name, name);
         list[count].name[name] = 0;
@@ -107,21 +108,21 @@ uint32_t sd_list(sd_model *list, uint32_t most) {
     return count;
 }
 
-void *sd_read(const char *name, uint32_t *bytes, protocol_error *error) {
+void *fw_sd_read(const char *name, uint32_t *bytes, protocol_error *error) {
     char path[PATH_BYTES];
     struct stat about;
     FILE *file = folder && path_of(name, path) && !stat(path, &about) ? fopen(path, "rb") : NULL;
     if (!file) {
-        protocol_fail(error, PROTOCOL_NOT_FOUND, "no stored model of that name");
+        fw_protocol_fail(error, PROTOCOL_NOT_FOUND, "no stored model of that name");
         return NULL;
     }
-    void *image = memory_take((size_t)about.st_size);
+    void *image = fw_memory_take((size_t)about.st_size);
     *bytes = (uint32_t)about.st_size;
     if (!image) {
-        protocol_fail(error, PROTOCOL_IMAGE, "more bytes than there is memory: an image on a card is read into it");
+        fw_protocol_fail(error, PROTOCOL_IMAGE, "more bytes than there is memory: an image on a card is read into it");
     } else if (fread(image, 1, *bytes, file) != *bytes) {
-        protocol_fail(error, PROTOCOL_IMAGE, "the card cannot be read");
-        memory_give(image);
+        fw_protocol_fail(error, PROTOCOL_IMAGE, "the card cannot be read");
+        fw_memory_give(image);
         image = NULL;
     }
     fclose(file);

@@ -12,12 +12,12 @@ typedef struct sd_model {
 } sd_model;
 
 /* Mounts the card, if this build has one and it is there. */
-void sd_start(void);
+void fw_sd_start(void);
 
 /* Models on the card, at most `most`. */
-uint32_t sd_list(sd_model *list, uint32_t most);
+uint32_t fw_sd_list(sd_model *list, uint32_t most);
 
-/* An image in memory of its own, for memory_give; NULL, and *error says why. PROTOCOL_NOT_FOUND where there is none. */
-void *sd_read(const char *name, uint32_t *bytes, protocol_error *error);
+/* An image in memory of its own, for fw_memory_give; NULL, and *error says why. PROTOCOL_NOT_FOUND where there is none. */
+void *fw_sd_read(const char *name, uint32_t *bytes, protocol_error *error);
 
 #endif

@@ -7,11 +7,11 @@
 
 #if CONFIG_IDF_TARGET_LINUX
 
-void serial_start(void) {
+void fw_serial_start(void) {
     fcntl(STDIN_FILENO, F_SETFL, fcntl(STDIN_FILENO, F_GETFL) | O_NONBLOCK);
 }
 
-int serial_read(void) {
+int fw_serial_read(void) {
     unsigned char byte;
     const ssize_t got = read(STDIN_FILENO, &byte, 1);
     if (got == 1)
@@ -34,7 +34,7 @@ int serial_read(void) {
 
 enum { BUFFER_BYTES = 2048 };
 
-void serial_start(void) {
+void fw_serial_start(void) {
 #if CONFIG_ESP_CONSOLE_UART
     ESP_ERROR_CHECK(uart_driver_install(CONFIG_ESP_CONSOLE_UART_NUM, BUFFER_BYTES, 0, 0, NULL, 0));
     uart_vfs_dev_use_driver(CONFIG_ESP_CONSOLE_UART_NUM);
@@ -46,7 +46,7 @@ void serial_start(void) {
 #endif
 }
 
-int serial_read(void) {
+int fw_serial_read(void) {
     unsigned char byte;
 #if CONFIG_ESP_CONSOLE_UART
     if (uart_read_bytes(CONFIG_ESP_CONSOLE_UART_NUM, &byte, 1, 0) == 1)

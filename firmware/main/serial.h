@@ -14,9 +14,9 @@ enum {
 #endif
 };
 
-void serial_start(void);
+void fw_serial_start(void);
 
 /* The next byte, without waiting. */
-int serial_read(void);
+int fw_serial_read(void);
 
 #endif

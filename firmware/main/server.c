@@ -65,11 +65,11 @@ static int send_all(httpd_handle_t handle, int socket, const char *bytes, size_t
 static esp_err_t open_socket(httpd_handle_t handle, int socket) {
     httpd_sess_set_recv_override(handle, socket, receive);
     httpd_sess_set_send_override(handle, socket, send_all);
-    websocket_refresh();
+    fw_websocket_refresh();
     return ESP_OK;
 }
 
-void server_hang_up(int socket) {
+void fw_server_hang_up(int socket) {
     shutdown(socket, SHUT_RDWR);
 }
 
@@ -81,21 +81,21 @@ static const char *header(httpd_req_t *request, const char *name, char value[HEA
     return failed == ESP_ERR_NOT_FOUND ? NULL : failed ? "?" : value;
 }
 
-int server_admits(httpd_req_t *request, int with_token) {
+int fw_server_admits(httpd_req_t *request, int with_token) {
     static const char *const names[] = {"localhost", "shrew.local"};
     char host_value[HEADER_BYTES], origin_value[HEADER_BYTES], token_value[HEADER_BYTES];
     const char *host = header(request, "Host", host_value), *origin = header(request, "Origin", origin_value);
-    if (!host_is_allowed(host, names, sizeof names / sizeof *names) || !origin_is_allowed(origin, host)) {
-        server_refuse(request, PROTOCOL_ORIGIN, NULL);
+    if (!fw_host_is_allowed(host, names, sizeof names / sizeof *names) || !fw_origin_is_allowed(origin, host)) {
+        fw_server_refuse(request, PROTOCOL_ORIGIN, NULL);
         return 0;
     }
     if (strcmp(request->uri, "/ws") && header(request, "Upgrade", token_value)) {
-        server_refuse(request, PROTOCOL_NOT_FOUND, "no WebSocket at this address");
+        fw_server_refuse(request, PROTOCOL_NOT_FOUND, "no WebSocket at this address");
         return 0;
     }
-    const settings kept = settings_now();
-    if (with_token && !token_is_right(header(request, "Authorization", token_value), kept.token)) {
-        server_refuse(request, PROTOCOL_TOKEN, NULL);
+    const settings kept = fw_settings_now();
+    if (with_token && !fw_token_is_right(header(request, "Authorization", token_value), kept.token)) {
+        fw_server_refuse(request, PROTOCOL_TOKEN, NULL);
         return 0;
     }
     return 1;
@@ -103,7 +103,7 @@ int server_admits(httpd_req_t *request, int with_token) {
 
 /* ---- Responses ---------------------------------------------------------------------------------------------------- */
 
-void server_begin(httpd_req_t *request, const char *type, const char *caching) {
+void fw_server_begin(httpd_req_t *request, const char *type, const char *caching) {
     httpd_resp_set_type(request, type);
     httpd_resp_set_hdr(request, "Cache-Control", caching);
     httpd_resp_set_hdr(request, "Content-Security-Policy",
@@ -114,48 +114,48 @@ void server_begin(httpd_req_t *request, const char *type, const char *caching) {
     httpd_resp_set_hdr(request, "Cross-Origin-Resource-Policy", "same-origin");
 }
 
-esp_err_t server_send_json(httpd_req_t *request, const char *bytes, size_t count) {
-    server_begin(request, "application/json", "no-store");
+esp_err_t fw_server_send_json(httpd_req_t *request, const char *bytes, size_t count) {
+    fw_server_begin(request, "application/json", "no-store");
     return httpd_resp_send(request, bytes, (ssize_t)count);
 }
 
-esp_err_t server_fail(httpd_req_t *request, const protocol_error *error) {
+esp_err_t fw_server_fail(httpd_req_t *request, const protocol_error *error) {
     char buffer[8 * PROTOCOL_LINE_BYTES];
-    text out = text_in(buffer, sizeof buffer);
-    protocol_write_http_error(&out, error);
-    httpd_resp_set_status(request, protocol_http_line(error->code));
-    const esp_err_t failed = server_send_json(request, out.bytes, out.used);
+    text out = fw_text_in(buffer, sizeof buffer);
+    fw_protocol_write_http_error(&out, error);
+    httpd_resp_set_status(request, fw_protocol_http_line(error->code));
+    const esp_err_t failed = fw_server_send_json(request, out.bytes, out.used);
     if (failed || request->content_len <= PURGED_BYTES)
         return failed;
     shutdown(httpd_req_to_sockfd(request), SHUT_WR);
     return ESP_FAIL;
 }
 
-esp_err_t server_refuse(httpd_req_t *request, protocol_code code, const char *line) {
+esp_err_t fw_server_refuse(httpd_req_t *request, protocol_code code, const char *line) {
     protocol_error error;
-    protocol_fail(&error, code, line);
-    return server_fail(request, &error);
+    fw_protocol_fail(&error, code, line);
+    return fw_server_fail(request, &error);
 }
 
-esp_err_t server_send_info(httpd_req_t *request) {
+esp_err_t fw_server_send_info(httpd_req_t *request) {
     size_t bytes;
-    char *info = status_info(0, &bytes);
+    char *info = fw_status_info(0, &bytes);
     if (!info)
-        return server_refuse(request, PROTOCOL_ENGINE, "not enough memory");
-    const esp_err_t failed = server_send_json(request, info, bytes);
-    status_free(info);
+        return fw_server_refuse(request, PROTOCOL_ENGINE, "not enough memory");
+    const esp_err_t failed = fw_server_send_json(request, info, bytes);
+    fw_status_free(info);
     return failed;
 }
 
-esp_err_t server_body(httpd_req_t *request, char **body, size_t *bytes) {
+esp_err_t fw_server_body(httpd_req_t *request, char **body, size_t *bytes) {
     static char buffer[PROTOCOL_MESSAGE_BYTES + 1];
     *body = NULL;
     if (request->content_len > PROTOCOL_MESSAGE_BYTES)
-        return server_refuse(request, PROTOCOL_SIZE, NULL);
+        return fw_server_refuse(request, PROTOCOL_SIZE, NULL);
     for (*bytes = 0; *bytes < request->content_len;) {
         const int got = httpd_req_recv(request, buffer + *bytes, request->content_len - *bytes);
         if (got == HTTPD_SOCK_ERR_TIMEOUT)
-            server_refuse(request, PROTOCOL_TIMEOUT, NULL);
+            fw_server_refuse(request, PROTOCOL_TIMEOUT, NULL);
         if (got <= 0)
             return ESP_FAIL;
         *bytes += (size_t)got;
@@ -168,13 +168,13 @@ esp_err_t server_body(httpd_req_t *request, char **body, size_t *bytes) {
 static void announce(void *unused) {
     (void)unused;
     size_t bytes;
-    char *info = status_info(1, &bytes);
+    char *info = fw_status_info(1, &bytes);
     if (info)
-        websocket_send_to_all(info, bytes);
-    status_free(info);
+        fw_websocket_send_to_all(info, bytes);
+    fw_status_free(info);
 }
 
-void server_announce(void) {
+void fw_server_announce(void) {
     if (server)
         httpd_queue_work(server, announce, NULL);
 }
@@ -182,12 +182,12 @@ void server_announce(void) {
 /* ---- Addresses ---------------------------------------------------------------------------------------------------- */
 
 static esp_err_t send_info(httpd_req_t *request) {
-    return server_admits(request, 0) ? server_send_info(request) : ESP_OK;
+    return fw_server_admits(request, 0) ? fw_server_send_info(request) : ESP_OK;
 }
 
 static esp_err_t not_found(httpd_req_t *request, httpd_err_code_t code) {
     (void)code;
-    return server_admits(request, 0) ? server_refuse(request, PROTOCOL_NOT_FOUND, NULL) : ESP_FAIL;
+    return fw_server_admits(request, 0) ? fw_server_refuse(request, PROTOCOL_NOT_FOUND, NULL) : ESP_FAIL;
 }
 
 static const char MODELS[] = "/api/models/*";
@@ -195,10 +195,10 @@ static const char MODELS[] = "/api/models/*";
 /* Also where only the pattern of the models' addresses fits. */
 static esp_err_t wrong_method(httpd_req_t *request, httpd_err_code_t code) {
     (void)code;
-    if (!server_admits(request, 0))
+    if (!fw_server_admits(request, 0))
         return ESP_FAIL;
     const int is_model = !strncmp(request->uri, MODELS, sizeof MODELS - 2);
-    return server_refuse(request, is_model && !api_has(request) ? PROTOCOL_NOT_FOUND : PROTOCOL_METHOD, NULL);
+    return fw_server_refuse(request, is_model && !fw_api_has(request) ? PROTOCOL_NOT_FOUND : PROTOCOL_METHOD, NULL);
 }
 
 
@@ -208,13 +208,13 @@ static const struct {
     esp_err_t (*handler)(httpd_req_t *request);
 } routes[] = {
     {HTTP_GET, "/api/info", send_info},
-    {HTTP_GET, "/v1/models", completions_list_models},
-    {HTTP_POST, "/v1/chat/completions", completions_answer},
-    {HTTP_PUT, MODELS, api_upload},
-    {HTTP_POST, MODELS, api_load},
-    {HTTP_DELETE, MODELS, api_remove},
-    {HTTP_PUT, "/api/settings", api_change_settings},
-    {HTTP_PUT, "/api/wifi", api_change_wifi},
+    {HTTP_GET, "/v1/models", fw_completions_list_models},
+    {HTTP_POST, "/v1/chat/completions", fw_completions_answer},
+    {HTTP_PUT, MODELS, fw_api_upload},
+    {HTTP_POST, MODELS, fw_api_load},
+    {HTTP_DELETE, MODELS, fw_api_remove},
+    {HTTP_PUT, "/api/settings", fw_api_change_settings},
+    {HTTP_PUT, "/api/wifi", fw_api_change_wifi},
 };
 
 static uint16_t port(void) {
@@ -226,7 +226,7 @@ static uint16_t port(void) {
 #endif
 }
 
-void server_start(void) {
+void fw_server_start(void) {
     httpd_config_t config = HTTPD_DEFAULT_CONFIG();
     config.server_port = port();
     config.ctrl_port = (uint16_t)(config.server_port ^ 0x8000); /* as many servers on one host as there are ports */
@@ -240,8 +240,8 @@ void server_start(void) {
     config.uri_match_fn = httpd_uri_match_wildcard;
     httpd_handle_t started = NULL;
     ESP_ERROR_CHECK(httpd_start(&started, &config));
-    ESP_ERROR_CHECK(websocket_register(started));
-    ESP_ERROR_CHECK(page_register(started));
+    ESP_ERROR_CHECK(fw_websocket_register(started));
+    ESP_ERROR_CHECK(fw_page_register(started));
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
         const httpd_uri_t address = {.uri = routes[i].path, .method = routes[i].method, .handler = routes[i].handler};
         ESP_ERROR_CHECK(httpd_register_uri_handler(started, &address));

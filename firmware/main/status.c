@@ -12,11 +12,11 @@
 #include "nvs_settings.h"
 #include "wifi.h"
 
-const char STATUS_VERSION[] = "0.1.0", STATUS_DEVICE[] = CONFIG_IDF_TARGET;
+const char FW_VERSION[] = "0.1.0", FW_DEVICE[] = CONFIG_IDF_TARGET;
 
 static uint64_t started;
 
-void status_start(void) {
+void fw_status_start(void) {
     started = clock_us();
 }
 
@@ -24,71 +24,69 @@ static uint64_t uptime_s(void) {
     return (clock_us() - started) / 1000000;
 }
 
-char *status_info(int as_message, size_t *bytes) {
-    char *buffer = memory_take_any(INFO_OUT_BYTES);
+char *fw_status_info(int as_message, size_t *bytes) {
+    char *buffer = fw_memory_take_any(INFO_OUT_BYTES);
     if (!buffer)
         return NULL;
-    const wifi_state wifi = wifi_now();
-    const settings kept = settings_now();
-    const uint64_t answered = generate_recorded().answered;
-    const models_view *view = models_look();
-    const info_memory memory[] = {{"session", view->session_bytes},
-                                  {"weights_sram", view->sram_bytes},
-                                  {"weights_psram", view->psram_bytes},
-                                  {"free", memory_free_internal()},
-                                  {"free_psram", memory_free_psram()},
-                                  {"largest", memory_largest()}};
-    const info about = {.version = STATUS_VERSION,
-                        .device = STATUS_DEVICE,
-                        .model = view->model,
-                        .models = view->stored,
-                        .model_count = view->stored_count,
-                        .defaults = kept.defaults,
-                        .message_bytes = PROTOCOL_MESSAGE_BYTES,
-                        .prompt_bytes = (uint32_t)protocol_prompt_bytes(view->model ? view->model->context : UINT32_MAX),
-                        .queue = generate_most_waiting(),
-                        .per_client = BOARD_PER_CLIENT,
-                        .clients = BOARD_CLIENTS,
-                        .upload_bytes = view->upload_bytes,
-                        .memory = memory,
-                        .memory_count = sizeof memory / sizeof *memory,
-                        .uptime_s = uptime_s(),
-                        .requests = answered,
-                        .wifi_mode = wifi.mode,
-                        .wifi_ssid = wifi.ssid,
-                        .wifi_address = wifi.address};
-    text out = text_in(buffer, INFO_OUT_BYTES);
-    info_write(&out, &about, as_message);
-    models_look_away();
+    const wifi_state wifi = fw_wifi_now();
+    const settings kept = fw_settings_now();
+    const uint64_t answered = fw_generate_recorded().answered;
+    const models_view *view = fw_models_look();
+    const info_memory memory[] = {{"session", view->session_bytes},       {"weights_sram", view->sram_bytes},
+                                  {"weights_psram", view->psram_bytes},   {"free", fw_memory_free_internal()},
+                                  {"free_psram", fw_memory_free_psram()}, {"largest", fw_memory_largest()}};
+    const info about = {
+        .version = FW_VERSION,
+        .device = FW_DEVICE,
+        .model = view->model,
+        .models = view->stored,
+        .model_count = view->stored_count,
+        .defaults = kept.defaults,
+        .message_bytes = PROTOCOL_MESSAGE_BYTES,
+        .prompt_bytes = (uint32_t)fw_protocol_prompt_bytes(view->model ? view->model->context : UINT32_MAX),
+        .queue = fw_generate_most_waiting(),
+        .per_client = BOARD_PER_CLIENT,
+        .clients = BOARD_CLIENTS,
+        .upload_bytes = view->upload_bytes,
+        .memory = memory,
+        .memory_count = sizeof memory / sizeof *memory,
+        .uptime_s = uptime_s(),
+        .requests = answered,
+        .wifi_mode = wifi.mode,
+        .wifi_ssid = wifi.ssid,
+        .wifi_address = wifi.address};
+    text out = fw_text_in(buffer, INFO_OUT_BYTES);
+    fw_info_write(&out, &about, as_message);
+    fw_models_look_away();
     if (out.full) {
-        memory_give(buffer);
+        fw_memory_give(buffer);
         return NULL;
     }
     *bytes = out.used;
     return buffer;
 }
 
-void status_free(char *info) {
-    memory_give(info);
+void fw_status_free(char *info) {
+    fw_memory_give(info);
 }
 
 static void print_times(const times_record *spent) {
     char buffer[TIMES_LINE_BYTES];
-    text out = text_in(buffer, sizeof buffer);
-    for (uint32_t i = 0; times_add_line(&out, spent, i); i++) {
+    text out = fw_text_in(buffer, sizeof buffer);
+    for (uint32_t i = 0; fw_times_add_line(&out, spent, i); i++) {
         printf("%-9s%s\n", i ? "" : "time", buffer);
-        out = text_in(buffer, sizeof buffer);
+        out = fw_text_in(buffer, sizeof buffer);
     }
 }
 
 static const char *const verdicts[] = {"absent", "passed", "failed"};
 
-void status_print(void) {
-    const generate_record record = generate_recorded();
-    const wifi_state wifi = wifi_now();
-    printf("shrew %s on %s, up %" PRIu64 " s, %" PRIu64 " answered\n", STATUS_VERSION, STATUS_DEVICE, uptime_s(),
+void fw_status_print(void) {
+    const generate_record record = fw_generate_recorded();
+    const wifi_state wifi = fw_wifi_now();
+    printf("shrew %s on %s, up %" PRIu64 " s, %" PRIu64 " answered\n", FW_VERSION, FW_DEVICE, uptime_s(),
            record.answered);
-    const models_view *view = models_look();
+    const models_view *view = fw_models_look();
     if (view->model)
         printf("model    %s: %" PRIu64 " parameters, %" PRIu32 " bytes in %s (copied: %zu to SRAM, %zu to PSRAM), %" PRIu32
                " tokens of context, self-test %s, %s kernels on %d %s\n",
@@ -98,14 +96,14 @@ void status_print(void) {
     else
         printf("model    none\n");
     printf("memory   session %" PRIu32 ", free %zu, PSRAM free %zu, largest block %zu bytes\n", view->session_bytes,
-           memory_free_internal(), memory_free_psram(), memory_largest());
-    models_look_away();
+           fw_memory_free_internal(), fw_memory_free_psram(), fw_memory_largest());
+    fw_models_look_away();
     printf("speed    prompt %.1f, answer %.1f tokens/s (last answer)\n", (double)record.prompt_tok_per_s,
            (double)record.tok_per_s);
     if (wifi.mode)
         printf("wifi     %s %s, %s\n", wifi.mode, wifi.ssid, wifi.address);
-    view = models_look();
+    view = fw_models_look();
     if (view->model)
         print_times(&view->spent);
-    models_look_away();
+    fw_models_look_away();
 }

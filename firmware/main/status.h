@@ -4,16 +4,16 @@
 
 #include <stddef.h>
 
-extern const char STATUS_VERSION[], STATUS_DEVICE[];
+extern const char FW_VERSION[], FW_DEVICE[];
 
 /* Uptime counts from here. */
-void status_start(void);
+void fw_status_start(void);
 
 /* The info object, for a WebSocket (with its type) or for HTTP; NULL where there is no memory for it. */
-char *status_info(int as_message, size_t *bytes);
-void status_free(char *info);
+char *fw_status_info(int as_message, size_t *bytes);
+void fw_status_free(char *info);
 
 /* The same for people, line by line, on the console. */
-void status_print(void);
+void fw_status_print(void);
 
 #endif

@@ -18,16 +18,16 @@ static line typed = {.echoes = SERIAL_ECHOES};
 
 static void print_message(void *unused, const char *message, size_t bytes) {
     (void)unused;
-    printf("%s%.*s\n", line_before_message(&typed), (int)bytes, message);
+    printf("%s%.*s\n", fw_line_before_message(&typed), (int)bytes, message);
 }
 
 static int print_tokens(const queue_entry *entry, const char *bytes, size_t count) {
     enum { PIECE_BYTES = 128 };
     while (count) {
         char buffer[6 * PIECE_BYTES + 128];
-        const size_t piece = text_whole_characters(bytes, count, PIECE_BYTES);
-        text out = text_in(buffer, sizeof buffer);
-        protocol_write_token(&out, entry->request.id, bytes, piece);
+        const size_t piece = fw_text_whole_characters(bytes, count, PIECE_BYTES);
+        text out = fw_text_in(buffer, sizeof buffer);
+        fw_protocol_write_token(&out, entry->request.id, bytes, piece);
         print_message(NULL, out.bytes, out.used);
         bytes += piece;
         count -= piece;
@@ -37,13 +37,13 @@ static int print_tokens(const queue_entry *entry, const char *bytes, size_t coun
 
 static void print_end(queue_entry *entry, const protocol_result *result, const protocol_error *error) {
     const uint32_t id = entry->request.id;
-    generate_lock();
-    generate_release(entry);
-    generate_unlock();
+    fw_generate_lock();
+    fw_generate_release(entry);
+    fw_generate_unlock();
     if (error)
-        chat_fail(&id, error, print_message, NULL);
+        fw_chat_fail(&id, error, print_message, NULL);
     else
-        chat_done(id, result, print_message, NULL);
+        fw_chat_done(id, result, print_message, NULL);
 }
 
 static const audience program = {.write = print_tokens, .finish = print_end};
@@ -53,31 +53,31 @@ static const audience program = {.write = print_tokens, .finish = print_end};
 static void obey_message(void) {
     protocol_error error;
     if (typed.is_too_long) {
-        protocol_fail(&error, PROTOCOL_SIZE, NULL);
-        chat_fail(NULL, &error, print_message, NULL);
+        fw_protocol_fail(&error, PROTOCOL_SIZE, NULL);
+        fw_chat_fail(NULL, &error, print_message, NULL);
     } else {
-        chat_read(programs, typed.bytes, typed.count, print_message, NULL);
+        fw_chat_read(programs, typed.bytes, typed.count, print_message, NULL);
     }
 }
 
 static void prompt(void) {
-    fputs(line_prompt(&typed), stdout);
+    fputs(fw_line_prompt(&typed), stdout);
     fflush(stdout);
 }
 
 static void obey_person(void) {
-    fputs(line_newline(&typed), stdout);
+    fputs(fw_line_newline(&typed), stdout);
     if (typed.is_too_long)
         printf("a line has at most %d bytes\n", (int)LINE_BYTES);
     else
-        commands_run(typed.bytes, typed.count);
-    if (!commands_are_busy())
+        fw_commands_run(typed.bytes, typed.count);
+    if (!fw_commands_are_busy())
         prompt();
 }
 
 static int take_key(int key) {
     char echo[LINE_ECHO_BYTES];
-    const int has_ended = line_take(&typed, key, echo);
+    const int has_ended = fw_line_take(&typed, key, echo);
     fputs(echo, stdout);
     return has_ended;
 }
@@ -87,21 +87,21 @@ static void run(void *unused) {
     int has_line = 0;
     prompt();
     for (;;) {
-        const int key = has_line ? SERIAL_NOTHING : serial_read();
+        const int key = has_line ? SERIAL_NOTHING : fw_serial_read();
         if (key == SERIAL_END)
             break;
         if (key == CANCEL_KEY) {
-            commands_cancel();
-            line_clear(&typed);
+            fw_commands_cancel();
+            fw_line_clear(&typed);
         } else if (key != SERIAL_NOTHING) {
             has_line = take_key(key);
         }
-        if (has_line && !commands_are_busy()) {
-            if (line_is_message(&typed))
+        if (has_line && !fw_commands_are_busy()) {
+            if (fw_line_is_message(&typed))
                 obey_message();
             else
                 obey_person();
-            line_clear(&typed);
+            fw_line_clear(&typed);
             has_line = 0;
         } else if (key == SERIAL_NOTHING) {
             fflush(stdout);
@@ -111,9 +111,9 @@ static void run(void *unused) {
     vTaskDelete(NULL);
 }
 
-void terminal_start(void) {
-    serial_start();
-    commands_start(prompt);
-    programs = generate_connect(&program);
+void fw_terminal_start(void) {
+    fw_serial_start();
+    fw_commands_start(prompt);
+    programs = fw_generate_connect(&program);
     xTaskCreate(run, "terminal", BOARD_STACK, NULL, BOARD_PRIORITY, NULL);
 }

@@ -2,6 +2,6 @@
 #ifndef SHREW_TERMINAL_H
 #define SHREW_TERMINAL_H
 
-void terminal_start(void);
+void fw_terminal_start(void);
 
 #endif

@@ -28,16 +28,16 @@ static void send_text(void *client, const char *message, size_t bytes) {
     const int socket = ((const struct client *)client)->socket;
     httpd_ws_frame_t frame = {.type = HTTPD_WS_TYPE_TEXT, .payload = (uint8_t *)message, .len = bytes};
     if (httpd_ws_send_frame_async(server, socket, &frame))
-        server_hang_up(socket);
+        fw_server_hang_up(socket);
 }
 
-void websocket_send_to_all(const char *message, size_t bytes) {
+void fw_websocket_send_to_all(const char *message, size_t bytes) {
     for (int i = 0; i < BOARD_CONNECTIONS; i++)
         if (clients[i].socket != NO_SOCKET)
             send_text(&clients[i], message, bytes);
 }
 
-void websocket_refresh(void) {
+void fw_websocket_refresh(void) {
     for (int i = 0; i < BOARD_CONNECTIONS; i++)
         if (clients[i].socket != NO_SOCKET)
             httpd_sess_update_lru_counter(server, clients[i].socket);
@@ -45,7 +45,7 @@ void websocket_refresh(void) {
 
 /* ---- What the answering task says, carried over to the server's --------------------------------------------------- */
 
-/* One answer at a time. Text that comes faster than it can be sent comes in fewer messages. Under generate_lock. */
+/* One answer at a time. Text that comes faster than it can be sent comes in fewer messages. Under fw_generate_lock. */
 static struct {
     int taken; /* by the answer to id of connection */
     uint32_t connection, id;
@@ -67,7 +67,7 @@ static void empty_outbox(void) {
 static void send_outbox(void *unused) {
     (void)unused;
     static char piece[SHREW_TEXT_BYTES], command[SHREW_MAX_COMMAND_BYTES], buffer[PROTOCOL_OUT_BYTES];
-    generate_lock();
+    fw_generate_lock();
     struct client *client = outbox.taken ? &clients[outbox.connection] : NULL;
     const size_t bytes = outbox.text_bytes;
     const uint32_t id = outbox.id;
@@ -80,23 +80,23 @@ static void send_outbox(void *unused) {
         result.command = command;
     }
     empty_outbox();
-    generate_unlock();
+    fw_generate_unlock();
     if (!client) /* sent before, or the client has gone */
         return;
     if (bytes) {
-        text out = text_in(buffer, sizeof buffer);
-        protocol_write_token(&out, id, piece, bytes);
+        text out = fw_text_in(buffer, sizeof buffer);
+        fw_protocol_write_token(&out, id, piece, bytes);
         send_text(client, out.bytes, out.used);
     }
     if (has_end && is_error)
-        chat_fail(&id, &error, send_text, client);
+        fw_chat_fail(&id, &error, send_text, client);
     else if (has_end)
-        chat_done(id, &result, send_text, client);
+        fw_chat_done(id, &result, send_text, client);
 }
 
 /* Room for so many bytes of this answer: 1, with the lock held; 0 where its client has gone, with the lock held, too. */
 static int wait_for_room(const queue_entry *entry, size_t bytes) {
-    generate_lock();
+    fw_generate_lock();
     while (entry->connection != QUEUE_NOBODY) {
         const int is_own = outbox.taken && outbox.connection == entry->connection && outbox.id == entry->request.id;
         if (!outbox.taken || (is_own && outbox.text_bytes + bytes <= sizeof outbox.text)) {
@@ -105,11 +105,11 @@ static int wait_for_room(const queue_entry *entry, size_t bytes) {
             outbox.id = entry->request.id;
             return 1;
         }
-        generate_unlock();
+        fw_generate_unlock();
         const int moves = xSemaphoreTake(drained, pdMS_TO_TICKS(SLOWEST_MS));
-        generate_lock();
+        fw_generate_lock();
         if (!moves && outbox.taken && clients[outbox.connection].socket != NO_SOCKET)
-            server_hang_up(clients[outbox.connection].socket);
+            fw_server_hang_up(clients[outbox.connection].socket);
     }
     return 0;
 }
@@ -126,7 +126,7 @@ static int write_text(const queue_entry *entry, const char *bytes, size_t count)
         outbox.text_bytes += count;
     }
     const int is_first = has_room && outbox.text_bytes == count;
-    generate_unlock();
+    fw_generate_unlock();
     if (is_first) /* else the sending is under way */
         hand_over();
     return !has_room;
@@ -143,8 +143,8 @@ static void finish(queue_entry *entry, const protocol_result *result, const prot
         if (error)
             outbox.error = *error;
     }
-    generate_release(entry);
-    generate_unlock();
+    fw_generate_release(entry);
+    fw_generate_unlock();
     if (has_room)
         hand_over();
 }
@@ -157,20 +157,20 @@ static const audience web_socket = {.write = write_text, .finish = finish};
 static void disconnect(void *context) {
     struct client *client = context;
     const uint32_t connection = (uint32_t)(client - clients);
-    generate_disconnect(connection); /* first: what is being answered takes the outbox no more */
-    generate_lock();
+    fw_generate_disconnect(connection); /* first: what is being answered takes the outbox no more */
+    fw_generate_lock();
     if (outbox.taken && outbox.connection == connection)
         empty_outbox();
     client->socket = NO_SOCKET;
-    generate_unlock();
+    fw_generate_unlock();
 }
 
 static esp_err_t admit(httpd_req_t *request) {
-    if (!server_admits(request, 0))
+    if (!fw_server_admits(request, 0))
         return ESP_FAIL;
-    const uint32_t connection = generate_connect(&web_socket);
+    const uint32_t connection = fw_generate_connect(&web_socket);
     if (connection == QUEUE_NOBODY) {
-        server_refuse(request, PROTOCOL_BUSY, "all connections are taken");
+        fw_server_refuse(request, PROTOCOL_BUSY, "all connections are taken");
         return ESP_FAIL;
     }
     clients[connection] = (struct client){.socket = httpd_req_to_sockfd(request)};
@@ -200,15 +200,15 @@ static esp_err_t close_with(httpd_req_t *request, uint16_t code) {
 static esp_err_t refuse(httpd_req_t *request, protocol_code code, uint16_t close_code, size_t bytes) {
     if (bytes <= 16 * PROTOCOL_MESSAGE_BYTES) {
         protocol_error error;
-        protocol_fail(&error, code, NULL);
-        chat_fail(NULL, &error, send_text, request->sess_ctx);
+        fw_protocol_fail(&error, code, NULL);
+        fw_chat_fail(NULL, &error, send_text, request->sess_ctx);
     }
     return close_with(request, close_code);
 }
 
 static esp_err_t receive(httpd_req_t *request) {
     if (request->method == HTTP_GET)
-        return server_refuse(request, PROTOCOL_MESSAGE, "this address speaks WebSocket");
+        return fw_server_refuse(request, PROTOCOL_MESSAGE, "this address speaks WebSocket");
     struct client *client = request->sess_ctx;
     if (client->is_closing) {
         drain(client);
@@ -231,14 +231,14 @@ static esp_err_t receive(httpd_req_t *request) {
         return refuse(request, PROTOCOL_SIZE, TOO_LONG, frame.len);
     if (frame.len && httpd_ws_recv_frame(request, &frame, PROTOCOL_MESSAGE_BYTES))
         return ESP_FAIL;
-    if (!text_is_utf8(message, frame.len))
+    if (!fw_text_is_utf8(message, frame.len))
         return close_with(request, NOT_UTF8);
     message[frame.len] = 0;
-    chat_read((uint32_t)(client - clients), message, frame.len, send_text, client);
+    fw_chat_read((uint32_t)(client - clients), message, frame.len, send_text, client);
     return ESP_OK;
 }
 
-esp_err_t websocket_register(httpd_handle_t handle) {
+esp_err_t fw_websocket_register(httpd_handle_t handle) {
     server = handle;
     drained = xSemaphoreCreateBinary();
     for (int i = 0; i < BOARD_CONNECTIONS; i++)

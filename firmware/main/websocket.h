@@ -5,13 +5,13 @@
 #include "esp_http_server.h"
 
 /* Registers /ws. */
-esp_err_t websocket_register(httpd_handle_t server);
+esp_err_t fw_websocket_register(httpd_handle_t server);
 
 /* On the server's task: one text message to every client. */
-void websocket_send_to_all(const char *message, size_t bytes);
+void fw_websocket_send_to_all(const char *message, size_t bytes);
 
 /* On the server's task: makes every client younger than any connection without a WebSocket, which are closed first
  * where sockets run out. */
-void websocket_refresh(void);
+void fw_websocket_refresh(void);
 
 #endif

@@ -28,7 +28,7 @@ static SemaphoreHandle_t lock;
 static esp_timer_handle_t restart;
 static int attempts;
 
-wifi_state wifi_now(void) {
+wifi_state fw_wifi_now(void) {
     xSemaphoreTake(lock, portMAX_DELAY);
     const wifi_state copy = state;
     xSemaphoreGive(lock);
@@ -46,7 +46,7 @@ static void note(const char *mode, const char *ssid, esp_netif_t *interface) {
 }
 
 static void be_access_point(void) {
-    const settings kept = settings_now();
+    const settings kept = fw_settings_now();
     uint8_t mac[6] = {0};
     esp_read_mac(mac, ESP_MAC_WIFI_SOFTAP);
     wifi_config_t config = {.ap = {.max_connection = CLIENTS, .authmode = WIFI_AUTH_WPA2_WPA3_PSK, .channel = 1}};
@@ -75,7 +75,7 @@ static void join(const settings *kept) {
 
 static void follow_settings(void *unused) {
     (void)unused;
-    const settings kept = settings_now();
+    const settings kept = fw_settings_now();
     esp_wifi_stop();
     if (*kept.ssid)
         join(&kept);
@@ -103,10 +103,10 @@ static void on_wifi(void *unused, esp_event_base_t base, int32_t event, void *da
 
 static void on_address(void *unused, esp_event_base_t base, int32_t event, void *data) {
     (void)unused, (void)base, (void)event, (void)data;
-    const settings kept = settings_now();
+    const settings kept = fw_settings_now();
     attempts = 0;
     note("station", kept.ssid, station);
-    ESP_LOGI(TAG, "joined %s: http://%s", kept.ssid, wifi_now().address);
+    ESP_LOGI(TAG, "joined %s: http://%s", kept.ssid, fw_wifi_now().address);
 }
 
 static void announce_name(void) {
@@ -119,7 +119,7 @@ static void announce_name(void) {
 #endif
 }
 
-void wifi_start(void) {
+void fw_wifi_start(void) {
     lock = xSemaphoreCreateMutex();
     ESP_ERROR_CHECK(esp_netif_init());
     station = esp_netif_create_default_wifi_sta();
@@ -136,6 +136,6 @@ void wifi_start(void) {
     announce_name();
 }
 
-void wifi_restart(void) {
+void fw_wifi_restart(void) {
     esp_timer_start_once(restart, RESTART_US);
 }

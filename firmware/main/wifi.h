@@ -9,11 +9,11 @@ typedef struct wifi_state {
 } wifi_state;
 
 /* By the settings. A network that cannot be joined leaves the access point, so that nobody is locked out. */
-void wifi_start(void);
+void fw_wifi_start(void);
 
 /* After the settings changed: leaves one network for the other, in a second, so that an answer can go out before. */
-void wifi_restart(void);
+void fw_wifi_restart(void);
 
-wifi_state wifi_now(void);
+wifi_state fw_wifi_now(void);
 
 #endif

@@ -68,22 +68,22 @@ class Device:
         fields = {"bytes": [SLOT_BYTES] * 2, "sector": SECTOR, "block": 65536}
         self._flash = ffi.new("slots_flash *", {**fields, **self._callbacks})
         self.slots = ffi.new("slots *")
-        lib.slots_open(self.slots, self._flash)
+        lib.fw_slots_open(self.slots, self._flash)
 
     def boot(self, name: str = "") -> str | None:
         """The model that the device starts with, its image checked whole, where that name was loaded last."""
         order, model, error = ffi.new("int[2]"), ffi.new("shrew_model *"), ffi.new("protocol_error *")
-        lib.slots_order(self.slots, name.encode(), order)
+        lib.fw_slots_order(self.slots, name.encode(), order)
         for slot in order:
-            if slot >= 0 and not lib.slots_load(self.slots, slot, model, error):
+            if slot >= 0 and not lib.fw_slots_load(self.slots, slot, model, error):
                 return ffi.string(self.slots.records[slot].name).decode()
         return None
 
     def upload(self, name: str, image: bytes) -> None:
         error = ffi.new("protocol_error *")
-        assert lib.slots_upload_begin(self.slots, name.encode(), len(name), len(image), error) == 0
-        assert lib.slots_upload_write(self.slots, image, len(image), error) == 0
-        assert lib.slots_upload_end(self.slots, error) == 0
+        assert lib.fw_slots_upload_begin(self.slots, name.encode(), len(name), len(image), error) == 0
+        assert lib.fw_slots_upload_write(self.slots, image, len(image), error) == 0
+        assert lib.fw_slots_upload_end(self.slots, error) == 0
 
     def _read(self, _: Any, slot: int, offset: int, data: Any, count: int) -> int:
         ffi.buffer(data, count)[:] = bytes(self._parts[slot][offset : offset + count])

@@ -43,7 +43,7 @@ def test_the_first_model_is_loaded_on_a_stack_that_is_large_enough() -> None:
 
 
 def test_models_take_memory_when_all_else_has_it() -> None:
-    started = re.findall(r"^    (\w+_start)\(", SOURCES["main.c"], re.MULTILINE)
+    started = re.findall(r"^    fw_(\w+_start)\(", SOURCES["main.c"], re.MULTILINE)
     assert started.index("models_start") > max(
         started.index(f"{one}_start") for one in ("cores", "generate", "wifi", "api", "server")
     )

@@ -56,7 +56,7 @@ class Out:
 
     def __init__(self, capacity: int = 1 << 15) -> None:
         self._buffer = ffi.new("char[]", capacity)
-        self.text = ffi.new("text *", lib.text_in(self._buffer, capacity))
+        self.text = ffi.new("text *", lib.fw_text_in(self._buffer, capacity))
 
     @property
     def bytes(self) -> bytes:
@@ -72,7 +72,7 @@ def block(data: bytes) -> Any:
 
 
 def code_name(code: int) -> str:
-    return str(ffi.string(lib.protocol_code_name(code)).decode())
+    return str(ffi.string(lib.fw_protocol_code_name(code)).decode())
 
 
 class Error:

@@ -31,7 +31,7 @@ class Answer:
     ) -> None:
         self.pieces: list[bytes] = []
         self.asked = self.clock = 0
-        request = ffi.new("protocol_request *", {"options": lib.options_default(), "seed": 1})
+        request = ffi.new("protocol_request *", {"options": lib.fw_options_default(), "seed": 1})
         kept = [ffi.new("char[]", stop) for stop in stops]
         text = block(prompt)
         request.prompt, request.prompt_bytes, request.stop_count = text, len(prompt), len(stops)
@@ -63,11 +63,11 @@ class Answer:
         self._buffer = ffi.new("char[]", lib.SHREW_TEXT_BYTES)
         sink.write, sink.is_cancelled, sink.now_us, sink.buffer = *calls, self._buffer
         self.result, self.error = ffi.new("protocol_result *"), Error()
-        self.code = code_name(lib.answer_request(opened.session, request, sink, self.result, self.error.struct))
+        self.code = code_name(lib.fw_answer_request(opened.session, request, sink, self.result, self.error.struct))
 
     @property
     def reason(self) -> str:
-        return str(ffi.string(lib.protocol_reason_name(self.result.reason)).decode())
+        return str(ffi.string(lib.fw_protocol_reason_name(self.result.reason)).decode())
 
     @property
     def command(self) -> str | None:

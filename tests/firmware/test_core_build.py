@@ -28,7 +28,9 @@ def test_compiles_without_a_warning_and_needs_next_to_nothing(compiler: str, lev
     assert {name for name in undefined if not name.startswith("shrew_")} <= {"memcpy", "memmove", "memset"}
     assert not [line for line in symbols if re.search(r" [DdBbC] ", line)], "a mutable global"
     modules = {re.split("[._]", source.name)[0] for source in SOURCES} | {"option", "origin", "token"}
-    assert {name.split("_")[0] for name in defined} <= modules, "a symbol that may collide with another's"
+    assert {tuple(name.split("_")[:2]) for name in defined} <= {("fw", one) for one in modules}, (
+        "not named for its file"
+    )
 
 
 def test_no_allocation_and_no_stdio_in_the_sources() -> None:

@@ -15,7 +15,7 @@ def read(line: bytes) -> tuple[Any, str]:
     """The command, or None; and the error's line."""
     buffer, error, command = block(line + b"\xff"), Out(160), ffi.new("console_command *")
     read.keep = buffer  # type: ignore[attr-defined]
-    defect = lib.console_read(command, buffer, len(line), error.text)
+    defect = lib.fw_console_read(command, buffer, len(line), error.text)
     assert bool(defect) == bool(error.bytes)
     return None if defect else command, error.bytes.decode()
 
@@ -126,14 +126,14 @@ def test_each_defect_has_one_line_that_helps(line: bytes, error: str) -> None:
 
 def test_help_knows_every_command() -> None:
     index = 0
-    while (usage := lib.console_usage(index)) != ffi.NULL:
+    while (usage := lib.fw_console_usage(index)) != ffi.NULL:
         word = ffi.string(usage).split()[0]
-        assert lib.console_find(word, len(word)) == index
-        assert ffi.string(lib.console_description(index))
+        assert lib.fw_console_find(word, len(word)) == index
+        assert ffi.string(lib.fw_console_description(index))
         index += 1
     assert index > 5
-    assert lib.console_description(index) == ffi.NULL
-    assert lib.console_find(b"nothing", 7) == -1
+    assert lib.fw_console_description(index) == ffi.NULL
+    assert lib.fw_console_find(b"nothing", 7) == -1
 
 
 @given(

@@ -24,19 +24,19 @@ class Terminal:
         self.shown += ffi.string(what).decode("latin1")
 
     def _prompt(self) -> None:
-        self._show(lib.line_prompt(self.typed))
+        self._show(lib.fw_line_prompt(self.typed))
 
     def message(self, text: str = "{}") -> None:
-        self._show(lib.line_before_message(self.typed))
+        self._show(lib.fw_line_before_message(self.typed))
         self.shown += text + "\n"
 
     def type(self, keys: bytes) -> None:
         echo = ffi.new("char[]", lib.LINE_ECHO_BYTES)
         for key in keys:
             if key == 3:
-                lib.line_clear(self.typed)
+                lib.fw_line_clear(self.typed)
                 continue
-            ended = lib.line_take(self.typed, key, echo)
+            ended = lib.fw_line_take(self.typed, key, echo)
             self._show(echo)
             if ended:
                 self._obey()
@@ -45,12 +45,12 @@ class Terminal:
         assert self.typed.bytes[self.typed.count] == b"\0"
         line = bytes(ffi.buffer(self.typed.bytes, self.typed.count))
         self.lines.append(b"too long" if self.typed.is_too_long else line)
-        if lib.line_is_message(self.typed):
+        if lib.fw_line_is_message(self.typed):
             self.message()
         else:
-            self._show(lib.line_newline(self.typed))
+            self._show(lib.fw_line_newline(self.typed))
             self._prompt()
-        lib.line_clear(self.typed)
+        lib.fw_line_clear(self.typed)
 
 
 def typed(keys: bytes) -> list[bytes]:

@@ -31,7 +31,7 @@ def test_tensors_live_where_the_planner_says(name: str, data: st.DataObject) -> 
     room = st.integers(0, layout.weight_bytes + 64)
     sram, psram = data.draw(room), data.draw(room)
     memories = ffi.new("placement[]", opened.model.tensors)
-    lib.placement_choose(opened.model, sram, psram, memories)
+    lib.fw_placement_choose(opened.model, sram, psram, memories)
     names = {lib.PLACEMENT_FLASH: FLASH, lib.PLACEMENT_SRAM: SRAM, lib.PLACEMENT_PSRAM: PSRAM}
     planned = place(layout, sram, psram)
     assert [names[memory] for memory in memories] == [planned[tensor.name] for tensor in layout.tensors]
@@ -40,5 +40,5 @@ def test_tensors_live_where_the_planner_says(name: str, data: st.DataObject) -> 
 @pytest.mark.parametrize("name", IMAGES)
 def test_tensors_have_the_size_that_the_planner_reckons_with(name: str) -> None:
     opened, layout = IMAGES[name]
-    sizes = [lib.placement_bytes(opened.model, index) for index in range(opened.model.tensors)]
+    sizes = [lib.fw_placement_bytes(opened.model, index) for index in range(opened.model.tensors)]
     assert sizes == [tensor.bytes for tensor in layout.tensors]

@@ -46,7 +46,7 @@ NAMES = [ffi.new("char[]", b"localhost"), ffi.new("char[]", b"shrew.local")]
 )
 def test_a_host_is_an_address_or_a_name_of_the_server(host: str | None, allowed: bool) -> None:
     text = ffi.NULL if host is None else ffi.new("char[]", host.encode())
-    assert bool(lib.host_is_allowed(text, NAMES, len(NAMES))) == allowed
+    assert bool(lib.fw_host_is_allowed(text, NAMES, len(NAMES))) == allowed
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_host_is_an_address_or_a_name_of_the_server(host: str | None, allowed:
 )
 def test_an_origin_is_the_server_itself(origin: str | None, host: str | None, allowed: bool) -> None:
     texts = [ffi.NULL if text is None else ffi.new("char[]", text.encode()) for text in (origin, host)]
-    assert bool(lib.origin_is_allowed(*texts)) == allowed
+    assert bool(lib.fw_origin_is_allowed(*texts)) == allowed
 
 
 @pytest.mark.parametrize(
@@ -97,5 +97,5 @@ def test_an_origin_is_the_server_itself(origin: str | None, host: str | None, al
 )
 def test_the_token(header: str | None, right: bool) -> None:
     text = ffi.NULL if header is None else ffi.new("char[]", header.encode())
-    assert bool(lib.token_is_right(text, b"secret")) == right
-    assert not lib.token_is_right(text, b"")
+    assert bool(lib.fw_token_is_right(text, b"secret")) == right
+    assert not lib.fw_token_is_right(text, b"")

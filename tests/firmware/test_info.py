@@ -16,10 +16,10 @@ def info(**fields: Any) -> dict[str, Any]:
     """What is written; texts among the fields are kept alive until then."""
     kept = {name: ffi.new("char[]", value) if isinstance(value, bytes) else value for name, value in fields.items()}
     out = Out(lib.INFO_OUT_BYTES)
-    about = ffi.new("info *", {"version": ffi.NULL, "defaults": lib.options_default()})
+    about = ffi.new("info *", {"version": ffi.NULL, "defaults": lib.fw_options_default()})
     for name, value in kept.items():
         setattr(about, name, value)
-    lib.info_write(out.text, about, 1)
+    lib.fw_info_write(out.text, about, 1)
     return dict(json.loads(out.bytes))
 
 
@@ -30,7 +30,7 @@ def test_info_says_what_an_image_is() -> None:
     grammar = Commands.of(["led on"])
     opened = Opened(build_image(config, random_parameters(config), BYTES, metadata=metadata, commands=grammar))
     name, model = ffi.new("char[]", b"gate.bin"), ffi.new("info_model *")
-    lib.info_of_model(model, name, opened.model)
+    lib.fw_info_of_model(model, name, opened.model)
     model.selftest = lib.INFO_SELFTEST_PASSED
     told = info(model=model, version=b"0.1", device=b"esp32s3")
     image = Model.from_bytes(bytes(ffi.buffer(opened.model.image, opened.model.image_bytes)))

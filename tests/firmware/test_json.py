@@ -28,40 +28,40 @@ def string(found: Any) -> str:
 
 def walk(reader: Any) -> Any:
     """What the value is that a reader stands before, read with nothing but the interface."""
-    kind = lib.json_kind_of(reader)
+    kind = lib.fw_json_kind_of(reader)
     if kind == lib.JSON_OBJECT:
         members, name = {}, ffi.new("json_string *")
-        lib.json_enter(reader)
-        while lib.json_member(reader, name):
+        lib.fw_json_enter(reader)
+        while lib.fw_json_member(reader, name):
             key = string(name)
             members[key] = walk(reader)
         return members
     if kind == lib.JSON_ARRAY:
         elements = []
-        lib.json_enter(reader)
-        while lib.json_element(reader):
+        lib.fw_json_enter(reader)
+        while lib.fw_json_element(reader):
             elements.append(walk(reader))
         return elements
     if kind == lib.JSON_STRING:
-        return string(lib.json_read_string(reader))
+        return string(lib.fw_json_read_string(reader))
     if kind == lib.JSON_NUMBER:
-        number = lib.json_read_number(reader)
+        number = lib.fw_json_read_number(reader)
         if number.is_integer and number.integer < 2**64 - 1:
             return -number.integer if number.is_negative else number.integer
         return number.value
-    lib.json_skip(reader)
+    lib.fw_json_skip(reader)
     return {lib.JSON_NULL: None, lib.JSON_FALSE: False, lib.JSON_TRUE: True}[kind]
 
 
 def read(text: bytes) -> Any:
     """None where the core refuses it."""
     buffer = block(text)
-    if not lib.json_check(buffer, len(text)):
+    if not lib.fw_json_check(buffer, len(text)):
         return None
-    skipped = ffi.new("json_reader *", lib.json_read(buffer))
-    lib.json_skip(skipped)
+    skipped = ffi.new("json_reader *", lib.fw_json_read(buffer))
+    lib.fw_json_skip(skipped)
     assert text[skipped.at - buffer :].strip(b" \t\r\n") == b""
-    return walk(ffi.new("json_reader *", lib.json_read(buffer)))
+    return walk(ffi.new("json_reader *", lib.fw_json_read(buffer)))
 
 
 def depth(value: Any) -> int:
@@ -148,7 +148,7 @@ def test_a_changed_byte_is_seen_as_python_sees_it(value: dict[str, Any], data: s
 def decimal(text: str) -> Any:
     number = ffi.new("decimal *")
     buffer = block(text.encode())
-    assert lib.decimal_read(buffer, len(text), number) == len(text)
+    assert lib.fw_decimal_read(buffer, len(text), number) == len(text)
     return number
 
 
@@ -184,26 +184,26 @@ def test_integers_stop_at_the_largest(text: str, integer: int) -> None:
 def write(out: Out, value: Any) -> None:
     text = out.text
     if isinstance(value, dict):
-        lib.json_open(text, b"{")
+        lib.fw_json_open(text, b"{")
         for name, inner in value.items():
-            lib.json_name(text, name.encode())
+            lib.fw_json_name(text, name.encode())
             write(out, inner)
-        lib.json_close(text, b"}")
+        lib.fw_json_close(text, b"}")
     elif isinstance(value, list):
-        lib.json_open(text, b"[")
+        lib.fw_json_open(text, b"[")
         for inner in value:
             write(out, inner)
-        lib.json_close(text, b"]")
+        lib.fw_json_close(text, b"]")
     elif isinstance(value, str):
-        lib.json_write_text(text, value.encode(), len(value.encode()))
+        lib.fw_json_write_text(text, value.encode(), len(value.encode()))
     elif isinstance(value, bool):
-        lib.json_write_boolean(text, value)
+        lib.fw_json_write_boolean(text, value)
     elif isinstance(value, int):
-        lib.json_write_integer(text, value)
+        lib.fw_json_write_integer(text, value)
     elif isinstance(value, float):
-        lib.json_write_number(text, value)
+        lib.fw_json_write_number(text, value)
     else:
-        lib.json_write_null(text)
+        lib.fw_json_write_null(text)
 
 
 WRITABLE = st.recursive(
@@ -248,7 +248,7 @@ def test_what_does_not_fit_says_so(value: Any, capacity: int) -> None:
 @given(st.binary(max_size=40))
 def test_bytes_that_are_no_text_become_replacement_characters(data: bytes) -> None:
     out = Out()
-    lib.json_write_text(out.text, data, len(data))
+    lib.fw_json_write_text(out.text, data, len(data))
     written = json.loads(out.bytes.decode())
     assert [c for c in written if c != "�"] == [c for c in data.decode(errors="replace") if c != "�"]
 
@@ -268,12 +268,12 @@ def test_bytes_that_are_no_text_become_replacement_characters(data: bytes) -> No
 )
 def test_numbers_are_written_as_people_write_them(value: float, text: str) -> None:
     out = Out()
-    lib.json_write_number(out.text, value)
+    lib.fw_json_write_number(out.text, value)
     assert out.bytes.decode() == text
 
 
 def test_what_is_not_finite_is_null() -> None:
     for value in (math.inf, -math.inf, math.nan):
         out = Out()
-        lib.json_write_number(out.text, value)
+        lib.fw_json_write_number(out.text, value)
         assert out.bytes == b"null"

@@ -20,7 +20,7 @@ class Read:
         self.error = Error()
         self.asked = ffi.new("openai_request *")
         names = [ffi.new("char[]", name.encode()) for name in others]
-        code = lib.openai_read(self.asked, self._buffer, len(data), rules(), names, len(names), self.error.struct)
+        code = lib.fw_openai_read(self.asked, self._buffer, len(data), rules(), names, len(names), self.error.struct)
         self.code = code_name(code)
         self.request = self.asked.request
 
@@ -134,12 +134,12 @@ def answer(include_usage: bool) -> Any:
 
 def test_a_whole_answer_comes_in_parts() -> None:
     head, tail, told = Out(), Out(), b""
-    lib.openai_write_head(head.text, answer(False))
+    lib.fw_openai_write_head(head.text, answer(False))
     for said in SAID:
         part = Out()
-        lib.openai_write_part(part.text, said.encode(), len(said.encode()))
+        lib.fw_openai_write_part(part.text, said.encode(), len(said.encode()))
         told += part.bytes
-    lib.openai_write_tail(tail.text, result(reason=lib.PROTOCOL_REACHED_LENGTH, **DONE))
+    lib.fw_openai_write_tail(tail.text, result(reason=lib.PROTOCOL_REACHED_LENGTH, **DONE))
     message = {"role": "assistant", "content": "".join(SAID)}
     assert json.loads(head.bytes + told + tail.bytes) == {
         **HEAD,
@@ -156,10 +156,10 @@ def test_a_whole_answer_comes_in_parts() -> None:
 )
 def test_events(include_usage: bool, reason: str, finish: str) -> None:
     out, about = Out(), answer(include_usage)
-    lib.openai_write_first_event(out.text, about)
+    lib.fw_openai_write_first_event(out.text, about)
     for said in SAID:
-        lib.openai_write_event(out.text, about, said.encode(), len(said.encode()))
-    lib.openai_write_last_events(out.text, about, result(reason=getattr(lib, f"PROTOCOL_{reason}"), **DONE))
+        lib.fw_openai_write_event(out.text, about, said.encode(), len(said.encode()))
+    lib.fw_openai_write_last_events(out.text, about, result(reason=getattr(lib, f"PROTOCOL_{reason}"), **DONE))
     *events, done, end = out.bytes.decode().split("\n\n")
     assert (done, end) == ("data: [DONE]", "")
     chunks = [json.loads(event.removeprefix("data: ")) for event in events]
@@ -178,8 +178,8 @@ def test_events(include_usage: bool, reason: str, finish: str) -> None:
 
 def test_an_error_after_events_began() -> None:
     out, error = Out(), Error()
-    lib.protocol_fail(error.struct, lib.PROTOCOL_ENGINE, b"the model computed NaN or infinity")
-    lib.openai_write_error_event(out.text, error.struct)
+    lib.fw_protocol_fail(error.struct, lib.PROTOCOL_ENGINE, b"the model computed NaN or infinity")
+    lib.fw_openai_write_error_event(out.text, error.struct)
     body = {"code": "engine", "message": "the model computed NaN or infinity", "type": "server_error"}
     assert out.bytes == b"data: " + json.dumps({"error": body}, separators=(",", ":")).encode() + b"\n\n"
 
@@ -187,14 +187,14 @@ def test_an_error_after_events_began() -> None:
 @pytest.mark.parametrize("capacity", [1, 5, 7, 60, 200, 300])
 def test_an_event_that_does_not_fit_says_so(capacity: int) -> None:
     out = Out(capacity)
-    lib.openai_write_event(out.text, answer(False), b"some text", 9)
+    lib.fw_openai_write_event(out.text, answer(False), b"some text", 9)
     assert bool(out.text.full) == (capacity < 300)
 
 
 def test_the_list_of_models() -> None:
     out = Out()
     names = [ffi.new("char[]", b"gate"), ffi.new("char[]", b"desk")]
-    lib.openai_write_models(out.text, names, 2)
+    lib.fw_openai_write_models(out.text, names, 2)
     listed = json.loads(out.bytes)
     assert listed["object"] == "list"
     assert [model["id"] for model in listed["data"]] == ["gate", "desk"]

@@ -20,7 +20,7 @@ FRESH_SEED = 77
 
 def rules(prompt_bytes: int = 2048) -> Any:
     made = ffi.new("protocol_rules *")
-    made.defaults = lib.options_default()
+    made.defaults = lib.fw_options_default()
     made.seed = FRESH_SEED
     made.prompt_bytes = prompt_bytes
     return made
@@ -44,7 +44,7 @@ class Read:
         self._buffer = block(data)
         self.error = Error()
         self.message = ffi.new("protocol_message *")
-        code = lib.protocol_read(self.message, self._buffer, len(data), rules(prompt_bytes), self.error.struct)
+        code = lib.fw_protocol_read(self.message, self._buffer, len(data), rules(prompt_bytes), self.error.struct)
         self.code = code_name(code)
         self.request = self.message.request
         self.id = self.request.id if self.message.has_id else None
@@ -55,7 +55,7 @@ GENERATE = {"type": "generate", "id": 3, "prompt": "hi"}
 
 def test_codes_are_those_of_the_document() -> None:
     documented = dict(re.findall(r"^\| `(\w+)` \| (\d{3}|–) \|", PROTOCOL, re.MULTILINE))
-    ours = {code_name(code): lib.protocol_http_status(code) for code in range(1, lib.PROTOCOL_CODES)}
+    ours = {code_name(code): lib.fw_protocol_http_status(code) for code in range(1, lib.PROTOCOL_CODES)}
     assert documented.keys() == ours.keys()
     assert {name: str(status) for name, status in ours.items() if documented.get(name, "–") != "–"} == {
         name: status for name, status in documented.items() if status != "–"
@@ -154,8 +154,8 @@ def test_each_defect_has_its_code_and_line(message: Any, code: str, id_: int | N
 
 
 def test_a_prompt_fits_the_context_too() -> None:
-    assert lib.protocol_prompt_bytes(10) == 80
-    assert lib.protocol_prompt_bytes(4096) == lib.PROTOCOL_PROMPT_BYTES
+    assert lib.fw_protocol_prompt_bytes(10) == 80
+    assert lib.fw_protocol_prompt_bytes(4096) == lib.PROTOCOL_PROMPT_BYTES
     assert Read({**GENERATE, "prompt": "x" * 80}, 80).code == "ok"
     assert Read({**GENERATE, "prompt": "x" * 81}, 80).code == "prompt"
 
@@ -179,52 +179,52 @@ DONE = {
 
 def test_messages_of_the_server() -> None:
     out = Out()
-    lib.protocol_write_queued(out.text, 2**32 - 1, 3)
+    lib.fw_protocol_write_queued(out.text, 2**32 - 1, 3)
     assert json.loads(out.bytes) == {"type": "queued", "id": 2**32 - 1, "ahead": 3}
 
     out = Out()
     said = 'Grüße "\\\n\x01😀'.encode()
-    lib.protocol_write_token(out.text, 0, said, len(said))
+    lib.fw_protocol_write_token(out.text, 0, said, len(said))
     assert json.loads(out.bytes) == {"type": "token", "id": 0, "text": said.decode()}
 
     out = Out()
-    lib.protocol_write_done(out.text, 4, result(reason=lib.PROTOCOL_REACHED_LENGTH, **DONE))
+    lib.fw_protocol_write_done(out.text, 4, result(reason=lib.PROTOCOL_REACHED_LENGTH, **DONE))
     fields = {**DONE, "reason": "length", "tok_per_s": 12.35, "digest": "000000ab"}
     assert json.loads(out.bytes) == {"type": "done", "id": 4, **fields}
 
     out, command = Out(), ffi.new("char[]", b"light on")
-    lib.protocol_write_done(
+    lib.fw_protocol_write_done(
         out.text, 4, result(reason=lib.PROTOCOL_REFUSED, **DONE, command=command, command_bytes=8, confidence=0.25)
     )
     refused = {**fields, "reason": "refused", "command": "light on", "confidence": 0.25}
     assert json.loads(out.bytes) == {"type": "done", "id": 4, **refused}
 
     out, error = Out(), Error()
-    lib.protocol_fail(error.struct, lib.PROTOCOL_BUSY, ffi.NULL)
-    lib.protocol_write_error(out.text, ffi.NULL, error.struct)
+    lib.fw_protocol_fail(error.struct, lib.PROTOCOL_BUSY, ffi.NULL)
+    lib.fw_protocol_write_error(out.text, ffi.NULL, error.struct)
     lost = {"id": None, "code": "busy", "message": "too many requests are waiting: try again soon"}
     assert json.loads(out.bytes) == {"type": "error", **lost}
 
     out = Out()
-    lib.protocol_write_error(out.text, ffi.new("uint32_t *", 12), error.struct)
+    lib.fw_protocol_write_error(out.text, ffi.new("uint32_t *", 12), error.struct)
     assert json.loads(out.bytes) == {"type": "error", **lost, "id": 12}
 
     out = Out()
-    lib.protocol_write_http_error(out.text, error.struct)
+    lib.fw_protocol_write_http_error(out.text, error.struct)
     body = {"code": "busy", "message": lost["message"], "type": "invalid_request_error"}
     assert json.loads(out.bytes) == {"error": body}
 
 
 @pytest.mark.parametrize("reason", ["end", "stop", "length", "context", "cancelled", "refused"])
 def test_reasons_have_the_names_of_the_document(reason: str) -> None:
-    names = [ffi.string(lib.protocol_reason_name(i)).decode() for i in range(lib.PROTOCOL_REFUSED + 1)]
+    names = [ffi.string(lib.fw_protocol_reason_name(i)).decode() for i in range(lib.PROTOCOL_REFUSED + 1)]
     assert reason in names
     assert f"`{reason}`" in PROTOCOL
 
 
 def test_the_longest_token_message_fits_its_buffer() -> None:
     out = Out(lib.PROTOCOL_OUT_BYTES)
-    lib.protocol_write_token(out.text, 2**32 - 1, b"\x01" * lib.SHREW_TEXT_BYTES, lib.SHREW_TEXT_BYTES)
+    lib.fw_protocol_write_token(out.text, 2**32 - 1, b"\x01" * lib.SHREW_TEXT_BYTES, lib.SHREW_TEXT_BYTES)
     assert len(json.loads(out.bytes)["text"]) == lib.SHREW_TEXT_BYTES
 
 
@@ -237,4 +237,4 @@ def test_the_longest_token_message_fits_its_buffer() -> None:
 )
 def test_names_of_models(name: str, valid: bool) -> None:
     data = name.encode()
-    assert bool(lib.protocol_name_is_valid(block(data), len(data))) == valid
+    assert bool(lib.fw_protocol_name_is_valid(block(data), len(data))) == valid

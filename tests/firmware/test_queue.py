@@ -35,13 +35,13 @@ class Queue:
             "most_waiting": waiting,
             "most_unanswered": unanswered,
         }
-        lib.queue_open(self.struct, ffi.new("queue_memory *", memory))
+        lib.fw_queue_open(self.struct, ffi.new("queue_memory *", memory))
 
     def connect(self) -> int:
-        return int(lib.queue_connect(self.struct))
+        return int(lib.fw_queue_connect(self.struct))
 
     def disconnect(self, connection: int) -> None:
-        lib.queue_disconnect(self.struct, connection)
+        lib.fw_queue_disconnect(self.struct, connection)
 
     def push(self, connection: int, id_: int, prompt: bytes = b"hi", stops: tuple[bytes, ...] = ()) -> str | int:
         """How many are ahead, or the name of an error."""
@@ -50,17 +50,17 @@ class Queue:
         request.id, request.prompt, request.prompt_bytes, request.stop_count = id_, kept[0], len(prompt), len(stops)
         for i in range(len(stops)):
             request.stops[i] = kept[i + 1]
-        code = lib.queue_push(self.struct, connection, request, 7, ahead)
+        code = lib.fw_queue_push(self.struct, connection, request, 7, ahead)
         for memory in kept:  # the queue has its own copy
             ffi.buffer(memory)[:] = b"\xff" * len(memory)
         return code_name(code) if code else int(ahead[0])
 
     def take(self) -> Any:
-        entry = lib.queue_take(self.struct)
+        entry = lib.fw_queue_take(self.struct)
         return entry or None
 
     def cancel(self, connection: int, id_: int) -> Any:
-        entry = lib.queue_cancel(self.struct, connection, id_)
+        entry = lib.fw_queue_cancel(self.struct, connection, id_)
         return entry or None
 
 
@@ -105,15 +105,15 @@ def test_one_that_comes_and_goes_starves_nobody() -> None:
     queue.push(other, 0)
     queue.push(patient, 0)
     queue.push(patient, 1)
-    lib.queue_release(queue.take())
-    lib.queue_release(queue.take())
+    lib.fw_queue_release(queue.take())
+    lib.fw_queue_release(queue.take())
     served = []
     for _ in range(4):  # a new connection for each question
         newcomer = queue.connect()
         queue.push(newcomer, 5)
         entry = queue.take()
         served.append(name(entry))
-        lib.queue_release(entry)
+        lib.fw_queue_release(entry)
         queue.disconnect(newcomer)
     assert (patient, 1) in served[:2]
 
@@ -129,7 +129,7 @@ def test_limits() -> None:
     assert queue.push(a, 2) == "busy"  # two of its own, with the one that runs
     assert [queue.push(b, 0), queue.push(b, 1), queue.push(c, 0)] == [1, 3, 2]
     assert queue.push(c, 1) == "busy"  # four wait
-    lib.queue_release(running)
+    lib.fw_queue_release(running)
     assert queue.push(a, 0) == "busy"
     queue.take()
     assert queue.push(c, 1) == 4
@@ -145,7 +145,7 @@ def test_cancel() -> None:
     assert queue.cancel(here, 7) is None
     waiting = queue.cancel(here, 1)
     assert (name(waiting), waiting.cancelled) == ((here, 1), 1)
-    lib.queue_release(waiting)
+    lib.fw_queue_release(waiting)
     assert running.cancelled == 0
     assert queue.cancel(here, 0) is None
     assert running.cancelled == 1
@@ -165,7 +165,7 @@ def test_a_connection_that_goes_leaves_nothing_to_its_successor() -> None:
     assert queue.cancel(successor, 1) is None
     assert queue.push(successor, 0) == 1
     assert running.connection == NOBODY
-    lib.queue_release(running)
+    lib.fw_queue_release(running)
     assert name(queue.take()) == (successor, 0)
     assert queue.take() is None
 
@@ -251,7 +251,7 @@ class AnyOrder(RuleBasedStateMachine):
         if request in self.waiting:
             assert name(entry) == request
             self.waiting.remove(request)
-            lib.queue_release(entry)
+            lib.fw_queue_release(entry)
         else:
             assert entry is None
             assert all(entry.cancelled for owner, entry in self.taken if owner == request)
@@ -260,11 +260,11 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
         _, entry = self.taken.pop(data.draw(st.integers(0, len(self.taken) - 1)))
-        lib.queue_release(entry)
+        lib.fw_queue_release(entry)
 
     @invariant()
     def what_runs_knows_its_connection(self) -> None:
-        assert lib.queue_waiting(self.queue.struct) == len(self.waiting)
+        assert lib.fw_queue_waiting(self.queue.struct) == len(self.waiting)
         for owner, entry in self.taken:
             assert entry.connection == (owner[0] if owner else NOBODY)
             assert owner or entry.cancelled

@@ -19,11 +19,11 @@ FIRST = {"temperature": 0, "top_p": 1, "top_k": 0, "min_p": 0, "repetition_penal
 
 def made(random: bytes = bytes(range(32))) -> Any:
     settings = ffi.new("settings *")
-    lib.settings_make(settings, random)
+    lib.fw_settings_make(settings, random)
     return settings
 
 
-def change(settings: Any, body: Any, call: str = "settings_change") -> tuple[str, str]:
+def change(settings: Any, body: Any, call: str = "fw_settings_change") -> tuple[str, str]:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     error = Error()
     code = code_name(getattr(lib, call)(settings, block(data), len(data), error.struct))
@@ -31,7 +31,7 @@ def change(settings: Any, body: Any, call: str = "settings_change") -> tuple[str
 
 
 def join(settings: Any, ssid: str, password: str) -> str:
-    return change(settings, {"ssid": ssid, "password": password}, "settings_change_wifi")[0]
+    return change(settings, {"ssid": ssid, "password": password}, "fw_settings_change_wifi")[0]
 
 
 def strings_of(settings: Any) -> list[bytes]:
@@ -41,13 +41,13 @@ def strings_of(settings: Any) -> list[bytes]:
 
 def pack(settings: Any) -> bytes:
     packed = ffi.new("uint8_t[]", lib.SETTINGS_PACKED_BYTES)
-    lib.settings_pack(settings, packed)
+    lib.fw_settings_pack(settings, packed)
     return bytes(ffi.buffer(packed))
 
 
 def unpack(data: bytes) -> Any:
     settings = made(b"\7" * 32)
-    return settings if lib.settings_unpack(settings, block(data), len(data)) else None
+    return settings if lib.fw_settings_unpack(settings, block(data), len(data)) else None
 
 
 @given(st.binary(min_size=32, max_size=32))
@@ -62,7 +62,7 @@ def test_a_first_boot_makes_secrets_that_people_can_read(random: bytes) -> None:
 
 def test_each_of_five_random_bits_counts() -> None:
     secret = ffi.new("char[]", 33)
-    lib.settings_make_secret(secret, bytes(range(32)), 32)
+    lib.fw_settings_make_secret(secret, bytes(range(32)), 32)
     assert len(set(ffi.string(secret))) == 32
 
 
@@ -138,10 +138,10 @@ def test_networks_to_join(ssid: str, password: str, code: str) -> None:
 def test_an_empty_name_forgets_the_network() -> None:
     settings = made()
     join(settings, "home", "12345678")
-    assert change(settings, {"ssid": ""}, "settings_change_wifi") == ("message", "password must be there, as text")
-    assert change(settings, {"ssid": "", "password": "", "key": 1}, "settings_change_wifi")[0] == "message"
+    assert change(settings, {"ssid": ""}, "fw_settings_change_wifi") == ("message", "password must be there, as text")
+    assert change(settings, {"ssid": "", "password": "", "key": 1}, "fw_settings_change_wifi")[0] == "message"
     assert (
-        change(settings, {"ssid": "x", "top_p": 1}, "settings_change_wifi")[1] == "field 'top_p' does not belong here"
+        change(settings, {"ssid": "x", "top_p": 1}, "fw_settings_change_wifi")[1] == "field 'top_p' does not belong here"
     )
     assert strings_of(settings)[2] == b"home"
     assert join(settings, "", "12345678") == "ok"

@@ -114,35 +114,35 @@ class Device:
         self.slots = ffi.new("slots *")
         self.model = ffi.new("shrew_model *")
         self.error = Error()
-        lib.slots_open(self.slots, self._flash)
+        lib.fw_slots_open(self.slots, self._flash)
 
     def boot(self, wanted: bytes = b"") -> str | None:
         """The name of the model that is loaded."""
         order = ffi.new("int[2]")
-        lib.slots_order(self.slots, wanted, order)
+        lib.fw_slots_order(self.slots, wanted, order)
         for slot in order:
-            if slot != NONE and not lib.slots_load(self.slots, slot, self.model, self.error.struct):
+            if slot != NONE and not lib.fw_slots_load(self.slots, slot, self.model, self.error.struct):
                 return ffi.string(self.slots.records[slot].name).decode()
         return None
 
     def load(self, name: bytes) -> str:
-        lib.slots_unload(self.slots)
-        slot = lib.slots_find(self.slots, name)
+        lib.fw_slots_unload(self.slots)
+        slot = lib.fw_slots_find(self.slots, name)
         if slot == NONE:
             return "not_found"
-        return code_name(lib.slots_load(self.slots, slot, self.model, self.error.struct))
+        return code_name(lib.fw_slots_load(self.slots, slot, self.model, self.error.struct))
 
     def begin(self, name: bytes, size: int) -> str:
-        return code_name(lib.slots_upload_begin(self.slots, name, len(name), size, self.error.struct))
+        return code_name(lib.fw_slots_upload_begin(self.slots, name, len(name), size, self.error.struct))
 
     def write(self, data: bytes) -> str:
-        return code_name(lib.slots_upload_write(self.slots, data, len(data), self.error.struct))
+        return code_name(lib.fw_slots_upload_write(self.slots, data, len(data), self.error.struct))
 
     def end(self) -> str:
-        return code_name(lib.slots_upload_end(self.slots, self.error.struct))
+        return code_name(lib.fw_slots_upload_end(self.slots, self.error.struct))
 
     def remove(self, name: bytes) -> str:
-        return code_name(lib.slots_remove(self.slots, name, self.error.struct))
+        return code_name(lib.fw_slots_remove(self.slots, name, self.error.struct))
 
     def upload(self, name: bytes, image: bytes) -> str:
         code = self.begin(name, len(image))
@@ -188,7 +188,7 @@ def test_an_upload_is_stored_and_answers_once_it_is_loaded() -> None:
     assert image_of(device) == OLD
     assert device.load(b"new") == "ok"
     assert image_of(device) == NEW
-    lib.slots_unload(device.slots)
+    lib.fw_slots_unload(device.slots)
     assert not device.flash.mapped
 
 
@@ -218,8 +218,8 @@ def test_an_image_under_a_header_that_is_not_its_own_is_refused() -> None:
     flash = stocked()
     flash.slots[0][SECTOR : SECTOR + len(NEW)] = NEW
     device = Device(flash)
-    slot = lib.slots_find(device.slots, b"old")
-    assert code_name(lib.slots_load(device.slots, slot, device.model, device.error.struct)) == "image"
+    slot = lib.fw_slots_find(device.slots, b"old")
+    assert code_name(lib.fw_slots_load(device.slots, slot, device.model, device.error.struct)) == "image"
     assert not flash.mapped
 
 
@@ -242,7 +242,7 @@ def test_uploads_that_are_refused() -> None:
     device = Device(stocked())
     device.boot()
     room = SIZE - SECTOR
-    assert lib.slots_upload_bytes(device.slots) == room
+    assert lib.fw_slots_upload_bytes(device.slots) == room
     assert device.begin(b".hidden", 100) == "name"
     assert device.begin(b"big", room + 1) == "size"
     assert device.begin(b"big", 2**32 + 100) == "size"
@@ -251,7 +251,7 @@ def test_uploads_that_are_refused() -> None:
     assert device.begin(b"other", len(NEW)) == "in_use"
     assert device.load(b"new") == "not_found"
     device.boot()
-    lib.slots_upload_abort(device.slots)
+    lib.fw_slots_upload_abort(device.slots)
     assert device.write(b"x") == device.end() == "in_use"
     assert device.remove(b"old") == "in_use"
     assert device.remove(b"new") == "not_found"
@@ -291,10 +291,10 @@ def test_an_image_that_could_not_be_mapped_beside_the_other_is_refused() -> None
     device = Device(stocked())
     device.boot()
     device.flash.mappable = SECTOR + len(NEW) - 1
-    assert lib.slots_upload_bytes(device.slots) == len(NEW) - 1
+    assert lib.fw_slots_upload_bytes(device.slots) == len(NEW) - 1
     assert device.begin(b"new", len(NEW)) == "size"
     device.flash.mappable = 0
-    assert lib.slots_upload_bytes(device.slots) == 0
+    assert lib.fw_slots_upload_bytes(device.slots) == 0
     device.flash.mappable = SECTOR + len(NEW)
     assert device.upload(b"new", NEW) == "ok"
 
@@ -308,7 +308,7 @@ def test_of_two_with_one_name_the_one_that_does_not_answer_is_removed() -> None:
         copy = Flash((SIZE, SIZE))
         copy.slots = [bytearray(slot) for slot in flash.slots]
         device = Device(copy)
-        assert not lib.slots_load(device.slots, answering, device.model, device.error.struct)
+        assert not lib.fw_slots_load(device.slots, answering, device.model, device.error.struct)
         assert device.remove(b"same") == "ok"
         assert device.names == left
         assert device.remove(b"same") == "in_use"
@@ -328,7 +328,7 @@ def test_one_slot_alone_holds_a_model_that_cannot_be_replaced_while_it_answers()
     device = Device(Flash((SIZE, 0)))
     assert device.upload(b"old", OLD) == "ok"
     assert device.boot() == "old"
-    assert lib.slots_upload_bytes(device.slots) == 0
+    assert lib.fw_slots_upload_bytes(device.slots) == 0
     assert device.begin(b"new", len(NEW)) == "size"
 
 
@@ -392,7 +392,7 @@ def test_the_power_may_go_at_any_moment(
             for stored in filter(None, again.names):  # whatever counts as stored is whole
                 assert again.load(stored.encode()) == "ok"
                 assert image_of(again) in images[stored]
-            lib.slots_unload(again.slots)
+            lib.fw_slots_unload(again.slots)
             if loaded:
                 assert again.boot(b"old") == "old"
             assert again.upload(b"after", OTHER) == "ok"

@@ -17,14 +17,14 @@ class Record:
 
     def __call__(self, phase: str, took: int, layer: int = 0, tokens: int = 1) -> None:
         """A phase that takes so long."""
-        lib.times_mark(self.struct, self.now, getattr(lib, f"SHREW_PHASE_{phase}"), layer, tokens)
+        lib.fw_times_mark(self.struct, self.now, getattr(lib, f"SHREW_PHASE_{phase}"), layer, tokens)
         self.now += took
 
     def table(self) -> list[str]:
         lines: list[str] = []
         while True:
             out = Out(lib.TIMES_LINE_BYTES)
-            if not lib.times_add_line(out.text, self.struct, len(lines)):
+            if not lib.fw_times_add_line(out.text, self.struct, len(lines)):
                 return lines
             lines.append(out.bytes.decode())
 
@@ -90,10 +90,10 @@ def test_no_time_is_lost_or_counted_twice(marks: list[tuple[int, int, int, int]]
     struct: Any = ffi.new("times_record *")
     now = total = layers = 0
     for phase, took, layer, tokens in marks:
-        lib.times_mark(struct, now, phase, layer, tokens)
+        lib.fw_times_mark(struct, now, phase, layer, tokens)
         now += took
         total += took if phase else 0
         layers += took if lib.SHREW_PHASE_QKV <= phase <= lib.SHREW_PHASE_DOWN else 0
-    lib.times_mark(struct, now, lib.SHREW_PHASE_NONE, 0, 0)
+    lib.fw_times_mark(struct, now, lib.SHREW_PHASE_NONE, 0, 0)
     assert sum(sum(struct.by_phase[kind]) for kind in range(lib.TIMES_KINDS)) == total
     assert sum(sum(struct.by_layer[kind]) for kind in range(lib.TIMES_KINDS)) == layers

@@ -14,7 +14,7 @@ enum { PROMPT_BYTES = 64 };
 static char out_bytes[1 << 16];
 
 static void must_be_json(const text *out) {
-    MUST(!out->full && out->bytes == out_bytes && json_check(out->bytes, out->used));
+    MUST(!out->full && out->bytes == out_bytes && fw_json_check(out->bytes, out->used));
 }
 
 /* ---- JSON: what is read and written is the same as what is read from that and written again ---------------------- */
@@ -22,53 +22,53 @@ static void must_be_json(const text *out) {
 static void copy_value(json_reader *from, text *to, int depth) {
     json_string name;
     MUST(depth <= JSON_DEPTH + 1); /* a scalar in the deepest array */
-    switch (json_kind_of(from)) {
+    switch (fw_json_kind_of(from)) {
     case JSON_OBJECT:
-        json_open(to, '{');
-        for (json_enter(from); json_member(from, &name); copy_value(from, to, depth + 1)) {
+        fw_json_open(to, '{');
+        for (fw_json_enter(from); fw_json_member(from, &name); copy_value(from, to, depth + 1)) {
             MUST(!name.bytes[name.count]);
-            json_write_text(to, name.bytes, name.count);
-            text_add(to, ":");
+            fw_json_write_text(to, name.bytes, name.count);
+            fw_text_add(to, ":");
         }
-        json_close(to, '}');
+        fw_json_close(to, '}');
         break;
     case JSON_ARRAY:
-        json_open(to, '[');
-        for (json_enter(from); json_element(from);)
+        fw_json_open(to, '[');
+        for (fw_json_enter(from); fw_json_element(from);)
             copy_value(from, to, depth + 1);
-        json_close(to, ']');
+        fw_json_close(to, ']');
         break;
     case JSON_STRING: {
-        const json_string string = json_read_string(from);
+        const json_string string = fw_json_read_string(from);
         MUST(!string.bytes[string.count]);
-        json_write_text(to, string.bytes, string.count);
+        fw_json_write_text(to, string.bytes, string.count);
         break;
     }
     case JSON_NUMBER: {
-        const decimal number = json_read_number(from);
+        const decimal number = fw_json_read_number(from);
         MUST(number.value == number.value && (number.value < 0 ? number.is_negative : 1));
         if (number.is_integer && number.integer <= DECIMAL_MOST_INTEGER)
-            json_write_integer(to, number.is_negative ? -(int64_t)number.integer : (int64_t)number.integer);
+            fw_json_write_integer(to, number.is_negative ? -(int64_t)number.integer : (int64_t)number.integer);
         else
-            json_write_number(to, number.value > 3e38 || number.value < -3e38 ? 0.0f : (float)number.value);
+            fw_json_write_number(to, number.value > 3e38 || number.value < -3e38 ? 0.0f : (float)number.value);
         break;
     }
-    case JSON_NULL: json_skip(from), json_write_null(to); break;
-    case JSON_FALSE: json_skip(from), json_write_boolean(to, 0); break;
-    case JSON_TRUE: json_skip(from), json_write_boolean(to, 1); break;
+    case JSON_NULL: fw_json_skip(from), fw_json_write_null(to); break;
+    case JSON_FALSE: fw_json_skip(from), fw_json_write_boolean(to, 0); break;
+    case JSON_TRUE: fw_json_skip(from), fw_json_write_boolean(to, 1); break;
     }
 }
 
 static void check_json(const uint8_t *data, size_t size) {
     static char written[1 << 16];
     uint8_t *block = copy_block(data, size);
-    if (json_check((char *)block, size)) {
-        text once = text_in(written, sizeof written), again = text_in(out_bytes, sizeof out_bytes);
-        json_reader reader = json_read((char *)block);
+    if (fw_json_check((char *)block, size)) {
+        text once = fw_text_in(written, sizeof written), again = fw_text_in(out_bytes, sizeof out_bytes);
+        json_reader reader = fw_json_read((char *)block);
         copy_value(&reader, &once, 1);
-        MUST(!once.full && json_check(once.bytes, once.used));
+        MUST(!once.full && fw_json_check(once.bytes, once.used));
         uint8_t *copy = copy_block(once.bytes, once.used);
-        reader = json_read((char *)copy);
+        reader = fw_json_read((char *)copy);
         copy_value(&reader, &again, 1);
         must_be_json(&again);
         MUST(once.used == again.used && !memcmp(once.bytes, again.bytes, again.used));
@@ -81,7 +81,7 @@ static void check_json(const uint8_t *data, size_t size) {
 /* ---- Requests ---------------------------------------------------------------------------------------------------- */
 
 static protocol_rules rules_of(uint8_t choice) {
-    const protocol_rules rules = {options_default(), UINT64_MAX, choice & 1 ? PROTOCOL_PROMPT_BYTES : PROMPT_BYTES};
+    const protocol_rules rules = {fw_options_default(), UINT64_MAX, choice & 1 ? PROTOCOL_PROMPT_BYTES : PROMPT_BYTES};
     return rules;
 }
 
@@ -92,7 +92,7 @@ static int lies_in(const void *bytes, size_t count, const uint8_t *block, size_t
 
 static void check_request(const protocol_request *request, const protocol_rules *rules, const uint8_t *block,
                           size_t size) {
-    MUST(options_are_valid(&request->options) && request->seed <= DECIMAL_MOST_INTEGER && request->raw <= 1);
+    MUST(fw_options_are_valid(&request->options) && request->seed <= DECIMAL_MOST_INTEGER && request->raw <= 1);
     MUST(request->prompt_bytes >= 1 && request->prompt_bytes <= rules->prompt_bytes);
     MUST(lies_in(request->prompt, request->prompt_bytes, block, size) && request->stop_count <= PROTOCOL_STOPS);
     for (size_t at = 0; at < request->prompt_bytes;) {
@@ -101,7 +101,7 @@ static void check_request(const protocol_request *request, const protocol_rules 
         MUST(code_point != NOT_UTF8);
     }
     for (uint32_t i = 0; i < request->stop_count; i++) {
-        const size_t bytes = text_length(request->stops[i]);
+        const size_t bytes = fw_text_length(request->stops[i]);
         MUST(bytes >= 1 && bytes <= SHREW_MAX_STOP_BYTES && lies_in(request->stops[i], bytes + 1, block, size));
     }
 }
@@ -114,10 +114,10 @@ static void check_queue(const protocol_request *request) {
     uint32_t ahead;
     char *texts = (char *)new_block(PROTOCOL_PROMPT_BYTES + QUEUE_STOP_BYTES, 0);
     const queue_memory memory = {connections, 1, entries, 1, texts, PROTOCOL_PROMPT_BYTES + QUEUE_STOP_BYTES, 1, 1};
-    queue_open(&waiting, &memory);
-    const uint32_t connection = queue_connect(&waiting);
-    MUST(!queue_push(&waiting, connection, request, 0, &ahead) && !ahead);
-    const queue_entry *taken = queue_take(&waiting);
+    fw_queue_open(&waiting, &memory);
+    const uint32_t connection = fw_queue_connect(&waiting);
+    MUST(!fw_queue_push(&waiting, connection, request, 0, &ahead) && !ahead);
+    const queue_entry *taken = fw_queue_take(&waiting);
     MUST(taken && taken->request.prompt_bytes == request->prompt_bytes && taken->request.seed == request->seed);
     MUST(!memcmp(taken->request.prompt, request->prompt, request->prompt_bytes));
     for (uint32_t i = 0; i < request->stop_count; i++)
@@ -126,13 +126,13 @@ static void check_queue(const protocol_request *request) {
 }
 
 static void check_error(protocol_code code, const protocol_error *error, const uint32_t *id) {
-    text out = text_in(out_bytes, PROTOCOL_OUT_BYTES);
-    MUST(code == error->code && code < PROTOCOL_CODES && protocol_http_status(code) >= 400);
-    MUST(error->line[0] && text_length(error->line) < PROTOCOL_LINE_BYTES && !strchr(error->line, '\n'));
-    protocol_write_error(&out, id, error);
+    text out = fw_text_in(out_bytes, PROTOCOL_OUT_BYTES);
+    MUST(code == error->code && code < PROTOCOL_CODES && fw_protocol_http_status(code) >= 400);
+    MUST(error->line[0] && fw_text_length(error->line) < PROTOCOL_LINE_BYTES && !strchr(error->line, '\n'));
+    fw_protocol_write_error(&out, id, error);
     must_be_json(&out);
-    out = text_in(out_bytes, PROTOCOL_OUT_BYTES);
-    protocol_write_http_error(&out, error);
+    out = fw_text_in(out_bytes, PROTOCOL_OUT_BYTES);
+    fw_protocol_write_http_error(&out, error);
     must_be_json(&out);
     if (code != PROTOCOL_JSON)
         reached();
@@ -143,7 +143,7 @@ static void check_message(uint8_t choice, const uint8_t *data, size_t size) {
     protocol_message message;
     protocol_error error;
     uint8_t *block = copy_block(data, size);
-    const protocol_code code = protocol_read(&message, (char *)block, size, &rules, &error);
+    const protocol_code code = fw_protocol_read(&message, (char *)block, size, &rules, &error);
     if (code) {
         check_error(code, &error, message.has_id ? &message.request.id : NULL);
     } else if (message.type == PROTOCOL_GENERATE) {
@@ -161,7 +161,7 @@ static void check_openai(uint8_t choice, const uint8_t *data, size_t size) {
     openai_request request;
     protocol_error error;
     uint8_t *block = copy_block(data, size);
-    const protocol_code code = openai_read(&request, (char *)block, size, &rules, others, 2, &error);
+    const protocol_code code = fw_openai_read(&request, (char *)block, size, &rules, others, 2, &error);
     if (code) {
         check_error(code, &error, NULL);
     } else {
@@ -180,17 +180,17 @@ static void check_settings(uint8_t choice, const uint8_t *data, size_t size) {
     settings kept, read;
     protocol_error error;
     uint8_t *block = copy_block(data, size);
-    settings_make(&kept, random);
-    if (settings_unpack(&read, block, size))
+    fw_settings_make(&kept, random);
+    if (fw_settings_unpack(&read, block, size))
         kept = read;
-    const protocol_code code = choice & 1 ? settings_change(&kept, (char *)block, size, &error)
-                                          : settings_change_wifi(&kept, (char *)block, size, &error);
+    const protocol_code code = choice & 1 ? fw_settings_change(&kept, (char *)block, size, &error)
+                                          : fw_settings_change_wifi(&kept, (char *)block, size, &error);
     if (code)
         check_error(code, &error, NULL);
     else
         reached();
-    settings_pack(&kept, packed);
-    MUST(settings_unpack(&read, packed, sizeof packed) && !strcmp(read.ssid, kept.ssid));
+    fw_settings_pack(&kept, packed);
+    MUST(fw_settings_unpack(&read, packed, sizeof packed) && !strcmp(read.ssid, kept.ssid));
     free(block);
 }
 
@@ -199,28 +199,29 @@ static void check_headers(uint8_t choice, const uint8_t *data, size_t size) {
     char *first = (char *)new_block(size + 1, 0);
     if (size)
         memcpy(first, data, size);
-    const char *second = first + text_length(first) + (text_length(first) < size); /* behind a NUL in the input */
-    if (origin_is_allowed(first, second) | host_is_allowed(second, names, choice & 3 ? 2 : 0))
+    const char *second = first + fw_text_length(first) + (fw_text_length(first) < size); /* behind a NUL in the input */
+    if (fw_origin_is_allowed(first, second) | fw_host_is_allowed(second, names, choice & 3 ? 2 : 0))
         reached();
-    MUST(token_is_right(first, second) == (!strncasecmp(first, "Bearer ", 7) && *second && !strcmp(first + 7, second)));
+    MUST(fw_token_is_right(first, second) ==
+         (!strncasecmp(first, "Bearer ", 7) && *second && !strcmp(first + 7, second)));
     free(first);
 }
 
 static void check_console(const uint8_t *data, size_t size) {
     console_command command;
-    text error = text_in(out_bytes, PROTOCOL_LINE_BYTES);
+    text error = fw_text_in(out_bytes, PROTOCOL_LINE_BYTES);
     char *line = (char *)new_block(size + 1, 0xA5);
     if (size)
         memcpy(line, data, size);
-    const int refused = console_read(&command, line, size, &error);
+    const int refused = fw_console_read(&command, line, size, &error);
     MUST(!refused == !error.used && !error.full);
     if (!refused && command.text) {
         MUST(lies_in(command.text, command.text_bytes + 1, (uint8_t *)line, size + 1));
         MUST(!command.text[command.text_bytes]);
     }
     if (!refused && command.verb == CONSOLE_SET) {
-        options changed = options_default();
-        MUST(option_set(&changed, command.option, &command.value) == OPTION_FITS && options_are_valid(&changed));
+        options changed = fw_options_default();
+        MUST(fw_option_set(&changed, command.option, &command.value) == OPTION_FITS && fw_options_are_valid(&changed));
     }
     if (!refused)
         reached();
