@@ -10,6 +10,7 @@
 #include "models.h"
 #include "nvs_settings.h"
 #include "server.h"
+#include "tasks.h"
 #include "wifi.h"
 
 static const char PREFIX[] = "/api/models/", LOAD[] = "/load";
@@ -60,7 +61,7 @@ static void run_jobs(void *unused) {
 
 void fw_api_start(void) {
     jobs = xQueueCreate(1, sizeof(job));
-    xTaskCreate(run_jobs, "jobs", BOARD_STACK, NULL, BOARD_PRIORITY, NULL);
+    fw_tasks_start(TASK_JOBS, run_jobs, tskNO_AFFINITY);
 }
 
 static esp_err_t begin(httpd_req_t *request, job *next) {

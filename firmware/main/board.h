@@ -16,12 +16,15 @@ enum {
     BOARD_WAITING_SMALL = 6, /* without PSRAM */
     BOARD_MODELS = 16,       /* listed at most */
 
-    /* Left alone in internal memory when a session or an image is placed there, which is after all else but the
-     * terminal has started: its stack, sockets, and what Wi-Fi takes as it is used. The planner counts the same things:
-     * shrew/chips/facts.py. */
+    /* Internal memory that models leave to the heap once everything has started: sockets, and what Wi-Fi takes as it is
+     * used. The planner counts the same: shrew/chips/facts.py. */
     BOARD_RESERVE = 48 * 1024,
+    BOARD_PSRAM_RESERVE = 64 * 1024, /* and PSRAM: buffers of the web server */
+    BOARD_ARENA_PIECES = 4, /* of each kind that models take, the largest first, and the least worth taking */
+    BOARD_LEAST_PIECE = 4096,
+    BOARD_LINUX_PSRAM = 64 * 1024 * 1024, /* what models have there */
 
-    /* The simulated scheduler of Linux knows nothing of the C library's locks: a task that waits there for one of lower
+/* The simulated scheduler of Linux knows nothing of the C library's locks: a task that waits there for one of lower
      * priority waits for ever. So all of ours have the web server's. */
 #if CONFIG_IDF_TARGET_LINUX
     BOARD_PRIORITY = tskIDLE_PRIORITY + 5,
@@ -31,8 +34,12 @@ enum {
 
     BOARD_CORES = portNUM_PROCESSORS,
     BOARD_ANSWERING_CORE = BOARD_CORES - 1, /* Wi-Fi has the first */
-    BOARD_STACK = 8192,      /* of each task: what answers, the web server, uploads, the terminal; */
-    BOARD_HELPER_STACK = 4096 /* and of the other core's helper */
+
+    /* Stacks, in bytes; that of the main task, which reads the console, is CONFIG_ESP_MAIN_TASK_STACK_SIZE. */
+    BOARD_GENERATE_STACK = 5120,
+    BOARD_JOBS_STACK = 5120,
+    BOARD_SERVER_STACK = 5120,
+    BOARD_HELPER_STACK = 4096
 };
 
 #endif

@@ -1,6 +1,7 @@
 #include "cores.h"
 
 #include "board.h"
+#include "tasks.h"
 
 #if portNUM_PROCESSORS > 1
 
@@ -27,8 +28,7 @@ static void help(void *unused) {
 }
 
 void fw_cores_start(void) {
-    xTaskCreatePinnedToCore(help, "helper", BOARD_HELPER_STACK, NULL, BOARD_PRIORITY, &work.helper,
-                            1 - BOARD_ANSWERING_CORE);
+    work.helper = fw_tasks_start(TASK_HELPER, help, 1 - BOARD_ANSWERING_CORE);
 }
 
 void fw_cores_run(void *context, uint32_t count, void (*task)(void *argument, uint32_t index), void *argument) {

@@ -13,6 +13,7 @@
 #include "memory.h"
 #include "models.h"
 #include "nvs_settings.h"
+#include "tasks.h"
 
 enum {
     ENTRIES = BOARD_WAITING + 1, /* one is being answered */
@@ -172,12 +173,8 @@ uint32_t fw_generate_most_waiting(void) {
 }
 
 void fw_generate_start(void) {
-    uint32_t waiting = BOARD_WAITING;
-    char *texts = fw_memory_take_psram((waiting + 1) * TEXT_BYTES);
-    if (!texts) {
-        waiting = BOARD_WAITING_SMALL;
-        texts = fw_memory_take_any((waiting + 1) * TEXT_BYTES);
-    }
+    const uint32_t waiting = fw_memory_has_psram() ? BOARD_WAITING : BOARD_WAITING_SMALL;
+    char *texts = fw_memory_take_buffer((waiting + 1) * TEXT_BYTES);
     if (!texts)
         abort();
     fw_queue_open(&requests, &(queue_memory){.connections = connections,
@@ -190,5 +187,5 @@ void fw_generate_start(void) {
                                              .most_unanswered = BOARD_PER_CLIENT});
     lock = xSemaphoreCreateMutex();
     arrived = xSemaphoreCreateBinary();
-    xTaskCreatePinnedToCore(run, "generate", BOARD_STACK, NULL, BOARD_PRIORITY, NULL, BOARD_ANSWERING_CORE);
+    fw_tasks_start(TASK_GENERATE, run, BOARD_ANSWERING_CORE);
 }

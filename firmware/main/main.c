@@ -8,10 +8,12 @@
 #include "api.h"
 #include "cores.h"
 #include "generate.h"
+#include "memory.h"
 #include "models.h"
 #include "nvs_settings.h"
 #include "server.h"
 #include "status.h"
+#include "tasks.h"
 #include "terminal.h"
 #include "wifi.h"
 #if CONFIG_IDF_TARGET_LINUX
@@ -28,6 +30,7 @@ static void find_flash(void) {
 }
 
 void app_main(void) {
+    fw_tasks_begin();
     fw_status_start();
     find_flash();
     fw_settings_start();
@@ -40,7 +43,9 @@ void app_main(void) {
     fw_wifi_start();
     fw_api_start();
     fw_server_start();
-    fw_models_start(kept.model); /* it takes what internal memory the others have left */
-    fw_status_print();
     fw_terminal_start();
+    fw_memory_start(); /* what the others have left */
+    fw_models_start(kept.model);
+    fw_status_print();
+    fw_terminal_run();
 }

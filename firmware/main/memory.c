@@ -3,11 +3,20 @@
 #include <stdlib.h>
 
 #include "esp_heap_caps.h"
+#include "esp_log.h"
 
 #include "board.h"
-#include "shrew.h"
+#include "core/arena.h"
 
-enum { INTERNAL = MALLOC_CAP_INTERNAL | MALLOC_CAP_8BIT, PSRAM = MALLOC_CAP_SPIRAM | MALLOC_CAP_8BIT };
+enum {
+    INTERNAL = MALLOC_CAP_INTERNAL | MALLOC_CAP_8BIT,
+    PSRAM = MALLOC_CAP_SPIRAM | MALLOC_CAP_8BIT,
+    HEAP_OVERHEAD = 2 * ARENA_ALIGNMENT /* of an aligned allocation, at most */
+};
+
+static arena models;
+
+/* ---- The heap ----------------------------------------------------------------------------------------------------- */
 
 size_t fw_memory_free_internal(void) {
     return heap_caps_get_free_size(INTERNAL);
@@ -22,53 +31,109 @@ size_t fw_memory_largest(void) {
     return internal > psram ? internal : psram;
 }
 
+int fw_memory_has_psram(void) {
 #if CONFIG_IDF_TARGET_LINUX
-
-/* All memory is alike there: as much of it is fast as SHREW_SRAM says. */
-size_t fw_memory_sram_left(void) {
-    const char *said = getenv("SHREW_SRAM");
-    return said ? strtoul(said, NULL, 10) : 0;
+    return 1;
+#else
+    return heap_caps_get_total_size(PSRAM) > 0;
+#endif
 }
 
-void *fw_memory_take_sram(size_t bytes) {
-    return heap_caps_aligned_alloc(SHREW_ALIGNMENT, bytes, INTERNAL);
+void *fw_memory_take_buffer(size_t bytes) {
+    return heap_caps_malloc_prefer(bytes, 2, PSRAM, MALLOC_CAP_DEFAULT);
+}
+
+void fw_memory_give_buffer(void *memory) {
+    heap_caps_free(memory);
+}
+
+/* ---- The arena ---------------------------------------------------------------------------------------------------- */
+
+static void add(size_t bytes, arena_kind kind, uint32_t capabilities) {
+    void *memory = heap_caps_aligned_alloc(ARENA_ALIGNMENT, bytes, capabilities);
+    if (memory && !fw_arena_add(&models, memory, bytes, kind))
+        heap_caps_free(memory);
+}
+
+#if CONFIG_IDF_TARGET_LINUX
+
+/* All memory is alike there. SHREW_SRAM says how large the pieces are that count as fast, "106496,65536"; SHREW_PSRAM how
+ * large the other is. */
+static void take_from_heap(void) {
+    const char *sram = getenv("SHREW_SRAM"), *psram = getenv("SHREW_PSRAM");
+    for (char *end = (char *)sram; end && *end; end += *end == ',') {
+        const char *begin = end;
+        const size_t bytes = strtoul(begin, &end, 10);
+        if (end == begin)
+            break;
+        if (bytes)
+            add(bytes, ARENA_SRAM, MALLOC_CAP_DEFAULT);
+    }
+    const size_t other = psram ? strtoul(psram, NULL, 10) : BOARD_LINUX_PSRAM;
+    if (other)
+        add(other, ARENA_PSRAM, MALLOC_CAP_DEFAULT);
 }
 
 #else
 
-size_t fw_memory_sram_left(void) {
-    const size_t free = fw_memory_free_internal();
-    return free > BOARD_RESERVE ? free - BOARD_RESERVE : 0;
+/* The largest pieces first, until only the reserve is left of the heap or what remains is crumbs. */
+static void take_kind(arena_kind kind, uint32_t capabilities, size_t reserve) {
+    for (int i = 0; i < BOARD_ARENA_PIECES; i++) {
+        const size_t free = heap_caps_get_free_size(capabilities);
+        size_t bytes = heap_caps_get_largest_free_block(capabilities);
+        if (free < reserve)
+            return;
+        if (bytes > free - reserve)
+            bytes = free - reserve;
+        if (bytes < BOARD_LEAST_PIECE)
+            return;
+        add(bytes - HEAP_OVERHEAD, kind, capabilities);
+    }
 }
 
-void *fw_memory_take_sram(size_t bytes) {
-    return fw_memory_sram_left() < bytes ? NULL : heap_caps_aligned_alloc(SHREW_ALIGNMENT, bytes, INTERNAL);
+static void take_from_heap(void) {
+    take_kind(ARENA_SRAM, INTERNAL, BOARD_RESERVE);
+    take_kind(ARENA_PSRAM, PSRAM, BOARD_PSRAM_RESERVE);
 }
 
 #endif
 
+void fw_memory_start(void) {
+    take_from_heap();
+    for (size_t i = 0; i < models.count; i++)
+        ESP_LOGI("memory", "%u bytes of %s for models", (unsigned)models.pieces[i].bytes,
+                 models.pieces[i].kind == ARENA_SRAM ? "SRAM" : "PSRAM");
+}
+
+void *fw_memory_take_sram(size_t bytes) {
+    return fw_arena_take(&models, bytes, ARENA_SRAM);
+}
+
+void *fw_memory_take_psram(size_t bytes) {
+    return fw_arena_take(&models, bytes, ARENA_PSRAM);
+}
+
+void fw_memory_clear(void) {
+    fw_arena_clear(&models);
+}
+
+size_t fw_memory_sram_left(void) {
+    return fw_arena_left(&models, ARENA_SRAM);
+}
+
 /* PSRAM of eight lines or more is faster than flash of four; of four lines it shares their bus. */
 size_t fw_memory_faster_psram_left(void) {
 #if CONFIG_SPIRAM_MODE_OCT || CONFIG_SPIRAM_MODE_HEX
-    return fw_memory_free_psram();
+    return fw_arena_left(&models, ARENA_PSRAM);
 #else
     return 0;
 #endif
 }
 
-void *fw_memory_take_psram(size_t bytes) {
-    return heap_caps_aligned_alloc(SHREW_ALIGNMENT, bytes, PSRAM);
+size_t fw_memory_for_models(void) {
+    return fw_arena_bytes(&models, ARENA_SRAM);
 }
 
-void *fw_memory_take(size_t bytes) {
-    void *memory = fw_memory_take_sram(bytes);
-    return memory ? memory : fw_memory_take_psram(bytes);
-}
-
-void *fw_memory_take_any(size_t bytes) {
-    return heap_caps_malloc_prefer(bytes, 2, PSRAM, MALLOC_CAP_DEFAULT);
-}
-
-void fw_memory_give(void *memory) {
-    heap_caps_free(memory);
+size_t fw_memory_psram_for_models(void) {
+    return fw_arena_bytes(&models, ARENA_PSRAM);
 }

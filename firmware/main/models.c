@@ -35,9 +35,7 @@ static struct {
     char name[PROTOCOL_NAME_BYTES + 1];
     shrew_model model;
     shrew_session *session; /* NULL: no model answers */
-    void *session_memory;
-    void *image;   /* one from a card, in memory; NULL: it lies in flash */
-    placed nearer; /* copies of its tensors */
+    void *image; /* one from a card, in the arena; NULL: it lies in flash */
     times_record spent; /* written by whoever uses the session */
 } answering;
 
@@ -101,16 +99,18 @@ static shrew_session_options session_options(uint32_t context) {
     return options;
 }
 
-/* Memory for a session of the longest context that there is room for. */
-static int take_session_memory(shrew_session_options *options, size_t *bytes, protocol_error *error) {
+/* Internal memory, else PSRAM, for a session of the longest context that there is room for. */
+static int take_session_memory(shrew_session_options *options, void **memory, size_t *bytes, protocol_error *error) {
     const shrew_model *model = &answering.model;
     for (uint32_t context = model->config.context;; context /= 2) {
         *options = session_options(context);
         const int status = shrew_session_bytes(model, options, bytes);
         if (status)
             return fw_protocol_fail(error, PROTOCOL_ENGINE, shrew_status_text(status));
-        answering.session_memory = fw_memory_take(*bytes);
-        if (answering.session_memory)
+        *memory = fw_memory_take_sram(*bytes);
+        if (!*memory)
+            *memory = fw_memory_take_psram(*bytes);
+        if (*memory)
             return PROTOCOL_OK;
         if (context / 2 < LEAST_CONTEXT)
             return fw_protocol_fail(error, PROTOCOL_ENGINE, "not enough memory for a session of this model");
@@ -120,13 +120,13 @@ static int take_session_memory(shrew_session_options *options, size_t *bytes, pr
 /* The session's memory is taken first: it is read and written more often than weights are read. */
 static int open_session(protocol_error *error) {
     shrew_session_options options;
+    void *memory;
     size_t bytes;
-    const int code = take_session_memory(&options, &bytes, error);
+    const int code = take_session_memory(&options, &memory, &bytes, error);
     if (code)
         return code;
-    answering.nearer = fw_placing_take(&answering.model, !answering.image);
-    const int status =
-        shrew_session_open(&answering.session, &answering.model, &options, answering.session_memory, bytes);
+    const placed nearer = fw_placing_take(&answering.model, !answering.image);
+    const int status = shrew_session_open(&answering.session, &answering.model, &options, memory, bytes);
     if (status) {
         answering.session = NULL;
         return fw_protocol_fail(error, PROTOCOL_ENGINE, shrew_status_text(status));
@@ -136,8 +136,8 @@ static int open_session(protocol_error *error) {
     about.commands = answering.model.commands != NULL;
     view.session_bytes = (uint32_t)bytes;
     view.place = answering.image ? "memory" : "flash";
-    view.sram_bytes = answering.nearer.sram_bytes;
-    view.psram_bytes = answering.nearer.psram_bytes;
+    view.sram_bytes = nearer.sram_bytes;
+    view.psram_bytes = nearer.psram_bytes;
     view.unit = shrew_unit_name(options.unit);
     return PROTOCOL_OK;
 }
@@ -156,17 +156,17 @@ static void run_selftest(void) {
         ESP_LOGE(TAG, "%s: self-test: %s", answering.name, shrew_status_text(status));
 }
 
+/* Of the model that answers nothing is left: its memory is the next one's. */
 static void close_session(void) {
     xSemaphoreTake(looking, portMAX_DELAY); /* nobody may look at what is going */
     view.model = NULL;
+    view.session_bytes = 0;
+    view.sram_bytes = view.psram_bytes = 0;
     xSemaphoreGive(looking);
     answering.session = NULL;
-    fw_memory_give(answering.session_memory);
-    answering.session_memory = NULL;
-    fw_placing_give(&answering.nearer);
-    fw_slots_unload(&stored);
-    fw_memory_give(answering.image);
     answering.image = NULL;
+    fw_slots_unload(&stored);
+    fw_memory_clear();
 }
 
 static int open_from_card(const char *name, protocol_error *error) {
@@ -293,13 +293,13 @@ void fw_models_prepare(void) {
     looking = xSemaphoreCreateMutex();
     const slots_flash flash = fw_flash_open();
     fw_slots_open(&stored, &flash);
+    fw_sd_start();
 }
 
 void fw_models_start(const char *name) {
     int order[SLOTS];
     xSemaphoreTake(storing, portMAX_DELAY);
     take_session();
-    fw_sd_start();
     card_count = fw_sd_list(on_card, BOARD_MODELS);
     fw_slots_order(&stored, name, order);
     if (*name && fw_slots_find(&stored, name) == SLOTS_NONE && is_on_card(name))

@@ -7,11 +7,11 @@
 #include "core/slots.h"
 #include "core/times.h"
 
-/* Before any other: the locks, and what the flash holds. No model answers yet. */
+/* Before any other: the locks, what the flash holds, and the card. No model answers yet. */
 void fw_models_prepare(void);
 
-/* Once everything else that needs internal memory has taken it: loads a model, that of this name if it can, else one in
- * flash, the newest first, else one on the card, else none. */
+/* After fw_memory_start: loads a model, that of this name if it can, else one in flash, the newest first, else one on the
+ * card, else none. */
 void fw_models_start(const char *name);
 
 /* Each of these may take seconds; one runs at a time, others wait. Load and unload wait for the answer under way. */

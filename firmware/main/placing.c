@@ -17,35 +17,31 @@ static void *copy_of(const shrew_model *model, uint32_t index, void *(*take)(siz
     return copy;
 }
 
-static void copy_all(const shrew_model *model, const placement *memories, placed *copies) {
-    for (uint32_t i = 0; i < copies->count; i++) {
-        if (memories[i] == PLACEMENT_FLASH)
-            continue;
+static placed copy_all(const shrew_model *model, const placement *memories, const void **places) {
+    placed copied = {0, 0};
+    for (uint32_t i = 0; i < model->tensors; i++) {
         const int in_sram = memories[i] == PLACEMENT_SRAM;
-        copies->places[i] = copy_of(model, i, in_sram ? fw_memory_take_sram : fw_memory_take_psram);
-        if (copies->places[i])
-            *(in_sram ? &copies->sram_bytes : &copies->psram_bytes) += fw_placement_bytes(model, i);
+        places[i] = memories[i] == PLACEMENT_FLASH
+                        ? NULL
+                        : copy_of(model, i, in_sram ? fw_memory_take_sram : fw_memory_take_psram);
+        if (places[i])
+            *(in_sram ? &copied.sram_bytes : &copied.psram_bytes) += fw_placement_bytes(model, i);
     }
+    return copied;
+}
+
+static void *take_table(size_t bytes) {
+    void *table = fw_memory_take_psram(bytes);
+    return table ? table : fw_memory_take_sram(bytes);
 }
 
 placed fw_placing_take(shrew_model *model, int in_flash) {
-    const uint32_t count = model->tensors;
-    placed copies = {.count = count, .places = fw_memory_take_any(count * sizeof *copies.places)};
-    placement *memories = fw_memory_take_any(count * sizeof *memories);
-    if (copies.places)
-        memset(copies.places, 0, count * sizeof *copies.places);
-    if (copies.places && memories) {
-        fw_placement_choose(model, fw_memory_sram_left(), in_flash ? fw_memory_faster_psram_left() : 0, memories);
-        copy_all(model, memories, &copies);
-        shrew_model_place(model, copies.places);
-    }
-    fw_memory_give(memories);
-    return copies;
-}
-
-void fw_placing_give(placed *copies) {
-    for (uint32_t i = 0; copies->places && i < copies->count; i++)
-        fw_memory_give((void *)copies->places[i]);
-    fw_memory_give(copies->places);
-    *copies = (placed){.places = NULL};
+    const void **places = take_table(model->tensors * sizeof *places);
+    placement *memories = take_table(model->tensors * sizeof *memories);
+    if (!places || !memories)
+        return (placed){0, 0};
+    fw_placement_choose(model, fw_memory_sram_left(), in_flash ? fw_memory_faster_psram_left() : 0, memories);
+    const placed copied = copy_all(model, memories, places);
+    shrew_model_place(model, places);
+    return copied;
 }

@@ -5,16 +5,11 @@
 #include "shrew.h"
 
 typedef struct placed {
-    const void **places; /* [count], as shrew_model_place takes them; NULL: nothing was copied */
-    uint32_t count;
-    size_t sram_bytes, psram_bytes;
+    size_t sram_bytes, psram_bytes; /* copied there */
 } placed;
 
-/* After the session got its memory. in_flash: whether the image lies there, else in PSRAM. Where memory fails a tensor
- * stays in the image. */
+/* After the session got its memory. in_flash: whether the image lies there, else in memory. A tensor for which no piece of
+ * the arena has room stays in the image. The copies live until fw_memory_clear. */
 placed fw_placing_take(shrew_model *model, int in_flash);
-
-/* No session of the model may be left. */
-void fw_placing_give(placed *copies);
 
 #endif

@@ -116,13 +116,14 @@ void *fw_sd_read(const char *name, uint32_t *bytes, protocol_error *error) {
         fw_protocol_fail(error, PROTOCOL_NOT_FOUND, "no stored model of that name");
         return NULL;
     }
-    void *image = fw_memory_take((size_t)about.st_size);
+    void *image = fw_memory_take_psram((size_t)about.st_size);
+    if (!image)
+        image = fw_memory_take_sram((size_t)about.st_size);
     *bytes = (uint32_t)about.st_size;
     if (!image) {
         fw_protocol_fail(error, PROTOCOL_IMAGE, "more bytes than there is memory: an image on a card is read into it");
     } else if (fread(image, 1, *bytes, file) != *bytes) {
         fw_protocol_fail(error, PROTOCOL_IMAGE, "the card cannot be read");
-        fw_memory_give(image);
         image = NULL;
     }
     fclose(file);

@@ -17,7 +17,7 @@ void fw_sd_start(void);
 /* Models on the card, at most `most`. */
 uint32_t fw_sd_list(sd_model *list, uint32_t most);
 
-/* An image in memory of its own, for fw_memory_give; NULL, and *error says why. PROTOCOL_NOT_FOUND where there is none. */
+/* An image, read into the arena; NULL, and *error says why. PROTOCOL_NOT_FOUND where there is none. */
 void *fw_sd_read(const char *name, uint32_t *bytes, protocol_error *error);
 
 #endif

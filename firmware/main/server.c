@@ -16,6 +16,7 @@
 #include "nvs_settings.h"
 #include "page.h"
 #include "status.h"
+#include "tasks.h"
 #include "websocket.h"
 
 enum {
@@ -230,7 +231,7 @@ void fw_server_start(void) {
     httpd_config_t config = HTTPD_DEFAULT_CONFIG();
     config.server_port = port();
     config.ctrl_port = (uint16_t)(config.server_port ^ 0x8000); /* as many servers on one host as there are ports */
-    config.stack_size = BOARD_STACK;
+    config.stack_size = fw_tasks_stack(TASK_SERVER);
     config.core_id = 0; /* with Wi-Fi */
     config.max_open_sockets = CONFIG_LWIP_MAX_SOCKETS - 3; /* it has three itself */
     config.max_uri_handlers = ROUTES;

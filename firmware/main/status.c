@@ -10,6 +10,7 @@
 #include "memory.h"
 #include "models.h"
 #include "nvs_settings.h"
+#include "tasks.h"
 #include "wifi.h"
 
 const char FW_VERSION[] = "0.1.0", FW_DEVICE[] = CONFIG_IDF_TARGET;
@@ -25,16 +26,21 @@ static uint64_t uptime_s(void) {
 }
 
 char *fw_status_info(int as_message, size_t *bytes) {
-    char *buffer = fw_memory_take_any(INFO_OUT_BYTES);
+    char *buffer = fw_memory_take_buffer(INFO_OUT_BYTES);
     if (!buffer)
         return NULL;
     const wifi_state wifi = fw_wifi_now();
     const settings kept = fw_settings_now();
     const uint64_t answered = fw_generate_recorded().answered;
     const models_view *view = fw_models_look();
-    const info_memory memory[] = {{"session", view->session_bytes},       {"weights_sram", view->sram_bytes},
-                                  {"weights_psram", view->psram_bytes},   {"free", fw_memory_free_internal()},
-                                  {"free_psram", fw_memory_free_psram()}, {"largest", fw_memory_largest()}};
+    const info_memory memory[] = {{"session", view->session_bytes},
+                                  {"weights_sram", view->sram_bytes},
+                                  {"weights_psram", view->psram_bytes},
+                                  {"models", fw_memory_for_models()},
+                                  {"models_psram", fw_memory_psram_for_models()},
+                                  {"free", fw_memory_free_internal()},
+                                  {"free_psram", fw_memory_free_psram()},
+                                  {"largest", fw_memory_largest()}};
     const info about = {
         .version = FW_VERSION,
         .device = FW_DEVICE,
@@ -59,7 +65,7 @@ char *fw_status_info(int as_message, size_t *bytes) {
     fw_info_write(&out, &about, as_message);
     fw_models_look_away();
     if (out.full) {
-        fw_memory_give(buffer);
+        fw_memory_give_buffer(buffer);
         return NULL;
     }
     *bytes = out.used;
@@ -67,7 +73,7 @@ char *fw_status_info(int as_message, size_t *bytes) {
 }
 
 void fw_status_free(char *info) {
-    fw_memory_give(info);
+    fw_memory_give_buffer(info);
 }
 
 static void print_times(const times_record *spent) {
@@ -95,9 +101,12 @@ void fw_status_print(void) {
                verdicts[view->model->selftest], view->unit, (int)BOARD_CORES, BOARD_CORES > 1 ? "cores" : "core");
     else
         printf("model    none\n");
-    printf("memory   session %" PRIu32 ", free %zu, PSRAM free %zu, largest block %zu bytes\n", view->session_bytes,
-           fw_memory_free_internal(), fw_memory_free_psram(), fw_memory_largest());
+    printf("memory   session %" PRIu32
+           "; for models %zu SRAM, %zu PSRAM; free besides %zu, PSRAM %zu, largest block %zu bytes\n",
+           view->session_bytes, fw_memory_for_models(), fw_memory_psram_for_models(), fw_memory_free_internal(),
+           fw_memory_free_psram(), fw_memory_largest());
     fw_models_look_away();
+    fw_tasks_print();
     printf("speed    prompt %.1f, answer %.1f tokens/s (last answer)\n", (double)record.prompt_tok_per_s,
            (double)record.tok_per_s);
     if (wifi.mode)

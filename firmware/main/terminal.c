@@ -4,12 +4,14 @@
 
 #include "board.h"
 #include "chat.h"
+#include "clock.h"
 #include "commands.h"
 #include "core/line.h"
 #include "generate.h"
 #include "serial.h"
+#include "tasks.h"
 
-enum { CANCEL_KEY = 3, POLL_MS = 20 };
+enum { CANCEL_KEY = 3, POLL_MS = 20, WATCH_EVERY_US = 1000000 };
 
 static uint32_t programs; /* the connection of lines that are messages */
 static line typed = {.echoes = SERIAL_ECHOES};
@@ -82,11 +84,15 @@ static int take_key(int key) {
     return has_ended;
 }
 
-static void run(void *unused) {
-    (void)unused;
+void fw_terminal_run(void) {
     int has_line = 0;
+    uint64_t watched = clock_us();
     prompt();
     for (;;) {
+        if (clock_us() - watched > WATCH_EVERY_US) {
+            watched = clock_us();
+            fw_tasks_watch();
+        }
         const int key = has_line ? SERIAL_NOTHING : fw_serial_read();
         if (key == SERIAL_END)
             break;
@@ -108,12 +114,10 @@ static void run(void *unused) {
             vTaskDelay(pdMS_TO_TICKS(POLL_MS));
         }
     }
-    vTaskDelete(NULL);
 }
 
 void fw_terminal_start(void) {
     fw_serial_start();
     fw_commands_start(prompt);
     programs = fw_generate_connect(&program);
-    xTaskCreate(run, "terminal", BOARD_STACK, NULL, BOARD_PRIORITY, NULL);
 }

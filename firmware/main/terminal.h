@@ -4,4 +4,7 @@
 
 void fw_terminal_start(void);
 
+/* Reads lines and does what they ask, on the task of the caller; returns where the input ends, which only stdin does. */
+void fw_terminal_run(void);
+
 #endif

@@ -21,7 +21,19 @@ HEADERS = [
     CORE / f"{name}.h"
     for name in (
         *("text", "decimal", "json", "options", "protocol", "openai", "info"),
-        *("queue", "slots", "placement", "settings", "console", "host_check", "answer", "line", "times", "times_table"),
+        *(
+            "queue",
+            "slots",
+            "arena",
+            "placement",
+            "settings",
+            "console",
+            "host_check",
+            "answer",
+            "line",
+            "times",
+            "times_table",
+        ),
     )
 ]
 INCLUDES = [f"-I{ENGINE / 'include'}", f"-I{ENGINE / 'src'}", f"-I{CORE}"]

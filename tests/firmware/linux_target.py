@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -115,11 +115,19 @@ class Process:
 
 
 @contextmanager
-def start(folder: Path, *, flash: Path | None = None, cards: Path | None = None, sram: int = 0) -> Iterator[Process]:
-    """Boots it from a flash, else from a new one in the folder. sram: bytes that count as fast memory."""
+def start(
+    folder: Path,
+    *,
+    flash: Path | None = None,
+    cards: Path | None = None,
+    sram: Sequence[int] = (),
+    psram: int = 1 << 26,
+) -> Iterator[Process]:
+    """Boots it from a flash, else from a new one in the folder. sram, psram: bytes that models have, sram in pieces."""
     flash = flash or new_flash(folder / "flash.bin")
     port = _free_port()
-    environment = {**os.environ, "SHREW_FLASH": str(flash), "SHREW_PORT": str(port), "SHREW_SRAM": str(sram)}
+    environment = {**os.environ, "SHREW_FLASH": str(flash), "SHREW_PORT": str(port)}
+    environment |= {"SHREW_SRAM": ",".join(map(str, sram)), "SHREW_PSRAM": str(psram)}
     if cards:
         environment["SHREW_SD"] = str(cards)
     program = str(build() / "shrew.elf")

@@ -55,7 +55,8 @@ class TestConsole:
         answering.until(
             r"^model +first: \d+ parameters, \d+ bytes in flash \(.*\), 256 tokens of context, self-test passed"
         )
-        answering.until(r"^memory +session [1-9]\d*, free ")
+        answering.until(r"^memory +session [1-9]\d*; for models 0 SRAM, 67108864 PSRAM; free besides \d+, PSRAM ")
+        answering.until(r"^stacks +main \d+ of \d+, generate \d+ of \d+, jobs \d+ of \d+, httpd \d+ of \d+ bytes ")
         answering.until(r"^speed +prompt [1-9][\d.]*, answer ")
         answering.until(r"^time +ms/token +prompt +answer$")
         answering.until(r"^ +attend +\d+\.\d{3} +\d+\.\d{3}$")
@@ -232,7 +233,7 @@ class TestFlash:
 
 @pytest.mark.parametrize("sram", [5000, 10**6])
 def test_tensors_are_copied_to_fast_memory_as_far_as_it_goes(tmp_path: Path, sram: int) -> None:
-    with linux_target.start(tmp_path, sram=sram) as process:
+    with linux_target.start(tmp_path, sram=[sram]) as process:
         process.store("first", images.answering())
         process.type("status")
         copied = int(process.until(r"in flash \(copied: (\d+) to SRAM, 0 to PSRAM\), .* self-test passed")[1])
@@ -243,6 +244,53 @@ def test_tensors_are_copied_to_fast_memory_as_far_as_it_goes(tmp_path: Path, sra
         process.store("second", images.looping())
         process.type("ask hello")
         process.until("^aba")
+
+
+class TestMemoryOfModels:
+    """In pieces like those of an ESP32-C3 with Wi-Fi, and no PSRAM."""
+
+    PIECES = (73_728, 9_216)
+
+    def test_no_load_costs_the_next_one_context(self, tmp_path: Path) -> None:
+        desk = (FOLDER / "desk.bin").read_bytes()
+        with linux_target.start(tmp_path, sram=self.PIECES, psram=0) as process:
+            process.store("desk", desk)
+            process.store("small", images.answering())
+            found = {"desk": set(), "small": set()}
+            for cycle in range(200):
+                name = ("desk", "small", "desk")[cycle % 3]
+                if cycle % 5 == 0:
+                    process.type("unload")
+                    process.until("^no model answers until the next load, or start$")
+                if cycle % 20 == 0:
+                    idle = "small" if name == "desk" else "desk"
+                    assert process.change("PUT", f"/api/models/{idle}", desk if idle == "desk" else images.answering())[
+                        0
+                    ] in (200, 409)
+                assert process.change("POST", f"/api/models/{name}/load")[0] == 200
+                facts = info(process)
+                found[name].add((facts["model"]["context"], *facts["memory"].values()))
+            assert [len(seen) for seen in found.values()] == [1, 1]
+            assert {context for context, *_ in found["desk"]} == {128}
+            assert facts["memory"]["models"] == sum(self.PIECES)
+
+    def test_nothing_is_said_of_a_model_that_was_unloaded(self, tmp_path: Path) -> None:
+        with linux_target.start(tmp_path, sram=[10**6]) as process:
+            process.store("first", images.answering())
+            used = ("session", "weights_sram")
+            assert all(info(process)["memory"][kind] > 0 for kind in used)
+            process.type("unload")
+            process.until("^no model answers")
+            assert [info(process)["memory"][kind] for kind in used] == [0, 0]
+            process.type("status")
+            process.until("^memory +session 0; for models 1000000 SRAM")
+
+    def test_a_session_without_room_has_half_the_context(self, tmp_path: Path) -> None:
+        with linux_target.start(tmp_path, sram=[60_000], psram=0) as process:
+            process.store("desk", (FOLDER / "desk.bin").read_bytes())
+            assert info(process)["model"]["context"] == 64
+            process.type("ask How much flash does the board have?")
+            process.until("^The board has 16 MB of flash.$")
 
 
 class TestCards:
