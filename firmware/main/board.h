@@ -38,7 +38,7 @@ enum {
     /* Stacks, in bytes; that of the main task, which reads the console, is CONFIG_ESP_MAIN_TASK_STACK_SIZE. */
     BOARD_GENERATE_STACK = 5120,
     BOARD_JOBS_STACK = 5120,
-    BOARD_SERVER_STACK = 5120,
+    BOARD_SERVER_STACK = 6144,
     BOARD_HELPER_STACK = 4096
 };
 

@@ -8,7 +8,10 @@
 
 #include "core/protocol.h"
 
-enum { CHAT_REPLY_BYTES = 6 * SHREW_MAX_COMMAND_BYTES + 8 * PROTOCOL_LINE_BYTES }; /* any message but token and info */
+enum {
+    CHAT_SHORT_BYTES = 8 * PROTOCOL_LINE_BYTES, /* an error; a `done` without a command */
+    CHAT_DONE_BYTES = 6 * SHREW_MAX_COMMAND_BYTES + 8 * PROTOCOL_LINE_BYTES /* a `done` with one */
+};
 
 typedef void chat_send(void *context, const char *message, size_t bytes);
 
@@ -16,6 +19,8 @@ typedef void chat_send(void *context, const char *message, size_t bytes);
 void fw_chat_read(uint32_t connection, char *message, size_t bytes, chat_send *send, void *context);
 
 void fw_chat_fail(const uint32_t *id, const protocol_error *error, chat_send *send, void *context);
-void fw_chat_done(uint32_t id, const protocol_result *result, chat_send *send, void *context);
+
+/* out: room for the message. One with a command is too large for a stack, so the room is a static buffer of its task. */
+void fw_chat_done(uint32_t id, const protocol_result *result, text out, chat_send *send, void *context);
 
 #endif

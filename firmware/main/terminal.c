@@ -23,12 +23,13 @@ static void print_message(void *unused, const char *message, size_t bytes) {
     printf("%s%.*s\n", fw_line_before_message(&typed), (int)bytes, message);
 }
 
+static char answer[CHAT_DONE_BYTES]; /* of the answering task */
+
 static int print_tokens(const queue_entry *entry, const char *bytes, size_t count) {
-    enum { PIECE_BYTES = 128 };
+    enum { PIECE_BYTES = (sizeof answer - 128) / 6 };
     while (count) {
-        char buffer[6 * PIECE_BYTES + 128];
         const size_t piece = fw_text_whole_characters(bytes, count, PIECE_BYTES);
-        text out = fw_text_in(buffer, sizeof buffer);
+        text out = fw_text_in(answer, sizeof answer);
         fw_protocol_write_token(&out, entry->request.id, bytes, piece);
         print_message(NULL, out.bytes, out.used);
         bytes += piece;
@@ -45,7 +46,7 @@ static void print_end(queue_entry *entry, const protocol_result *result, const p
     if (error)
         fw_chat_fail(&id, error, print_message, NULL);
     else
-        fw_chat_done(id, result, print_message, NULL);
+        fw_chat_done(id, result, fw_text_in(answer, sizeof answer), print_message, NULL);
 }
 
 static const audience program = {.write = print_tokens, .finish = print_end};

@@ -91,7 +91,7 @@ static void send_outbox(void *unused) {
     if (has_end && is_error)
         fw_chat_fail(&id, &error, send_text, client);
     else if (has_end)
-        fw_chat_done(id, &result, send_text, client);
+        fw_chat_done(id, &result, fw_text_in(buffer, sizeof buffer), send_text, client);
 }
 
 /* Room for so many bytes of this answer: 1, with the lock held; 0 where its client has gone, with the lock held, too. */
@@ -207,8 +207,8 @@ static esp_err_t refuse(httpd_req_t *request, protocol_code code, uint16_t close
 }
 
 static esp_err_t receive(httpd_req_t *request) {
-    if (request->method == HTTP_GET)
-        return fw_server_refuse(request, PROTOCOL_MESSAGE, "this address speaks WebSocket");
+    if (request->method == HTTP_GET) /* one that was admitted: ESP-IDF before 5.5.4 tells of each handshake */
+        return request->sess_ctx ? ESP_OK : fw_server_refuse(request, PROTOCOL_MESSAGE, "this address speaks WebSocket");
     struct client *client = request->sess_ctx;
     if (client->is_closing) {
         drain(client);

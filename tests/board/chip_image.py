@@ -1,7 +1,7 @@
 """A chip's whole image in an emulator: ROM, boot loader, ESP-IDF, Wi-Fi's libraries and the firmware.
 
-``SHREW_CHIP_IMAGE`` names a build folder of ESP-IDF for the ESP32-C3, ``SHREW_QEMU`` an emulator with its machine; whoever
-has both sets them (docs/FIRMWARE.md says how).
+``SHREW_CHIP_IMAGE`` names a build folder of ESP-IDF for the ESP32-C3, ``SHREW_QEMU`` an emulator with its machine, and
+options if it needs some; whoever has both sets them (docs/FIRMWARE.md says how).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import socket
 import subprocess
 import tempfile
@@ -42,11 +43,11 @@ def image_folder() -> Path:
 
 
 @cache
-def emulator() -> str:
-    program = os.environ.get("SHREW_QEMU")
-    if not program:
+def emulator() -> list[str]:
+    command = shlex.split(os.environ.get("SHREW_QEMU", ""))
+    if not command:
         pytest.skip("SHREW_QEMU is not set: no emulator with the machine esp32c3")
-    return program
+    return command if "-machine" in command else [*command, "-machine", "esp32c3"]
 
 
 @cache
@@ -117,7 +118,7 @@ def machine(flash: Path, boot: str = "flash") -> Iterator[Machine]:
     """An ESP32-C3 with this flash, stopped. boot: flash or download, as the strapping pins say."""
     with tempfile.TemporaryDirectory() as folder:
         control = Path(folder) / "control"
-        command = [emulator(), "-machine", "esp32c3", "-display", "none", "-monitor", "none", "-serial", "pty", "-S"]
+        command = [*emulator(), "-display", "none", "-monitor", "none", "-serial", "pty", "-S"]
         command += ["-icount", str(SHIFT), "-qmp", f"unix:{control},server=on,wait=off"]
         command += ["-drive", f"file={flash},if=mtd,format=raw"]
         command += ["-global", f"driver=esp32c3.gpio,property=strap_mode,value={_STRAPPING[boot]:#x}"]

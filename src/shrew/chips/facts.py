@@ -37,6 +37,21 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class Heap:
+    """Internal memory that ESP-IDF's heap hands out, and what is gone before models have theirs (chips/heap.py)."""
+
+    regions: tuple[int, ...]
+    """Bytes, in the order in which they are handed out. What is static lies in the first."""
+    source: str
+    static: Figure
+    """Code in RAM and data of the firmware without Wi-Fi."""
+    wifi_static: Figure
+    """Those of Wi-Fi and TCP/IP."""
+    wifi: Figure
+    """What Wi-Fi and TCP/IP take of the heap when they start."""
+
+
+@dataclass(frozen=True)
 class Chip:
     name: str
     title: str
@@ -52,12 +67,7 @@ class Chip:
     pointer_bytes: int
     sram: int
     """All of it, in bytes, as data sheets count it."""
-    free: Figure
-    """Of it, free for the heap when an application without Wi-Fi starts."""
-    largest: Figure
-    """The longest piece of that: a session takes one."""
-    wifi: Figure
-    """What Wi-Fi takes of it."""
+    heap: Heap
     window: Figure
     """Bytes that can be mapped at a time: the image, and what the firmware has mapped of itself."""
     psram_in_window: bool
@@ -87,12 +97,14 @@ class Chip:
 class Firmware:
     """What the firmware takes: one for all chips."""
 
+    start: Figure
+    """Heap that drivers, settings and the web server take when they start."""
     tasks: Figure
-    """SRAM for their stacks."""
+    """For their stacks."""
     requests: Figure
     """For the texts of those that wait: in PSRAM, where there is some."""
     reserve: Figure
-    """SRAM that is left alone."""
+    """Heap that models leave alone."""
     flash: Figure
     mapped: Figure
     """Of the chip's window."""
@@ -103,9 +115,10 @@ class Firmware:
 
 
 FIRMWARE: Final = Firmware(
-    tasks=Figure(36 * KB, "firmware/main/board.h: four stacks of 8 KB and a helper's of 4 KB", "documented"),
+    start=Figure(6 * KB, "START_SOURCE", "measured"),
+    tasks=Figure(4 * 5120 + 4096, "firmware/main/board.h and sdkconfig.defaults: five stacks", "documented"),
     requests=Figure(7 * 2308, "firmware/main/board.h: six that wait and one that is answered", "documented"),
-    reserve=Figure(16 * KB, "for what else an application allocates", "assumed"),
+    reserve=Figure(48 * KB, "firmware/main/board.h: for sockets, and what Wi-Fi takes as it is used", "documented"),
     flash=Figure(1.5 * MB, "boot loader, tables, settings, an application with Wi-Fi and the chat page", "assumed"),
     mapped=Figure(1 * MB, "code and constants of that application", "assumed"),
     synchronisation=Figure(2000, "a FreeRTOS notification there and back", "assumed"),
@@ -114,7 +127,11 @@ FIRMWARE: Final = Firmware(
 
 _IDF = "ESP-IDF, components/soc/{}/include/soc/ext_mem_defs.h: {} pages for code, constants and data"
 
-_WIFI = Figure(70 * KB, "access point, TCP/IP and two WebSockets, ESP-IDF's default buffers", "assumed")
+_REGIONS = "ESP-IDF 5.5, components/heap/port/{}/memory_layout.c, less what ROM keeps"
+_LINKED = "sizes of the sections of an image linked with ESP-IDF 5.5.3 and the settings in firmware/sdkconfig.defaults"
+_OF_WIFI = "the same, of the libraries of Wi-Fi, PHY, WPA and TCP/IP"
+_WIFI_HEAP = Figure(40 * KB, "WIFI_SOURCE", "measured")
+_WIFI_HEAP_ELSEWHERE = Figure(40 * KB, "as the ESP32-C3's: the same settings", "assumed")
 
 _TINYLLM = "ESP32-S3 N16R8, github.com/manjunathshiva/esp32-tinyllm, RESULTS.md, section 5"
 
@@ -171,9 +188,13 @@ _CHIPS = (
         vectors="",
         pointer_bytes=4,
         sram=520 * KB,
-        free=Figure(290 * KB, "heap_caps_get_free_size(MALLOC_CAP_8BIT) of a small application", "assumed"),
-        largest=Figure(110 * KB, "the DRAM heap is in pieces: ROM's memory lies in between", "assumed"),
-        wifi=_WIFI,
+        heap=Heap(
+            regions=(0x30000, 0x1BCB0, 0x3AE0, 0x1920),
+            source=_REGIONS.format("esp32"),
+            static=Figure(60 * KB, "the data of the ESP32-C3's: code lies in memory of its own", "assumed"),
+            wifi_static=Figure(20 * KB, "as the ESP32-C3's, without code", "assumed"),
+            wifi=_WIFI_HEAP_ELSEWHERE,
+        ),
         window=Figure(4 * MB, "ESP-FAQ, SPI flash: at most 4 MB mapped as data at a time", "documented"),
         psram_in_window=False,
         page=64 * KB,
@@ -195,11 +216,15 @@ _CHIPS = (
         vectors="128-bit vectors",
         pointer_bytes=4,
         sram=512 * KB,
-        free=Figure(
-            360 * KB, "others report about 380 KB on an N16R8 with a small application, ESP-IDF 6.0", "measured"
+        heap=Heap(
+            regions=(0x61710, 0x8000, 0x5724, 0x1FD8),
+            source=_REGIONS.format("esp32s3"),
+            static=Figure(
+                128 * KB, "the ESP32-C3's, a fifth more code for two cores, PSRAM and Xtensa's instructions", "assumed"
+            ),
+            wifi_static=Figure(26 * KB, "as the ESP32-C3's", "assumed"),
+            wifi=_WIFI_HEAP_ELSEWHERE,
         ),
-        largest=Figure(300 * KB, "most of the heap is one piece", "assumed"),
-        wifi=_WIFI,
         window=Figure(32 * MB, _IDF.format("esp32s3", 512), "documented"),
         psram_in_window=True,
         page=64 * KB,
@@ -222,9 +247,13 @@ _CHIPS = (
         vectors="",
         pointer_bytes=4,
         sram=400 * KB,
-        free=Figure(320 * KB, "16 KB are cache, the rest code and data of a small application", "assumed"),
-        largest=Figure(290 * KB, "most of the heap is one piece", "assumed"),
-        wifi=_WIFI,
+        heap=Heap(
+            regions=(0x40000, 0x1C710, 0x2950, 0x1FC8),
+            source=_REGIONS.format("esp32c3"),
+            static=Figure(110_208, _LINKED, "measured"),
+            wifi_static=Figure(25_760, _OF_WIFI, "measured"),
+            wifi=_WIFI_HEAP,
+        ),
         window=Figure(8 * MB, _IDF.format("esp32c3", 128), "documented"),
         psram_in_window=False,
         page=64 * KB,
@@ -246,9 +275,13 @@ _CHIPS = (
         vectors="",
         pointer_bytes=4,
         sram=512 * KB,
-        free=Figure(430 * KB, "what code and data of a small application leave", "assumed"),
-        largest=Figure(400 * KB, "most of the heap is one piece", "assumed"),
-        wifi=_WIFI,
+        heap=Heap(
+            regions=(0x7C610, 0x2F54, 0x3FE8),
+            source=_REGIONS.format("esp32c6"),
+            static=Figure(107_857, _LINKED, "measured"),
+            wifi_static=Figure(32_415, _OF_WIFI, "measured"),
+            wifi=_WIFI_HEAP_ELSEWHERE,
+        ),
         window=Figure(16 * MB, _IDF.format("esp32c6", 256), "documented"),
         psram_in_window=False,
         page=64 * KB,
@@ -270,9 +303,13 @@ _CHIPS = (
         vectors="",
         pointer_bytes=4,
         sram=768 * KB,
-        free=Figure(480 * KB, "128 KB are cache, the rest code and data of a small application", "assumed"),
-        largest=Figure(400 * KB, "most of the heap is one piece", "assumed"),
-        wifi=Figure(40 * KB, "TCP/IP and a web server; its radio is another chip", "assumed"),
+        heap=Heap(
+            regions=(0x3AFC0, 0x60000, 0x4BF0, 0x7F80, 0x1FBC),
+            source=_REGIONS.format("esp32p4"),
+            static=Figure(128 * KB, "the ESP32-C3's, a fifth more for two cores and PSRAM", "assumed"),
+            wifi_static=Figure(4 * KB, "TCP/IP alone: its radio is another chip", "assumed"),
+            wifi=Figure(16 * KB, "TCP/IP and its task", "assumed"),
+        ),
         window=Figure(64 * MB, _IDF.format("esp32p4", 1024), "documented"),
         psram_in_window=False,
         page=64 * KB,

@@ -9,6 +9,7 @@ from typing import Any
 
 from shrew.chips.costs import known
 from shrew.chips.facts import FIRMWARE, Chip, Figure, Memory
+from shrew.chips.heap import Share, share
 from shrew.chips.layout import Layout, StoredTensor, blank_model
 from shrew.chips.placement import FLASH, PSRAM, SRAM, place, read_whole
 from shrew.chips.prediction import Machine, Time, decode_time, prompt_time
@@ -133,8 +134,9 @@ def make_plan(request: Request) -> Plan:
     psram = chip.psram_of(request.psram)
     cores = min(request.cores, chip.cores)
     session = session_bytes(layout.config, request.context, layout.is_float, cores)
-    room = _sram_room(request)
-    in_sram = session <= min(room, int(chip.largest.value))
+    sram = share(chip, request.wifi, psram=bool(request.psram))
+    room = sram.room
+    in_sram = session <= sram.largest
     in_psram = not in_sram and session <= request.psram
     home = PSRAM if in_psram else SRAM
     flash = request.flash_memory or chip.flash
@@ -143,7 +145,7 @@ def make_plan(request: Request) -> Plan:
     faster = psram is not None and psram.bandwidth.value > flash.bandwidth.value
     placement = place(layout, sram_left, psram_left if faster else 0)
     machine = Machine(chip, flash, psram, placement, home, cores)
-    memories = _uses(request, session, home, placement)
+    memories = _uses(request, sram, session, home, placement)
     mapped = mapped_bytes(chip, layout.image_bytes, request.psram)
     return Plan(
         request=request,
@@ -151,7 +153,7 @@ def make_plan(request: Request) -> Plan:
         session=home,
         placement=placement,
         memories=memories,
-        lacking=_lacking(request, session, in_sram or in_psram, mapped),
+        lacking=_lacking(request, sram, session, in_sram or in_psram, mapped),
         machine=machine,
         slots=max(0, int(request.flash - FIRMWARE.flash.value)) // max(1, _paged(layout.image_bytes, chip.page)),
         mapped=mapped,
@@ -174,16 +176,6 @@ def group_of(tensor: StoredTensor) -> str:
     return "MLP" if part in ("gate", "up", "down") else "head and embedding"
 
 
-def _sram_room(request: Request) -> int:
-    wifi = request.chip.wifi.value if request.wifi else 0
-    return int(request.chip.free.value - wifi) - _firmware_sram(request)
-
-
-def _firmware_sram(request: Request) -> int:
-    requests = 0 if request.psram else FIRMWARE.requests.value
-    return int(FIRMWARE.tasks.value + requests + FIRMWARE.reserve.value)
-
-
 def _paged(count: int, page: int) -> int:
     return -(-count // page) * page
 
@@ -193,7 +185,7 @@ def mapped_bytes(chip: Chip, image_bytes: int, psram: int = 0) -> int:
     return _paged(image_bytes, chip.page) + int(FIRMWARE.mapped.value) + (psram if chip.psram_in_window else 0)
 
 
-def _uses(request: Request, session: int, home: str, placement: Mapping[str, str]) -> tuple[Use, ...]:
+def _uses(request: Request, sram: Share, session: int, home: str, placement: Mapping[str, str]) -> tuple[Use, ...]:
     chip, layout = request.chip, request.layout
     weights: dict[str, dict[str, int]] = {memory: {} for memory in (SRAM, PSRAM, FLASH)}
     for tensor in layout.tensors:
@@ -201,10 +193,8 @@ def _uses(request: Request, session: int, home: str, placement: Mapping[str, str
         at[group] = at.get(group, 0) + tensor.bytes
     copied = sum(sum(weights[memory].values()) for memory in (SRAM, PSRAM))
     kept = {"session": session}
-    wifi = {"Wi-Fi": int(chip.wifi.value)} if request.wifi else {}
-    own = {"firmware": chip.sram - int(chip.free.value), **wifi}
-    rest = {"tasks and reserve": _firmware_sram(request)}
-    uses = [Use(SRAM, chip.sram, {**own, **rest, **(kept if home == SRAM else {}), **weights[SRAM]})]
+    own = {"firmware": sram.static, "Wi-Fi": sram.wifi, "tasks and reserve": sram.firmware}
+    uses = [Use(SRAM, chip.sram, {**own, **(kept if home == SRAM else {}), **weights[SRAM]})]
     if request.psram:
         uses.append(Use(PSRAM, request.psram, {**(kept if home == PSRAM else {}), **weights[PSRAM]}))
     image = {**weights[FLASH], "tokenizer and tables": layout.other_bytes, "copied to SRAM or PSRAM": copied}
@@ -212,7 +202,7 @@ def _uses(request: Request, session: int, home: str, placement: Mapping[str, str
     return tuple(uses)
 
 
-def _lacking(request: Request, session: int, has_session: bool, mapped: int) -> Mapping[str, str]:
+def _lacking(request: Request, sram: Share, session: int, has_session: bool, mapped: int) -> Mapping[str, str]:
     chip, image, lacking = request.chip, request.layout.image_bytes, {}
     flash = request.flash - int(FIRMWARE.flash.value)
     if image > flash:
@@ -220,8 +210,8 @@ def _lacking(request: Request, session: int, has_session: bool, mapped: int) -> 
     if mapped > chip.window.value:
         lacking["mapping"] = f"image, firmware and PSRAM take {mapped:,} bytes of a window of {chip.window.value:,.0f}"
     if not has_session:
-        room = max(0, min(_sram_room(request), int(chip.largest.value)))
-        lacking["session"] = f"{session:,} bytes for {request.context} tokens, {room:,} are free in one piece of SRAM"
+        most = f"{sram.largest:,} are free in one piece of SRAM"
+        lacking["session"] = f"{session:,} bytes for {request.context} tokens, {most}"
     return lacking
 
 
@@ -233,12 +223,13 @@ def _assumptions(request: Request, psram: Memory | None) -> Mapping[str, Figure]
     chip, flash = request.chip, request.flash_memory or request.chip.flash
     figures = {
         "cycles per instruction": chip.cycles_per_instruction,
-        "SRAM free without Wi-Fi": chip.free,
-        "longest piece of it": chip.largest,
-        **({"SRAM for Wi-Fi": chip.wifi} if request.wifi else {}),
-        "SRAM for tasks": FIRMWARE.tasks,
-        **({} if request.psram else {"SRAM for requests": FIRMWARE.requests}),
-        "SRAM left alone": FIRMWARE.reserve,
+        "SRAM for the heap": Figure(sum(chip.heap.regions), chip.heap.source, "documented"),
+        "of it for code and data": chip.heap.static,
+        **({"and those of Wi-Fi": chip.heap.wifi_static, "heap for Wi-Fi": chip.heap.wifi} if request.wifi else {}),
+        "heap for the start": FIRMWARE.start,
+        "heap for stacks": FIRMWARE.tasks,
+        **({} if request.psram else {"heap for requests": FIRMWARE.requests}),
+        "heap left alone": FIRMWARE.reserve,
         "flash for the firmware": FIRMWARE.flash,
         "mapping window": chip.window,
         "of it for the firmware": FIRMWARE.mapped,

@@ -1,0 +1,70 @@
+"""What models have of a chip's SRAM: the firmware's heap, when everything else has started, but for a reserve.
+
+The same rule as ``firmware/main/memory.c``: the largest pieces first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from shrew.chips.facts import FIRMWARE, Chip
+
+#: As in ``firmware/main/board.h``: pieces that are taken at most, and bytes that are worth taking.
+MOST_PIECES: Final = 4
+LEAST_PIECE: Final = 4096
+
+
+@dataclass(frozen=True)
+class Share:
+    """Of SRAM, in bytes; together all of it."""
+
+    static: int
+    """Code in RAM and data of the firmware without Wi-Fi, and what ROM and cache keep."""
+    wifi: int
+    """Code, data and buffers of Wi-Fi and TCP/IP."""
+    firmware: int
+    """What the firmware takes of the heap, and leaves there."""
+    pieces: tuple[int, ...]
+    """What models have: the largest first."""
+
+    @property
+    def room(self) -> int:
+        return sum(self.pieces)
+
+    @property
+    def largest(self) -> int:
+        return max(self.pieces, default=0)
+
+
+def share(chip: Chip, wifi: bool, psram: bool) -> Share:
+    """wifi: whether it runs. psram: whether there is some, which then has the texts of requests."""
+    heap = chip.heap
+    first, *others = heap.regions
+    wifi_static, wifi_heap = (int(heap.wifi_static.value), int(heap.wifi.value)) if wifi else (0, 0)
+    taken = int(FIRMWARE.start.value + FIRMWARE.tasks.value + (0 if psram else FIRMWARE.requests.value)) + wifi_heap
+    left = _without([first - int(heap.static.value) - wifi_static, *others], taken)
+    pieces = _for_models(left, int(FIRMWARE.reserve.value))
+    static = chip.sram - sum(heap.regions) + int(heap.static.value)
+    firmware = chip.sram - static - wifi_static - wifi_heap - sum(pieces)
+    return Share(static, wifi_static + wifi_heap, firmware, tuple(pieces))
+
+
+def _without(pieces: list[int], taken: int) -> list[int]:
+    """The pieces when the heap has handed out so much, from the first one that has room on."""
+    left = []
+    for piece in pieces:
+        here = min(piece, taken)
+        taken -= here
+        left.append(piece - here)
+    return left
+
+
+def _for_models(pieces: list[int], reserve: int) -> list[int]:
+    found: list[int] = []
+    for piece in sorted(pieces, reverse=True)[:MOST_PIECES]:
+        size = min(piece, sum(pieces) - sum(found) - reserve)
+        if size < LEAST_PIECE:
+            break
+        found.append(size)
+    return found
