@@ -1,8 +1,10 @@
 /* Rotary positions, the cache of keys and values, and attention: in integers, or in floats for models of floats. */
+#include "attention.h"
+
 #include "directory.h"
 #include "fixed.h"
 #include "options.h"
-#include "session.h"
+#include "split.h"
 
 void shrew_attention_prepare(pass *p) {
     if (p->config->position != SHREW_POSITION_ROPE)

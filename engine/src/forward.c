@@ -1,8 +1,11 @@
 /* The transformer: one block of tokens through all layers. */
+#include "forward.h"
+
+#include "attention.h"
 #include "directory.h"
 #include "numbers.h"
 #include "options.h"
-#include "session.h"
+#include "split.h"
 
 static const float *vector(const pass *p, shrew_role role) {
     return shrew_model_has(p->model, role) ? shrew_directory_tensor(p->model, role, p->layer).data : NULL;

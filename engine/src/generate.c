@@ -2,7 +2,10 @@
 #include "bytes.h"
 #include "commands.h"
 #include "crc32.h"
+#include "feed.h"
 #include "options.h"
+#include "sampler.h"
+#include "tokenizer.h"
 #include "utf8.h"
 
 #include <string.h>
@@ -161,25 +164,11 @@ static size_t release(shrew_session *session, uint32_t safe, int flush, uint8_t 
     return written;
 }
 
-const uint8_t *shrew_spoken_bytes(const shrew_session *session, uint32_t position, uint32_t id, size_t *count) {
-    const shrew_tokenizer *tokenizer = &session->model->tokenizer;
-    const uint8_t *bytes = NULL;
-    *count = 0;
-    shrew_token_bytes(tokenizer, id, &bytes, count);
-    const int after_bos = session->history[position - 1] == tokenizer->bos;
-    if (tokenizer->kind == SHREW_TOKENIZER_SENTENCEPIECE && tokenizer->flags & 1 && after_bos && *count &&
-        bytes[0] == ' ') {
-        bytes++; /* the space that encoding put before the text */
-        --*count;
-    }
-    return bytes;
-}
-
 static void append_text(shrew_session *session, uint32_t id) {
-    size_t count;
-    const uint8_t *bytes = shrew_spoken_bytes(session, session->position, id, &count);
-    memcpy(session->pending + session->pending_count, bytes, count);
-    session->pending_count += (uint32_t)count;
+    const byte_span spoken =
+        shrew_spoken_bytes(&session->model->tokenizer, session->history[session->position - 1], id);
+    memcpy(session->pending + session->pending_count, spoken.bytes, spoken.count);
+    session->pending_count += (uint32_t)spoken.count;
 }
 
 static uint32_t phase_of(const shrew_session *session) {

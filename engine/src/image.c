@@ -1,14 +1,15 @@
 /* Opening a model image: every check of docs/FORMAT.md, in its order. Nothing here trusts a byte before it is checked. */
 #include "bytes.h"
-#include "commands.h"
 #include "crc32.h"
 #include "directory.h"
+#include "grammar.h"
+#include "metadata.h"
 #include "numbers.h"
 #include "options.h"
-#include "selftest.h"
+#include "selftest_section.h"
 
 enum { HEADER_BYTES = 64, SECTION_ENTRY_BYTES = 16, SECTION_ALIGNMENT = 64, MAX_SECTIONS = 32, CRC_OFFSET = 12 };
-enum { MAGIC_BYTES = 4, CONFIG_BYTES = 64, MAX_METADATA = 256 };
+enum { MAGIC_BYTES = 4, CONFIG_BYTES = 64 };
 
 enum section_kind {
     SECTION_CONFIG = 1,
@@ -121,28 +122,6 @@ static int read_config(const section *section, shrew_config *config) {
     return SHREW_OK;
 }
 
-static int check_metadata(const section *section) {
-    const uint8_t *bytes = section->bytes;
-    if (section->size < 4 || read_u32(bytes) > MAX_METADATA)
-        return SHREW_E_METADATA;
-    uint32_t left = section->size - 4;
-    for (uint32_t count = read_u32(bytes), at = 4; count; count--) {
-        if (left < 8)
-            return SHREW_E_METADATA;
-        const uint32_t key_bytes = read_u16(bytes + at), value_bytes = read_u32(bytes + at + 4);
-        if (read_u16(bytes + at + 2))
-            return SHREW_E_RESERVED;
-        if (key_bytes < 1 || key_bytes > left - 8 || value_bytes > left - 8 - key_bytes)
-            return SHREW_E_METADATA;
-        const int is_stop = key_bytes == 4 && bytes_equal(bytes + at + 8, "stop", 4);
-        if (is_stop && (value_bytes < 1 || value_bytes > SHREW_MAX_STOP_BYTES))
-            return SHREW_E_METADATA;
-        left -= 8 + key_bytes + value_bytes;
-        at += 8 + key_bytes + value_bytes;
-    }
-    return left ? SHREW_E_METADATA : SHREW_OK;
-}
-
 int shrew_model_open(shrew_model *model, const void *image, size_t bytes) {
     section sections[SECTION_KINDS] = {{0}};
     if (!model || !image)
@@ -170,10 +149,11 @@ int shrew_model_open(shrew_model *model, const void *image, size_t bytes) {
                                        sections[SECTION_WEIGHTS].bytes, sections[SECTION_WEIGHTS].size)))
         return status;
     if (sections[SECTION_METADATA].bytes) {
-        if ((status = check_metadata(&sections[SECTION_METADATA])))
+        const section *metadata = &sections[SECTION_METADATA];
+        if ((status = shrew_metadata_check(metadata->bytes, metadata->size)))
             return status;
-        view.metadata = sections[SECTION_METADATA].bytes;
-        view.metadata_bytes = sections[SECTION_METADATA].size;
+        view.metadata = metadata->bytes;
+        view.metadata_bytes = metadata->size;
     }
     if (sections[SECTION_SELFTEST].bytes) {
         const section *selftest = &sections[SECTION_SELFTEST];
@@ -183,26 +163,10 @@ int shrew_model_open(shrew_model *model, const void *image, size_t bytes) {
     }
     if (HAS_COMMANDS && sections[SECTION_COMMANDS].bytes) {
         const section *commands = &sections[SECTION_COMMANDS];
-        if ((status = shrew_commands_check(commands->bytes, commands->size)))
+        if ((status = shrew_grammar_check(commands->bytes, commands->size)))
             return status;
         view.commands = commands->bytes;
     }
     *model = view;
-    return SHREW_OK;
-}
-
-int shrew_model_metadata(const shrew_model *model, uint32_t index, const char **key, size_t *key_bytes,
-                         const char **value, size_t *value_bytes) {
-    if (!model || !key || !key_bytes || !value || !value_bytes || !model->metadata)
-        return SHREW_E_ARGUMENT;
-    if (index >= read_u32(model->metadata))
-        return SHREW_E_ARGUMENT;
-    const uint8_t *at = model->metadata + 4;
-    while (index--)
-        at += 8 + read_u16(at) + read_u32(at + 4);
-    *key = (const char *)(at + 8);
-    *key_bytes = read_u16(at);
-    *value = *key + *key_bytes;
-    *value_bytes = read_u32(at + 4);
     return SHREW_OK;
 }

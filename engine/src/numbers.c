@@ -11,6 +11,10 @@ uint32_t shrew_largest_magnitude(const float *values, uint32_t count) {
     return (uint32_t)largest;
 }
 
+int shrew_all_finite(const float *values, size_t count) {
+    return shrew_largest_magnitude(values, (uint32_t)count) < 0x7F800000u;
+}
+
 float shrew_reciprocal(float value) {
     /* Negating the exponent by integer subtraction is right within 5.1 %; Newton squares the error three times. */
     float y = bits_float(0x7EF311C7u - float_bits(value));

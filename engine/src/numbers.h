@@ -5,6 +5,7 @@
 #define SHREW_NUMBERS_H
 
 #include <float.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -67,6 +68,7 @@ static inline int32_t shrew_round_product(float a, float b) {
 #endif
 
 uint32_t shrew_largest_magnitude(const float *values, uint32_t count); /* as bits; above those of infinity: NaN */
+int shrew_all_finite(const float *values, size_t count);
 float shrew_reciprocal(float value); /* 1 / value for 2^-100 < value < 2^100, within 2 ulp */
 float shrew_rsqrt(float value);      /* 1 / sqrt(value) for 2^-100 < value < 2^100, within 3 ulp */
 float shrew_exp(float value);        /* e^value within 3 ulp; 0 below -87, e^88 above 88 */

@@ -1,25 +1,10 @@
 /* Choosing a token. Every filter keeps a prefix of the tokens ordered by probability (the lower id first among equals). */
+#include "sampler.h"
+
 #include "numbers.h"
 #include "options.h"
+#include "random.h"
 #include "session.h"
-
-/* PCG32 (O'Neill 2014, XSH-RR): 64 bits of state, 32 of output. */
-static uint32_t next_random(uint64_t *state) {
-    const uint64_t old = *state;
-    *state = old * 6364136223846793005u + 1442695040888963407u;
-    const uint32_t mixed = (uint32_t)(((old >> 18) ^ old) >> 27);
-    const uint32_t turn = (uint32_t)(old >> 59);
-    return mixed >> turn | mixed << ((32 - turn) & 31);
-}
-
-int shrew_session_seed(shrew_session *session, uint64_t seed) {
-    if (!session)
-        return SHREW_E_ARGUMENT;
-    session->random = seed + 1442695040888963407u;
-    next_random(&session->random);
-    next_random(&session->random);
-    return SHREW_OK;
-}
 
 /* An integer in the order of floats, equal for both zeros: compared faster where floats are in software. */
 static int32_t rank_of(float value) {
@@ -152,7 +137,7 @@ static int choose(shrew_session *session, const shrew_sampling *sampling, uint32
         c.weight[i] = shrew_exp((c.weight[i] - most) * inverse);
         c.order[vocab - 1 - i] = (uint16_t)i;
     }
-    const float uniform = (float)(next_random(&session->random) >> 8) * (1.0f / 16777216.0f);
+    const float uniform = (float)(shrew_next_random(&session->random) >> 8) * (1.0f / 16777216.0f);
     const uint32_t top_k = HAS_EVERY_FILTER && sampling->top_k && sampling->top_k < vocab ? sampling->top_k : vocab;
     uint32_t count = vocab;
     float kept, sum = 0.0f;

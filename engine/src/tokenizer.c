@@ -17,6 +17,16 @@ byte_span shrew_piece(const shrew_tokenizer *tokenizer, uint32_t id) {
     return (byte_span){tokenizer->pieces + start, tokenizer->lengths[id]};
 }
 
+byte_span shrew_spoken_bytes(const shrew_tokenizer *tokenizer, uint32_t previous, uint32_t id) {
+    byte_span piece = shrew_piece(tokenizer, id);
+    if (tokenizer->kind == SHREW_TOKENIZER_SENTENCEPIECE && tokenizer->flags & TOKENIZER_SPACE_PREFIX &&
+        previous == tokenizer->bos && piece.count && piece.bytes[0] == ' ') {
+        piece.bytes++;
+        piece.count--;
+    }
+    return piece;
+}
+
 int shrew_compare_spans(byte_span a, byte_span b) {
     for (size_t i = 0; i < a.count && i < b.count; i++)
         if (a.bytes[i] != b.bytes[i])

@@ -22,6 +22,9 @@ typedef struct byte_span {
 /* The bytes of a token; id < vocab. */
 byte_span shrew_piece(const shrew_tokenizer *tokenizer, uint32_t id);
 
+/* What a token says that follows another one. The space that encoding puts before a text is no part of it. */
+byte_span shrew_spoken_bytes(const shrew_tokenizer *tokenizer, uint32_t previous, uint32_t id);
+
 /* Order of two byte strings: negative, zero, positive. */
 int shrew_compare_spans(byte_span a, byte_span b);
 

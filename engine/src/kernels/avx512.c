@@ -3,7 +3,7 @@
 
 #if defined(__x86_64__) && defined(__GNUC__)
 
-#include "kernels/avx512.h"
+#include "kernels/avx512_vectors.h"
 
 /* ---- Activations to bytes --------------------------------------------------------------------------------------- */
 

@@ -3,7 +3,7 @@
 
 #if defined(__x86_64__) && defined(__GNUC__)
 
-#include "kernels/avx512.h"
+#include "kernels/avx512_vectors.h"
 
 /* Of 32 words from t on, those before count. */
 INLINE __mmask32 first_words(uint32_t count, uint32_t t) {

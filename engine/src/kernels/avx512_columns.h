@@ -2,7 +2,7 @@
 #ifndef SHREW_AVX512_COLUMNS_H
 #define SHREW_AVX512_COLUMNS_H
 
-#include "kernels/avx512.h"
+#include "kernels/avx512_vectors.h"
 
 enum { MOST_STRIPS = 4 }; /* of sixteen rows each */
 

@@ -110,7 +110,6 @@ void shrew_reference_activate(uint32_t mlp, const float *gate, const float *up, 
 float shrew_scalar_quantize(const float *x, uint32_t cols, int16_t *values, int16_t *sums);
 void shrew_scalar_attend(const span *s);
 void shrew_scalar_activate(uint32_t mlp, const float *gate, const float *up, float *out, uint32_t count);
-void shrew_xtensa_score(const span *s, const int8_t *query, uint32_t start, int32_t *scores);
 void shrew_avx2_multiply_f32(const product *p, uint32_t first, uint32_t last);
 float shrew_avx2_dot(const float *a, const float *b, uint32_t count);
 

@@ -2,6 +2,9 @@
 #include "fixed.h"
 #include "kernels/kernels.h"
 #include "options.h"
+#if defined(__XTENSA__)
+#include "kernels/xtensa_score.h"
+#endif
 
 static uint32_t smaller(uint32_t a, uint32_t b) {
     return a < b ? a : b;

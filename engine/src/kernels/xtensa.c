@@ -1,30 +1,13 @@
-/* Products and scores on Xtensa LX6 and LX7: MAC16 multiplies halves of registers into an accumulator of its own, in a
+/* Products on Xtensa LX6 and LX7: MAC16 multiplies halves of registers into an accumulator of its own, in a
  * loop that costs nothing itself. Compilers write neither. There is one accumulator, hence one row at a time; so it is
  * the activations that stay in registers, while rows pass by. The registers m0 to m3, which would load while it
  * multiplies, are left alone: QEMU 7.2 loses them now and then under -icount. */
 #include "kernels/kernels.h"
+#include "kernels/xtensa_assembly.h"
 #include "numbers.h"
 #include "options.h"
 
 #if defined(__XTENSA__)
-
-/* Four weights become halves of registers: the first and third in even, the others in word. Bytes come times 256, which
- * leaves them their signs; digits of rows that share bytes come in the place that they have there. */
-#define BYTES "slli %[even], %[word], 8\n" "and  %[even], %[even], %[mask]\n" "and  %[word], %[word], %[mask]\n"
-#define DIGITS "and  %[even], %[word], %[mask]\n" "srli %[word], %[word], 8\n" "and  %[word], %[word], %[mask]\n"
-#define SCALE_DOWN "srai %[even], %[even], 8\n"
-enum { EVERY_OTHER_DIGIT = 0x00010001 };
-#define EVERY_OTHER_BYTE 0xFF00FF00
-
-#define FOUR(weights, row, at, multiply_first, x_01, x_23) \
-    "l32i %[word], %[" #row "], " #at "\n"                 \
-    weights                                                \
-    multiply_first ".aa.ll %[" #x_01 "], %[even]\n"        \
-    "mula.aa.hl %[" #x_01 "], %[word]\n"                   \
-    "mula.aa.lh %[" #x_23 "], %[even]\n"                   \
-    "mula.aa.hh %[" #x_23 "], %[word]\n"
-
-/* ---- Products --------------------------------------------------------------------------------------------------- */
 
 /* Sixteen columns of a line, which is a row or the rows that share bytes: of one row, or of the bytes as they are. */
 #define DOT(weights)                                                                    \
@@ -223,35 +206,6 @@ static void multiply_q4(const product *p, uint32_t first, uint32_t last) {
 
 static void multiply_ternary(const product *p, uint32_t first, uint32_t last) {
     multiply(p, first, last, 2, 1);
-}
-
-/* ---- Attention -------------------------------------------------------------------------------------------------- */
-
-#define SCORE(add)                                                                                               \
-    __asm__ volatile("loopnez %[held], 1f\n"                                                                     \
-                     FOUR(BYTES, key, 0, "mul", q_01, q_23) FOUR(BYTES, key, 4, "mula", q_45, q_67)              \
-                     "rsr  %[even], acclo\n"                                                                     \
-                     SCALE_DOWN                                                                                  \
-                     add                                                                                         \
-                     "s32i %[even], %[scores], 0\n"                                                              \
-                     "add  %[key], %[key], %[width]\n"                                                           \
-                     "addi %[scores], %[scores], 4\n"                                                            \
-                     "1:\n"                                                                                      \
-                     : [key] "+r"(key), [scores] "+r"(scores), [even] "=&r"(even), [word] "=&r"(word)            \
-                     : [held] "r"(s->held), [width] "r"(s->width), [mask] "r"(EVERY_OTHER_BYTE),                 \
-                       [q_01] "r"(pair[0]), [q_23] "r"(pair[1]), [q_45] "r"(pair[2]), [q_67] "r"(pair[3])        \
-                     : "memory")
-
-/* Dot products of eight dimensions of a query with those of the keys, the first ones or more to be added. */
-void shrew_xtensa_score(const span *s, const int8_t *query, uint32_t start, int32_t *scores) {
-    const int8_t *key = s->keys + start;
-    uint32_t pair[4], even, word;
-    for (uint32_t i = 0; i < 4; i++)
-        pair[i] = (uint32_t)(uint16_t)query[2 * i] | (uint32_t)query[2 * i + 1] << 16;
-    if (start)
-        SCORE("l32i %[word], %[scores], 0\n" "add  %[even], %[even], %[word]\n");
-    else
-        SCORE("");
 }
 
 const shrew_kernels shrew_kernels_xtensa = {

@@ -3,8 +3,8 @@
  * An activation x is kept as two bytes, x = 16 * high + low with high in -32 .. 32 and low in -8 .. 7, in two planes,
  * because the unit multiplies unsigned bytes by signed ones, 64 at a time. What is multiplied by them is raised by a
  * zero point to be unsigned, and what that adds is taken off again. */
-#ifndef SHREW_AVX512_H
-#define SHREW_AVX512_H
+#ifndef SHREW_AVX512_VECTORS_H
+#define SHREW_AVX512_VECTORS_H
 
 #include "fixed.h"
 #include "kernels/kernels.h"

@@ -1,0 +1,11 @@
+#ifndef SHREW_SELFTEST_SECTION_H
+#define SHREW_SELFTEST_SECTION_H
+
+#include "shrew.h"
+
+enum { SELFTEST_HEADER_BYTES = 16 }; /* u32: prompt tokens, tokens to generate, digest of these, 0; the prompt's ids follow */
+
+/* Checks a self-test section against the configuration. */
+int shrew_selftest_check(const shrew_config *config, const uint8_t *section, uint32_t bytes);
+
+#endif
