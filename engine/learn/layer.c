@@ -3,6 +3,7 @@
  * makes is still near when the next one reads it; the weights of one layer stay near, too. */
 #include <string.h>
 
+#include "linear.h"
 #include "operators/memory.h"
 #include "operators/operators.h"
 

@@ -1,4 +1,5 @@
 /* The operators of learning: checks what it is given and hands it to the unit asked for. */
+#include "linear.h"
 #include "operators/memory.h"
 #include "operators/operators.h"
 
