@@ -66,13 +66,13 @@ def test_imports_run_downward(path: Path) -> None:
 #: calls only files before it.
 FLOORS = {
     "what callers see": "shrew shrew_learn status",
-    "numbers": "options numbers soft_float fixed random",
+    "numbers": "options compiler numbers soft_float fixed random",
     "bytes": "bytes utf8 crc32",
     "text to tokens": "unicode pretokenize tokenizer encode",
-    "kernels": """kernels/kernels kernels/reference kernels/xtensa_assembly kernels/xtensa_score kernels/scalar
-        kernels/xtensa kernels/pie kernels/simd128 kernels/avx2 kernels/avx512_vectors kernels/avx512_columns
-        kernels/avx512_panels kernels/avx512_products kernels/avx512_attention kernels/avx512 kernels/amx
-        kernels/choose""",
+    "kernels": """kernels/processor kernels/kernels kernels/reference kernels/xtensa_assembly kernels/xtensa_score
+        kernels/scalar kernels/xtensa kernels/pie kernels/simd128 kernels/avx2 kernels/avx512_vectors
+        kernels/avx512_columns kernels/avx512_panels kernels/avx512_products kernels/avx512_attention kernels/avx512
+        kernels/amx kernels/choose""",
     "images": "quantize directory metadata grammar selftest_section image",
     "sessions": "session split pass attention forward draft feed sampler",
     "answers": "commands generate selftest",

@@ -13,14 +13,14 @@ static const uint8_t prefix[PREFIX_BYTES] = {'D', 'o', ':', ' '};
 /* ---- Walking -------------------------------------------------------------------------------------------------- */
 
 /* Moves on by some bytes of the answer. 0 where they lead to no command; then walk means nothing. */
-static int advance(const shrew_grammar *g, command_walk *walk, byte_span spoken) {
+static int advance(const shrew_grammar *g, shrew_command_walk *walk, shrew_byte_span spoken) {
     const uint8_t *bytes = spoken.bytes;
     for (size_t count = spoken.count; count && walk->phase != ANSWER_IS_TEXT; count--, bytes++) {
         if (walk->phase == ANSWER_IS_OPEN) {
             if (*bytes != prefix[walk->length++])
                 walk->phase = ANSWER_IS_TEXT;
             else if (walk->length == PREFIX_BYTES)
-                *walk = (command_walk){ANSWER_IS_COMMAND, 0, 0};
+                *walk = (shrew_command_walk){ANSWER_IS_COMMAND, 0, 0};
             continue;
         }
         uint32_t i = shrew_first_edge(g, walk->state);
@@ -34,14 +34,14 @@ static int advance(const shrew_grammar *g, command_walk *walk, byte_span spoken)
     return 1;
 }
 
-static int may_follow(const shrew_session *session, const shrew_grammar *g, uint32_t id, command_walk *walk) {
+static int may_follow(const shrew_session *session, const shrew_grammar *g, uint32_t id, shrew_command_walk *walk) {
     *walk = session->walk;
     if (id == session->model->tokenizer.eos) {
         if (walk->phase == ANSWER_IS_OPEN)
             walk->phase = ANSWER_IS_TEXT;
         return walk->phase == ANSWER_IS_TEXT || shrew_accepts(g, walk->state);
     }
-    const byte_span spoken =
+    const shrew_byte_span spoken =
         shrew_spoken_bytes(&session->model->tokenizer, session->history[session->position - 1], id);
     return (spoken.count || walk->phase != ANSWER_IS_COMMAND) && advance(g, walk, spoken);
 }
@@ -61,7 +61,7 @@ static float probability(shrew_session *session, uint32_t id) {
 void shrew_commands_choose(shrew_session *session, uint32_t sampled, uint32_t *id) {
     const shrew_grammar g = shrew_view_grammar(session->model->commands);
     const float *logits = session->logits;
-    command_walk walk;
+    shrew_command_walk walk;
     uint32_t best = sampled;
     if (session->walk.phase == ANSWER_IS_COMMAND || !may_follow(session, &g, sampled, &walk)) {
         best = SHREW_NO_TOKEN;
@@ -90,7 +90,7 @@ int shrew_session_command(const shrew_session *session, void *text, size_t capac
         return SHREW_E_STATE;
     size_t skip = PREFIX_BYTES, written = 0;
     for (uint32_t at = session->prompt_end; at < session->prompt_end + session->tokens; at++) {
-        const byte_span spoken =
+        const shrew_byte_span spoken =
             shrew_spoken_bytes(&session->model->tokenizer, session->history[at - 1], session->history[at]);
         const size_t skipped = skip < spoken.count ? skip : spoken.count;
         skip -= skipped;

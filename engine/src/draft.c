@@ -42,7 +42,7 @@ static int score_row(shrew_session *session, uint32_t row) {
 /* The pass over a token and its draft. Where a drafted token overflows, the token alone. */
 static void pass_draft(shrew_session *session, uint16_t *ids, uint32_t *drafted) {
     const uint32_t dim = session->model->config.dim;
-    const scratch *s = &session->scratch;
+    const shrew_scratch *s = &session->scratch;
     for (;;) {
         session->overflow = 0;
         shrew_forward(session, ids, 1 + *drafted, 1 + *drafted);

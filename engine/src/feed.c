@@ -8,7 +8,7 @@
 int shrew_feed_block(shrew_session *session, const uint16_t *ids, size_t count, float *logits, size_t *used) {
     if (count > session->context - session->position)
         return SHREW_E_CONTEXT;
-    const scratch *s = &session->scratch;
+    const shrew_scratch *s = &session->scratch;
     const uint32_t block = count < session->block ? (uint32_t)count : session->block;
     const uint32_t dim = session->model->config.dim, vocab = session->model->config.vocab;
     for (uint32_t i = 0; i < block; i++)

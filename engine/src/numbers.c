@@ -1,5 +1,6 @@
 #include "numbers.h"
 
+#include "compiler.h"
 #include "options.h"
 
 uint32_t shrew_largest_magnitude(const float *values, uint32_t count) {

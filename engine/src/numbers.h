@@ -22,13 +22,13 @@
 #endif
 
 /* A union and no memcpy, which would be called where the compiler is told that there is no library. */
-typedef union float_view {
+typedef union shrew_float_view {
     float value;
     uint32_t bits;
-} float_view;
+} shrew_float_view;
 
 static inline uint32_t float_bits(float value) {
-    const float_view view = {.value = value};
+    const shrew_float_view view = {.value = value};
     return view.bits;
 }
 
@@ -36,7 +36,7 @@ static inline float bits_float(uint32_t bits) {
 #if defined(__XTENSA__) && defined(__clang__)
     __asm__("" : "+r"(bits)); /* LLVM 22 fails where it sees a choice of two constants */
 #endif
-    const float_view view = {.bits = bits};
+    const shrew_float_view view = {.bits = bits};
     return view.value;
 }
 

@@ -2,19 +2,19 @@
 #include "kernels/kernels.h"
 #include "numbers.h"
 
-typedef struct range {
+typedef struct value_range {
     int8_t low, high;
-} range;
+} value_range;
 
-static const range ranges[SHREW_TYPES] = {
+static const value_range ranges[SHREW_TYPES] = {
     [SHREW_Q8] = {-127, 127}, [SHREW_Q4] = {-8, 7}, [SHREW_TERNARY] = {-1, 1}};
 
-static int32_t nearest(float x, float inverse, range range) {
+static int32_t nearest(float x, float inverse, value_range range) {
     const float scaled = x * inverse;
     return scaled > range.high ? range.high : scaled < range.low ? range.low : round_to_int(scaled);
 }
 
-static float squared_error(const float *x, uint32_t count, float scale, range range) {
+static float squared_error(const float *x, uint32_t count, float scale, value_range range) {
     const float inverse = shrew_reciprocal(scale);
     float sum = 0.0f;
     for (uint32_t i = 0; i < count; i++) {

@@ -1,6 +1,7 @@
 /* Choosing a token. Every filter keeps a prefix of the tokens ordered by probability (the lower id first among equals). */
 #include "sampler.h"
 
+#include "compiler.h"
 #include "numbers.h"
 #include "options.h"
 #include "random.h"

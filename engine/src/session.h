@@ -11,24 +11,24 @@ enum { CACHE_MARGIN = 64 }; /* bytes that vector kernels may read behind the las
 enum { ANSWER_IS_TEXT, ANSWER_IS_OPEN /* the beginning of "Do: " */, ANSWER_IS_COMMAND };
 
 /* How far an answer has come towards a command. */
-typedef struct command_walk {
+typedef struct shrew_command_walk {
     uint32_t phase;
     uint32_t length; /* bytes of "Do: ", then of the command */
     uint32_t state;  /* of the grammar */
-} command_walk;
+} shrew_command_walk;
 
 enum { PENDING_BYTES = SHREW_MAX_STOP_BYTES + 256 + 16 }; /* a stop string's beginning, a token, part of a character */
 
 /* Where a cached head lies: layer and head select a slab of context rows. */
-typedef struct cache {
+typedef struct shrew_kv_cache {
     void *keys, *values;                 /* [layers][kv_heads][context][width] int8, or float with width = head_dim */
     uint8_t *key_scales, *value_scales;  /* [layers][kv_heads][context] scale codes; NULL for floats */
     uint32_t width;                      /* head_dim, rounded up to 8 for int8 */
-} cache;
+} shrew_kv_cache;
 
 /* Buffers of one forward pass over a block of B tokens; overlaid by the sampler and the prompt encoder, which run at
  * other times. */
-typedef struct scratch {
+typedef struct shrew_scratch {
     float *x;     /* [B][dim] residual stream */
     float *h;     /* [B][h_stride] normed input, then attention output; what the MLP adds to the stream */
     float *a;     /* [B][a_stride] queries, keys, values; what attention adds; up, gate; a row of a norm */
@@ -36,9 +36,9 @@ typedef struct scratch {
     int8_t *queries;  /* [B][heads][width] */
     float *factors;   /* [B][heads] */
     int32_t *scores;  /* [workers][scores_stride]: [heads / kv_heads][context rounded up to 16] */
-    quantized_rows q; /* integer copies of h or a */
+    shrew_quantized_rows q; /* integer copies of h or a */
     uint32_t h_stride, a_stride, scores_stride;
-} scratch;
+} shrew_scratch;
 
 struct shrew_session {
     const shrew_model *model;
@@ -50,14 +50,14 @@ struct shrew_session {
     uint32_t has_logits;
     uint32_t overflow;   /* a forward pass met NaN, infinity or 2^100 on its way */
     uint64_t random;     /* generator state */
-    cache cache;
+    shrew_kv_cache cache;
     float *hidden;       /* [1 + draft][dim] what the head reads, of the last token fed and those drafted after it;
                           * nothing where draft is 0 */
     float *logits;       /* [vocab] */
     uint16_t *history;   /* [context] ids held, then drafted ones, or the prompt still to be fed */
     void *overlay;       /* where the scratch lies */
     size_t overlay_bytes;
-    scratch scratch;
+    shrew_scratch scratch;
     /* Generation. */
     shrew_sampling sampling;
     const char *const *stops;
@@ -72,7 +72,7 @@ struct shrew_session {
     uint32_t drafted, accepted;
     uint32_t unfed;      /* generated but not appended yet, or SHREW_NO_TOKEN */
     uint32_t finish;
-    command_walk walk;
+    shrew_command_walk walk;
     float confidence;    /* product of the probabilities of the answer's tokens, unless it is text */
     uint32_t generating;
     uint32_t pending_count;

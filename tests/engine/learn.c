@@ -10,7 +10,7 @@
 #include <unistd.h>
 #endif
 
-#include "options.h"
+#include "kernels/processor.h"
 #include "shrew_learn.h"
 
 /* All of the inference engine that learning asks for, so that the rest need not be compiled for this. */

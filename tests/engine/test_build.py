@@ -24,6 +24,9 @@ RUNTIME = sorted(ENGINE.glob("src/**/*.c"))
 SOURCES = sorted([*RUNTIME, *ENGINE.glob("learn/**/*.c")])
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-ffp-contract=off"]
 INCLUDES = [f"-I{ENGINE / 'include'}", f"-I{ENGINE / 'src'}"]
+#: Parts of learn/operators/unit.h, which each unit of the operators compiles once.
+TEMPLATES = {"activation.h", "attention.h", "loss.h", "matrices.h", "optimizer.h", "products.h", "rows.h", "tiles.h"}
+TEMPLATES |= {"unit.h", "vector.h"}
 BARE = ["-ffreestanding", "-fno-pie"]
 
 
@@ -63,6 +66,27 @@ def test_compiles_without_a_warning_and_needs_only_memcpy_and_memset(compiler: s
     defined = {line.split()[-1] for line in symbols if re.search(r" [TDBR] ", line)}
     assert all(name.startswith("shrew_") for name in defined), "a symbol that may collide with the caller's"
     assert not [line for line in symbols if re.search(r" [DdBbC] ", line)], "a mutable global"
+
+
+def test_all_files_make_one_translation_unit(compiler: str, tmp_path: Path) -> None:
+    """No two files share a private name. Operators of learning are a template for each unit: here for one."""
+    whole = tmp_path / "engine.c"
+    parts = [source for source in SOURCES if source.parent.name != "operators" or source.stem == "portable"]
+    whole.write_text("".join(f'#include "{source}"\n' for source in parts))
+    run(compiler, *STRICT, *INCLUDES, "-fsyntax-only", str(whole))
+
+
+def test_types_that_files_share_carry_the_prefix() -> None:
+    headers = [path for path in ENGINE.glob("**/*.h") if path.name not in TEMPLATES]
+    for header in headers:
+        names = re.findall(r"^(?:typedef )?(?:struct|union|enum) (\w+) \{|^} (\w+);", header.read_text(), re.MULTILINE)
+        assert all(name.startswith("shrew_") for pair in names for name in pair if name), header
+
+
+def test_no_variable_is_named_like_its_type() -> None:
+    for path in [*SOURCES, *ENGINE.glob("**/*.h")]:
+        code = re.sub(r"/\*.*?\*/|^typedef struct \w+ \w+;", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
+        assert not re.findall(r"(?<![\w.>])(\w+) +(?:\*|const |restrict )*\1(?=\s*[;,=)[])", code), path
 
 
 def test_no_allocation_and_no_stdio_in_the_sources() -> None:

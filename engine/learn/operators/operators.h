@@ -3,7 +3,7 @@
 #ifndef SHREW_LEARN_OPERATORS_H
 #define SHREW_LEARN_OPERATORS_H
 
-#include "options.h"
+#include "kernels/processor.h"
 #include "shrew_learn.h"
 
 /* A product of matrices [rows, depth] and [depth, columns]. The steps are from one element to the next along a
@@ -51,7 +51,7 @@ typedef struct shrew_operators {
 const shrew_operators *shrew_operators_of(uint32_t unit);
 
 extern const shrew_operators shrew_operators_portable;
-#if defined(__x86_64__) && defined(__GNUC__)
+#ifdef SHREW_X86
 extern const shrew_operators shrew_operators_avx2, shrew_operators_avx512;
 #endif
 #ifdef SHREW_AMX

@@ -28,8 +28,8 @@
     TWO_BYTES(12, 13, "mula", x_cd) TWO_BYTES(14, 15, "mula", x_ef)          \
     "rsr  %[even], acclo\n"
 
-#define ADD(at) "l32i %[word], %[dots], " #at "\n" "add  %[even], %[even], %[word]\n"
-#define STORE(at) "s32i %[even], %[dots], " #at "\n"
+#define ADD_DOT(at) "l32i %[word], %[dots], " #at "\n" "add  %[even], %[even], %[word]\n"
+#define STORE_DOT(at) "s32i %[even], %[dots], " #at "\n"
 #define NEXT(bytes) "addi %[dots], %[dots], " #bytes "\n"
 
 typedef void columns(const uint8_t *line, uint32_t stride, uint32_t lines, uint32_t mask, const int16_t *x,
@@ -59,13 +59,13 @@ typedef void columns(const uint8_t *line, uint32_t stride, uint32_t lines, uint3
                          : "memory");                                                                            \
     }
 
-DEFINE_COLUMNS(start_bytes, DOT(BYTES) SCALE_DOWN STORE(0) NEXT(4))
-DEFINE_COLUMNS(add_bytes, DOT(BYTES) SCALE_DOWN ADD(0) STORE(0) NEXT(4))
-DEFINE_COLUMNS(start_digits, DOT(DIGITS) STORE(0) NEXT(4))
-DEFINE_COLUMNS(add_digits, DOT(DIGITS) ADD(0) STORE(0) NEXT(4))
+DEFINE_COLUMNS(start_bytes, DOT(BYTES) SCALE_DOWN STORE_DOT(0) NEXT(4))
+DEFINE_COLUMNS(add_bytes, DOT(BYTES) SCALE_DOWN ADD_DOT(0) STORE_DOT(0) NEXT(4))
+DEFINE_COLUMNS(start_digits, DOT(DIGITS) STORE_DOT(0) NEXT(4))
+DEFINE_COLUMNS(add_digits, DOT(DIGITS) ADD_DOT(0) STORE_DOT(0) NEXT(4))
 /* The odd row comes as its bytes, even + 16 odd: loading one takes no mask, for which there is no register. */
-DEFINE_COLUMNS(start_nibbles, DOT(DIGITS) STORE(0) DOT_WHOLE_BYTES STORE(4) NEXT(8))
-DEFINE_COLUMNS(add_nibbles, DOT(DIGITS) ADD(0) STORE(0) DOT_WHOLE_BYTES ADD(4) STORE(4) NEXT(8))
+DEFINE_COLUMNS(start_nibbles, DOT(DIGITS) STORE_DOT(0) DOT_WHOLE_BYTES STORE_DOT(4) NEXT(8))
+DEFINE_COLUMNS(add_nibbles, DOT(DIGITS) ADD_DOT(0) STORE_DOT(0) DOT_WHOLE_BYTES ADD_DOT(4) STORE_DOT(4) NEXT(8))
 
 #define TO_SUM(dot, at) "l32i %[multiplier], %[sums], " #at "\n" "add  %[" #dot "], %[" #dot "], %[multiplier]\n"
 
@@ -152,7 +152,7 @@ static int32_t add_up(const int16_t *sums, uint32_t count) {
 enum { LINES = 64 };
 
 /* The rows in at most LINES lines, for one token. Integer sums grow where the results will be. */
-static void multiply_lines(const product *p, uint32_t first, uint32_t last, uint32_t t, uint32_t bits,
+static void multiply_lines(const shrew_product *p, uint32_t first, uint32_t last, uint32_t t, uint32_t bits,
                            int32_t zero_point) {
     static const int8_t one = 1;
     const shrew_tensor *w = p->weight;
@@ -166,7 +166,7 @@ static void multiply_lines(const product *p, uint32_t first, uint32_t last, uint
     const int16_t *x = p->quantized->values + (size_t)t * p->quantized->stride;
     const int16_t *x_sums = p->quantized->sums + (size_t)t * all;
     const int8_t *multipliers = groups ? w->multipliers + (size_t)first * groups : &one;
-    float_view *y = (float_view *)(p->y + (size_t)t * p->y_stride + first);
+    shrew_float_view *y = (shrew_float_view *)(p->y + (size_t)t * p->y_stride + first);
     int32_t scratch[2 * LINES], *const sums = (int32_t *)&y->bits, *const dots = bits < 8 || groups ? scratch : sums;
     for (uint32_t at = 0; at < all; at += group, multipliers++) {
         const uint32_t end = all - at < group ? all : at + group;
@@ -184,34 +184,34 @@ static void multiply_lines(const product *p, uint32_t first, uint32_t last, uint
         }
     }
     const float *row_scale = w->row_scales + first, scale = p->quantized->scales[t];
-    for (float_view *const y_end = y + rows; y < y_end; y++)
+    for (shrew_float_view *const y_end = y + rows; y < y_end; y++)
         y->value = (float)(int32_t)y->bits * (*row_scale++ * scale);
 }
 
 /* The lines stay in the cache of the flash for all tokens. */
-static void multiply(const product *p, uint32_t first, uint32_t last, uint32_t bits, int32_t zero_point) {
+static void xtensa_multiply(const shrew_product *p, uint32_t first, uint32_t last, uint32_t bits, int32_t zero_point) {
     const uint32_t step = LINES * 8 / bits;
     for (; first < last; first += step)
         for (uint32_t t = 0; t < p->tokens; t++)
             multiply_lines(p, first, last - first < step ? last : first + step, t, bits, zero_point);
 }
 
-static void multiply_q8(const product *p, uint32_t first, uint32_t last) {
-    multiply(p, first, last, 8, 0);
+static void xtensa_multiply_q8(const shrew_product *p, uint32_t first, uint32_t last) {
+    xtensa_multiply(p, first, last, 8, 0);
 }
 
-static void multiply_q4(const product *p, uint32_t first, uint32_t last) {
-    multiply(p, first, last, 4, 8);
+static void xtensa_multiply_q4(const shrew_product *p, uint32_t first, uint32_t last) {
+    xtensa_multiply(p, first, last, 4, 8);
 }
 
-static void multiply_ternary(const product *p, uint32_t first, uint32_t last) {
-    multiply(p, first, last, 2, 1);
+static void xtensa_multiply_ternary(const shrew_product *p, uint32_t first, uint32_t last) {
+    xtensa_multiply(p, first, last, 2, 1);
 }
 
 const shrew_kernels shrew_kernels_xtensa = {
     "xtensa",
     shrew_scalar_quantize,
-    {HAS_F32 ? shrew_reference_multiply_f32 : NULL, multiply_q8, HAS_Q4 ? multiply_q4 : NULL,
+    {HAS_F32 ? shrew_reference_multiply_f32 : NULL, xtensa_multiply_q8, HAS_Q4 ? multiply_q4 : NULL,
      HAS_TERNARY ? multiply_ternary : NULL},
     shrew_scalar_attend,
     shrew_scalar_activate,

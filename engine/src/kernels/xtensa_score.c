@@ -20,7 +20,7 @@
                        [q_01] "r"(pair[0]), [q_23] "r"(pair[1]), [q_45] "r"(pair[2]), [q_67] "r"(pair[3])        \
                      : "memory")
 
-void shrew_xtensa_score(const span *s, const int8_t *query, uint32_t start, int32_t *scores) {
+void shrew_xtensa_score(const shrew_span *s, const int8_t *query, uint32_t start, int32_t *scores) {
     const int8_t *key = s->keys + start;
     uint32_t pair[4], even, word;
     for (uint32_t i = 0; i < 4; i++)
