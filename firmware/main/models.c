@@ -38,7 +38,7 @@ static struct {
     void *session_memory;
     void *image;   /* one from a card, in memory; NULL: it lies in flash */
     placed nearer; /* copies of its tensors */
-    times_record spent; /* written by whoever uses the session */
+    shrew_times spent; /* written by whoever uses the session */
 } answering;
 
 static models_view view;
@@ -85,7 +85,7 @@ void fw_models_look_away(void) {
 /* ---- The model that answers --------------------------------------------------------------------------------------- */
 
 static void mark(void *spent, shrew_phase phase, uint32_t layer, uint32_t tokens) {
-    fw_times_mark(spent, clock_us(), phase, layer, tokens);
+    shrew_times_mark(spent, clock_us(), phase, layer, tokens);
 }
 
 static shrew_session_options session_options(uint32_t context) {

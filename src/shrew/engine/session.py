@@ -146,7 +146,7 @@ class Session:
         options = {"block": HOST_BLOCK, **options}
         settings = session_options(model, **options)
         self._threads = _start_threads(settings)
-        self._times = ffi.new("times_record *") if timed else None
+        self._times = ffi.new("shrew_times *") if timed else None
         if timed:
             settings.mark, settings.mark_context = ffi.addressof(lib, "shrew_stopwatch"), self._times
         size = model.session_bytes(**options)
@@ -176,7 +176,7 @@ class Session:
             phases = dict(zip(PHASES, list(spent.by_phase[kind])[1:], strict=True))
             return Times(spent.tokens[kind], phases, list(spent.by_layer[kind])[: spent.layers])
 
-        return {"prompt": of(lib.TIMES_PROMPT), "answer": of(lib.TIMES_ANSWER)}
+        return {"prompt": of(lib.SHREW_TIMES_PROMPT), "answer": of(lib.SHREW_TIMES_ANSWER)}
 
     def feed(self, ids: NDArray[np.uint16] | Sequence[int]) -> NDArray[np.float32]:
         """Appends tokens [n], n >= 1, and returns the logits [vocab] of the token to come."""
