@@ -176,6 +176,18 @@ typedef enum shrew_type {
     SHREW_TYPES = 4
 } shrew_type;
 
+/* What a weight type is. docs/FORMAT.md says how its integers are packed. */
+typedef struct shrew_type_description {
+    const char *name;
+    int32_t low, high;      /* the least and the greatest integer; 0 for f32 */
+    uint32_t rows_per_byte; /* rows that share a byte, the first in the lowest bits */
+    uint32_t digit_of_zero; /* what is added to an integer before it is packed */
+    uint32_t usual_group;   /* of columns, where nobody asks for another; 0: whole rows */
+} shrew_type_description;
+
+/* SHREW_E_TYPE for a type that this build lacks. */
+int shrew_describe_type(shrew_type type, shrew_type_description *description);
+
 /* Tensors, by role. Matrices are stored [rows = outputs, cols = inputs]. The order is the order in the file. */
 typedef enum shrew_role {
     SHREW_TOKEN_EMBEDDING = 0,    /* [vocab, dim] */

@@ -2,8 +2,7 @@
 #include "directory.h"
 
 #include "bytes.h"
-#include "kernels/kernels.h"
-#include "options.h"
+#include "weight_type.h"
 
 #include <string.h>
 
@@ -85,11 +84,6 @@ static int check_block(directory_walk *walk, uint32_t offset, uint32_t bytes) {
     return SHREW_OK;
 }
 
-/* Whether a byte holds a value that its type does not have: -128, a fourth ternary digit. */
-static int is_no_value(uint32_t type, uint8_t byte) {
-    return type == SHREW_Q8 ? byte == 0x80 : HAS_TERNARY && type == SHREW_TERNARY ? (byte & byte >> 1 & 0x55) != 0 : 0;
-}
-
 /* Padding is zero, also in the rows that fill up a last byte, and quantised values keep to their range, on which vector
  * kernels rely. */
 static int check_rows(const uint8_t *data, uint32_t type, uint32_t rows, uint32_t stride, uint32_t used) {
@@ -100,7 +94,7 @@ static int check_rows(const uint8_t *data, uint32_t type, uint32_t rows, uint32_
         if (!all_zero(data + used, stride - used))
             return SHREW_E_RESERVED;
         for (uint32_t i = 0; type != SHREW_F32 && i < used; i++)
-            if (data[i] & unused || is_no_value(type, data[i]))
+            if (data[i] & unused || shrew_byte_is_invalid(type, data[i]))
                 return SHREW_E_TENSOR;
     }
     return SHREW_OK;
@@ -148,7 +142,7 @@ static int check_entry(directory_walk *walk, uint32_t role, uint32_t layer) {
         return status;
     if (type == SHREW_F32)
         return group || scales ? SHREW_E_TENSOR : SHREW_OK;
-    if (group && (group < 16 || group > 256 || group % 16))
+    if (!shrew_group_is_valid(group))
         return SHREW_E_TENSOR;
     return check_scales(walk, type, rows, cols, group, scales);
 }

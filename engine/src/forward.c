@@ -31,12 +31,8 @@ static void embed_row(const shrew_tensor *table, uint32_t row, float *x, int add
             float value;
             if (HAS_F32 && table->type == SHREW_F32)
                 value = ((const float *)(const void *)data)[i];
-            else if (table->type == SHREW_Q8)
-                value = (float)(int8_t)data[i] * scale;
-            else if (HAS_Q4 && table->type == SHREW_Q4)
-                value = (float)((data[i] >> 4 * (row & 1) & 15) - 8) * scale;
             else
-                value = HAS_TERNARY ? (float)((data[i] >> 2 * (row & 3) & 3) - 1) * scale : 0.0f;
+                value = (float)shrew_integer_in(table->type, data[i], row) * scale;
             x[i] = add ? x[i] + value : value;
         }
     }

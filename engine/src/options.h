@@ -43,10 +43,4 @@ enum {
 #endif
 };
 
-/* Whether matrices may have a type; vectors are f32 in every build. */
-static inline int shrew_has_type(uint32_t type) {
-    return type == SHREW_Q8 || (HAS_F32 && type == SHREW_F32) || (HAS_Q4 && type == SHREW_Q4) ||
-           (HAS_TERNARY && type == SHREW_TERNARY);
-}
-
 #endif

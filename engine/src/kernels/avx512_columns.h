@@ -66,7 +66,7 @@ INLINE FOR_AVX512 __m512i unpack(__m512i bytes, uint32_t type, uint32_t s) {
 }
 
 INLINE FOR_AVX512 int16_t zero_point(uint32_t type) {
-    return type == SHREW_Q8 ? ZERO_POINT_Q8 : type == SHREW_Q4 ? 8 : 1;
+    return type == SHREW_Q8 ? ZERO_POINT_Q8 : (int16_t)shrew_digit_of_zero(type);
 }
 
 /* ---- Multipliers ------------------------------------------------------------------------------------------------ */

@@ -8,22 +8,8 @@
 #define SHREW_KERNELS_H
 
 #include "kernels/processor.h"
-#include "options.h"
 #include "shrew.h"
-
-enum { ACTIVATION_LIMIT = 511 }; /* largest magnitude of a quantised activation: ten bits */
-
-/* Largest magnitude of a multiplier, for which a row of cols products stays below 2^31. */
-static inline uint32_t shrew_multiplier_limit(uint32_t type, uint32_t cols) {
-    const uint32_t largest = HAS_Q4 && type == SHREW_Q4 ? 8 : HAS_TERNARY && type == SHREW_TERNARY ? 1 : 127;
-    const uint32_t limit = 0x7FFFFFFFu / (((cols + 15) & ~15u) * largest * ACTIVATION_LIMIT);
-    return limit < 127 ? limit : 127;
-}
-
-/* Rows that share a byte, one above the other: q4 has two in it, the even row low, ternary four, the first lowest. */
-static inline uint32_t shrew_rows_per_byte(uint32_t type) {
-    return HAS_Q4 && type == SHREW_Q4 ? 2 : HAS_TERNARY && type == SHREW_TERNARY ? 4 : 1;
-}
+#include "weight_type.h"
 
 /* Vectors of one block of tokens, each as integers with one scale. */
 typedef struct shrew_quantized_rows {

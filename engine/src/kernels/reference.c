@@ -64,10 +64,7 @@ float shrew_reference_quantize(const float *x, uint32_t cols, int16_t *values, i
 /* q of row r, column c. */
 static int32_t weight_at(const shrew_tensor *w, uint32_t r, uint32_t c) {
     const uint32_t per_byte = shrew_rows_per_byte(w->type);
-    const uint8_t byte = ((const uint8_t *)w->data)[(size_t)(r / per_byte) * w->stride + c];
-    if (w->type == SHREW_Q8)
-        return (int8_t)byte;
-    return w->type == SHREW_Q4 ? (byte >> 4 * (r & 1) & 15) - 8 : (byte >> 2 * (r & 3) & 3) - 1;
+    return shrew_integer_in(w->type, ((const uint8_t *)w->data)[(size_t)(r / per_byte) * w->stride + c], r);
 }
 
 void shrew_reference_multiply(const shrew_product *p, uint32_t first, uint32_t last) {

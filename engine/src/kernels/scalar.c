@@ -176,7 +176,7 @@ static void multiply_rest(const shrew_product *p, uint32_t first, uint32_t last)
     const shrew_tensor *w = p->weight;
     const uint32_t type = HAS_Q4 || HAS_TERNARY ? w->type : SHREW_Q8;
     const uint32_t per_byte = shrew_rows_per_byte(type), bits = 8 / per_byte, top = 1u << (bits - 1);
-    const uint32_t zero = type == SHREW_TERNARY ? 1 : top, flip = type == SHREW_Q8 ? top : 0;
+    const uint32_t flip = type == SHREW_Q8 ? top : 0, zero = flip ? flip : shrew_digit_of_zero(type);
     const uint32_t group = w->group ? w->group : w->cols;
     for (uint32_t row = first; row < last; row++)
         for (uint32_t t = 0; t < p->tokens; t++) {

@@ -161,7 +161,7 @@ INLINE void simd128_multiply_tile(uint32_t type, const shrew_product *p, const u
                                   uint32_t last, uint32_t t, const uint32_t tokens) {
     const shrew_tensor *w = p->weight;
     const uint32_t cols = (w->cols + 15) & ~15u, group = w->group ? w->group : cols;
-    const int32_t zero = type == SHREW_Q8 ? 0 : type == SHREW_Q4 ? 8 : 1;
+    const int32_t zero = (int32_t)shrew_digit_of_zero(type);
     const int16_t *x = p->quantized->values + (size_t)t * p->quantized->stride;
     const int16_t *sums = p->quantized->sums + (size_t)t * (p->quantized->stride / 16);
     v128_t total[2] = {0};

@@ -211,8 +211,8 @@ static void xtensa_multiply_ternary(const shrew_product *p, uint32_t first, uint
 const shrew_kernels shrew_kernels_xtensa = {
     "xtensa",
     shrew_scalar_quantize,
-    {HAS_F32 ? shrew_reference_multiply_f32 : NULL, xtensa_multiply_q8, HAS_Q4 ? multiply_q4 : NULL,
-     HAS_TERNARY ? multiply_ternary : NULL},
+    {HAS_F32 ? shrew_reference_multiply_f32 : NULL, xtensa_multiply_q8, HAS_Q4 ? xtensa_multiply_q4 : NULL,
+     HAS_TERNARY ? xtensa_multiply_ternary : NULL},
     shrew_scalar_attend,
     shrew_scalar_activate,
     shrew_dot_f32,

@@ -14,7 +14,7 @@ from shrew.engine.session import (
     Session,
     units,
 )
-from shrew.engine.tensor import DEFAULT_GROUP, ROWS_PER_BYTE, QuantizedMatrix, multiplier_limit, pack, quantize
+from shrew.engine.tensor import DEFAULT_GROUP, ROWS_PER_BYTE, TYPES, QuantizedMatrix, multiplier_limit, pack, quantize
 
 __all__ = [
     "DEFAULT_GROUP",
@@ -22,6 +22,7 @@ __all__ = [
     "MAX_STOP_BYTES",
     "PROMPT_BYTES_PER_TOKEN",
     "ROWS_PER_BYTE",
+    "TYPES",
     "Model",
     "Progress",
     "QuantizedMatrix",
