@@ -28,7 +28,7 @@ static void compare(const char *what, uint32_t a, uint32_t b, int32_t n, uint32_
 static void check(uint32_t a, uint32_t b, int32_t n) {
     const volatile float x = bits_float(a), y = bits_float(b);
     volatile float product = x * y, result = x + y;
-    compare("product", a, b, 0, shrew_soft_mulsf3(a, b), float_bits(shrew_product));
+    compare("product", a, b, 0, shrew_soft_mulsf3(a, b), float_bits(product));
     compare("sum", a, b, 0, shrew_soft_addsf3(a, b), float_bits(result));
     result = x - y;
     compare("difference", a, b, 0, shrew_soft_subsf3(a, b), float_bits(result));
@@ -36,7 +36,7 @@ static void check(uint32_t a, uint32_t b, int32_t n) {
     compare("integer", 0, 0, n, shrew_soft_floatsisf(n), float_bits(result));
     result = (float)(uint32_t)n;
     compare("unsigned integer", 0, 0, n, shrew_soft_floatunsisf((uint32_t)n), float_bits(result));
-    if (magnitude_bits(shrew_product) < 0x4A800000) { /* 2^22 */
+    if (magnitude_bits(product) < 0x4A800000) { /* 2^22 */
         result = product + 12582912.0f;
         compare("rounded product", a, b, 0, (uint32_t)shrew_soft_round_product(x, y), float_bits(result) - 0x4B400000u);
     }

@@ -141,7 +141,8 @@ def test_an_empty_name_forgets_the_network() -> None:
     assert change(settings, {"ssid": ""}, "fw_settings_change_wifi") == ("message", "password must be there, as text")
     assert change(settings, {"ssid": "", "password": "", "key": 1}, "fw_settings_change_wifi")[0] == "message"
     assert (
-        change(settings, {"ssid": "x", "top_p": 1}, "fw_settings_change_wifi")[1] == "field 'top_p' does not belong here"
+        change(settings, {"ssid": "x", "top_p": 1}, "fw_settings_change_wifi")[1]
+        == "field 'top_p' does not belong here"
     )
     assert strings_of(settings)[2] == b"home"
     assert join(settings, "", "12345678") == "ok"
