@@ -4,7 +4,7 @@
 #include "crc32.h"
 #include "feed.h"
 #include "options.h"
-#include "sampler.h"
+#include "sampling.h"
 #include "tokenizer.h"
 #include "utf8.h"
 

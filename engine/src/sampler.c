@@ -1,17 +1,9 @@
 /* Choosing a token. Every filter keeps a prefix of the tokens ordered by probability (the lower id first among equals). */
-#include "sampler.h"
-
-#include "compiler.h"
 #include "numbers.h"
 #include "options.h"
 #include "random.h"
+#include "sampling.h"
 #include "session.h"
-
-/* An integer in the order of floats, equal for both zeros: compared faster where floats are in software. */
-static int32_t rank_of(float value) {
-    const int32_t magnitude = (int32_t)magnitude_bits(value);
-    return float_bits(value) >> 31 ? -magnitude : magnitude;
-}
 
 typedef struct candidates {
     float *weight;   /* [vocab] logit, later e^logit, by id */
@@ -20,7 +12,7 @@ typedef struct candidates {
 } candidates;
 
 static int before(const candidates *c, uint16_t a, uint16_t b) {
-    const int32_t rank_a = rank_of(c->weight[a]), rank_b = rank_of(c->weight[b]);
+    const int32_t rank_a = float_rank(c->weight[a]), rank_b = float_rank(c->weight[b]);
     return rank_a > rank_b || (rank_a == rank_b && a < b);
 }
 
@@ -54,11 +46,11 @@ static uint32_t likeliest(const float *weight, uint32_t vocab) {
     for (uint32_t start = 0; start < vocab; start += RUN) {
         int likelier = 0;
         const uint32_t end = vocab - start < RUN ? vocab : start + RUN;
-        const int32_t most = rank_of(weight[best]);
+        const int32_t most = float_rank(weight[best]);
         for (uint32_t id = start; id < end; id++)
-            likelier |= rank_of(weight[id]) > most;
+            likelier |= float_rank(weight[id]) > most;
         for (uint32_t id = start; likelier && id < end; id++)
-            if (rank_of(weight[id]) > rank_of(weight[best]))
+            if (float_rank(weight[id]) > float_rank(weight[best]))
                 best = id;
     }
     return best;
@@ -71,19 +63,6 @@ static void penalize(const shrew_session *session, float penalty, float *weight)
         const float logit = session->logits[id];
         weight[id] = logit > 0.0f ? logit * inverse : logit * penalty;
     }
-}
-
-/* False for NaN. */
-static ONE_COPY int within(float value, float least, float most) {
-    return rank_of(value) >= rank_of(least) && rank_of(value) <= rank_of(most);
-}
-
-int shrew_sampling_is_valid(const shrew_sampling *s) {
-    const float most_min_p = HAS_EVERY_FILTER ? 1.0f : 0.0f;
-    const float least_penalty = HAS_EVERY_FILTER ? 0.01f : 1.0f, most_penalty = HAS_EVERY_FILTER ? 100.0f : 1.0f;
-    return within(s->temperature, 0.0f, 100.0f) && within(s->top_p, 0.0f, 1.0f) && rank_of(s->top_p) &&
-           within(s->min_p, 0.0f, most_min_p) && within(s->repetition_penalty, least_penalty, most_penalty) &&
-           (HAS_EVERY_FILTER || !s->top_k);
 }
 
 /* Top-k, top-p and min-p: takes those that pass off the heap. Returns how many, and what their weights add up to. */
