@@ -23,13 +23,8 @@ static int advance(const shrew_grammar *g, shrew_command_walk *walk, shrew_byte_
                 *walk = (shrew_command_walk){ANSWER_IS_COMMAND, 0, 0};
             continue;
         }
-        uint32_t i = shrew_first_edge(g, walk->state);
-        const uint32_t last = shrew_first_edge(g, walk->state + 1);
-        while (i < last && *bytes > g->edge[4 * (size_t)i + 1])
-            i++;
-        if (i == last || *bytes < g->edge[4 * (size_t)i] || walk->length++ == SHREW_MAX_COMMAND_BYTES)
+        if (!shrew_follow_edge(g, &walk->state, *bytes) || walk->length++ == SHREW_MAX_COMMAND_BYTES)
             return 0;
-        walk->state = aligned_u16(g->edge + 4 * (size_t)i + 2);
     }
     return 1;
 }
@@ -119,7 +114,8 @@ static void put_refusal(shrew_session *session) {
 
 void shrew_commands_finish(shrew_session *session) {
     session->pending_count = 0;
-    if (session->finish == SHREW_FINISH_END && session->confidence < shrew_view_grammar(session->model->commands).threshold)
+    const shrew_grammar g = shrew_view_grammar(session->model->commands);
+    if (session->finish == SHREW_FINISH_END && session->confidence < g.threshold)
         session->finish = SHREW_FINISH_REFUSED;
     if (session->finish == SHREW_FINISH_REFUSED)
         put_refusal(session);

@@ -16,7 +16,10 @@ typedef struct shrew_grammar {
 } shrew_grammar;
 
 static inline shrew_grammar shrew_view_grammar(const uint8_t *section) {
-    shrew_grammar g = {bits_float(aligned_u32(section)), aligned_u16(section + 4), aligned_u16(section + 6), NULL, NULL};
+    shrew_grammar g;
+    g.threshold = bits_float(aligned_u32(section));
+    g.states = aligned_u16(section + 4);
+    g.edges = aligned_u16(section + 6);
     g.state = section + GRAMMAR_HEADER_BYTES;
     g.edge = g.state + 2 * ((size_t)g.states + (g.states & 1));
     return g;
@@ -30,8 +33,20 @@ static inline int shrew_accepts(const shrew_grammar *g, uint32_t state) {
     return aligned_u16(g->state + 2 * (size_t)state) & GRAMMAR_ACCEPTS ? 1 : 0;
 }
 
-/* Checks a commands section. Edges lead to later states only, and a state without edges accepts: so every walk ends in a
- * command. */
+/* Moves along the edge that takes a byte. 0 where there is none. */
+static inline int shrew_follow_edge(const shrew_grammar *g, uint32_t *state, uint8_t byte) {
+    uint32_t i = shrew_first_edge(g, *state);
+    const uint32_t last = shrew_first_edge(g, *state + 1);
+    while (i < last && byte > g->edge[4 * (size_t)i + 1])
+        i++;
+    if (i == last || byte < g->edge[4 * (size_t)i])
+        return 0;
+    *state = aligned_u16(g->edge + 4 * (size_t)i + 2);
+    return 1;
+}
+
+/* Checks a commands section. Edges lead to later states only, and a state without edges accepts: so every walk ends in
+ * a command. */
 int shrew_grammar_check(const uint8_t *section, uint32_t size);
 
 #endif

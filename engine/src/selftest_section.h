@@ -3,7 +3,8 @@
 
 #include "shrew.h"
 
-enum { SELFTEST_HEADER_BYTES = 16 }; /* u32: prompt tokens, tokens to generate, digest of these, 0; the prompt's ids follow */
+/* u32: prompt tokens, tokens to generate, the digest of these, 0. The ids of the prompt follow. */
+enum { SELFTEST_HEADER_BYTES = 16 };
 
 /* Checks a self-test section against the configuration. */
 int shrew_selftest_check(const shrew_config *config, const uint8_t *section, uint32_t bytes);

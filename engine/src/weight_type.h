@@ -1,5 +1,5 @@
-/* What a weight type is: its integers, how bytes hold them, and which multipliers keep sums within 32 bits. A new type is
- * stated here, and kernels multiply by it; everything else asks. */
+/* What a weight type is: its integers, how bytes hold them, and which multipliers keep sums within 32 bits. A new type
+ * is stated here, and kernels multiply by it; everything else asks. */
 #ifndef SHREW_WEIGHT_TYPE_H
 #define SHREW_WEIGHT_TYPE_H
 

@@ -1,5 +1,5 @@
-/* The options of a generation by their names, for messages, settings and console: those of the engine's sampling, in the
- * engine's order, and max_tokens. */
+/* The options of a generation by their names, for messages, settings and console: those of the engine's sampling, in
+ * the engine's order, and max_tokens. */
 #ifndef SHREW_GENERATION_OPTIONS_H
 #define SHREW_GENERATION_OPTIONS_H
 

@@ -68,12 +68,28 @@ def test_compiles_without_a_warning_and_needs_only_memcpy_and_memset(compiler: s
     assert not [line for line in symbols if re.search(r" [DdBbC] ", line)], "a mutable global"
 
 
-def test_all_files_make_one_translation_unit(compiler: str, tmp_path: Path) -> None:
-    """No two files share a private name. Operators of learning are a template for each unit: here for one."""
+@pytest.fixture
+def translation_unit(tmp_path: Path) -> Path:
+    """All sources in one file. Operators of learning are a template for each unit: here for one."""
     whole = tmp_path / "engine.c"
     parts = [source for source in SOURCES if source.parent.name != "operators" or source.stem == "portable"]
     whole.write_text("".join(f'#include "{source}"\n' for source in parts))
-    run(compiler, *STRICT, *INCLUDES, "-fsyntax-only", str(whole))
+    return whole
+
+
+def test_no_two_files_share_a_private_name(compiler: str, translation_unit: Path) -> None:
+    run(compiler, *STRICT, *INCLUDES, "-fsyntax-only", str(translation_unit))
+    run(compiler, *STRICT, *INCLUDES, "-DSHREW_PIE", "-fsyntax-only", str(translation_unit))
+
+
+@pytest.mark.parametrize(
+    ("target", "unit", "port"), [("wasm32", "-msimd128", "wasm"), ("xtensa", "", "emulator/xtensa")]
+)
+def test_nor_do_they_where_other_kernels_are(target: str, unit: str, port: str, translation_unit: Path) -> None:
+    if shutil.which("clang-22") is None:
+        pytest.skip("clang-22 is not installed")
+    machine = [f"--target={target}", *unit.split(), "-nostdlibinc", "-isystem", str(ENGINE.parent / "ports" / port)]
+    run("clang-22", *STRICT, *BARE, *machine, *INCLUDES, "-fsyntax-only", str(translation_unit))
 
 
 def test_types_that_files_share_carry_the_prefix() -> None:

@@ -1,10 +1,10 @@
 /* x86-64 with tiles of matrices: AVX-512 for everything but the products of blocks.
  *
- * One instruction multiplies 16 tokens by 64 columns of 16 rows. Activations are read where they lie, both their planes
- * (avx512_vectors.h). Weights are turned, so that a row of a tile holds four columns of each row of theirs, and those with
- * multipliers become weights times multipliers, in two planes of bytes where one is too narrow. Tiles are always full
- * of columns: the last begins where it ends with the row, and what it repeats is zeros in the weights. Likewise for the
- * last tokens, whose repeated results are the same. */
+ * One instruction multiplies 16 tokens by 64 columns of 16 rows. Activations are read where they lie, both their
+ * planes (avx512_vectors.h). Weights are turned, so that a row of a tile holds four columns of each row of theirs, and
+ * those with multipliers become weights times multipliers, in two planes of bytes where one is too narrow. Tiles are
+ * always full of columns: the last begins where it ends with the row, and what it repeats is zeros in the weights.
+ * Likewise for the last tokens, whose repeated results are the same. */
 #include "kernels/kernels.h"
 
 #ifdef SHREW_AMX

@@ -35,7 +35,8 @@ static int grants_tiles(void) {
 }
 
 int shrew_processor_runs(shrew_unit unit) {
-    enum { OSXSAVE = 1 << 27, SAVES_YMM = 0x06, SAVES_ZMM = 0xE6, SAVES_TILES = 0x60000, AVX2 = 1 << 5, VNNI = 1 << 11 };
+    enum { OSXSAVE = 1 << 27, AVX2 = 1 << 5, VNNI = 1 << 11 };
+    enum { SAVES_YMM = 0x06, SAVES_ZMM = 0xE6, SAVES_TILES = 0x60000 };
     const uint32_t f_dq_bw_vl = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
     const uint32_t amx = 1u << 22 | 1u << 24 | 1u << 25; /* products of bf16, tiles, products of bytes */
     if (ask_cpu(0).a < 7 || !(ask_cpu(1).c & OSXSAVE))
