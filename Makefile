@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := pyproject.toml meson.build $(shell find engine firmware/core ports src tools vectors web -type f -not -path '*cache*')
+SOURCES := pyproject.toml meson.build $(shell find engine ports src tools vectors web -type f -not -path '*cache*')
 
 # Commands, or files, and the Debian packages that have them: compilers and emulators for the ports.
 EMULATORS := riscv64-unknown-elf-gcc:gcc-riscv64-unknown-elf \

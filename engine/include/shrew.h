@@ -176,6 +176,18 @@ typedef enum shrew_type {
     SHREW_TYPES = 4
 } shrew_type;
 
+/* What a weight type is. docs/FORMAT.md says how its integers are packed. */
+typedef struct shrew_type_description {
+    const char *name;
+    int32_t low, high;      /* the least and the greatest integer; 0 for f32 */
+    uint32_t rows_per_byte; /* rows that share a byte, the first in the lowest bits */
+    uint32_t digit_of_zero; /* what is added to an integer before it is packed */
+    uint32_t usual_group;   /* of columns, where nobody asks for another; 0: whole rows */
+} shrew_type_description;
+
+/* SHREW_E_TYPE for a type that this build lacks. */
+int shrew_describe_type(shrew_type type, shrew_type_description *description);
+
 /* Tensors, by role. Matrices are stored [rows = outputs, cols = inputs]. The order is the order in the file. */
 typedef enum shrew_role {
     SHREW_TOKEN_EMBEDDING = 0,    /* [vocab, dim] */
@@ -373,6 +385,28 @@ typedef struct shrew_sampling {
     float repetition_penalty; /* 0.01 to 100: logits of tokens held are divided (if negative, multiplied) by it */
     uint32_t top_k;           /* keep this many; 0: all */
 } shrew_sampling;
+
+enum { SHREW_SAMPLING_OPTIONS = 5 };
+
+typedef union shrew_option_value {
+    float number;
+    uint32_t integer;
+} shrew_option_value;
+
+/* What an option of sampling is, for callers that read options from messages, settings or text. */
+typedef struct shrew_option {
+    const char *name;        /* as in shrew_sampling */
+    const char *description; /* one line for people, without a full stop */
+    const char *range;       /* likewise, such as "above 0, to 1" */
+    uint32_t offset;         /* of the float, or of the uint32_t, in shrew_sampling */
+    uint32_t is_integer;     /* which of the two, there and in the values below */
+    uint32_t above_least;    /* 1: the least value itself is out of range */
+    shrew_option_value least, most, usual;
+} shrew_option;
+
+/* The index-th option, in the order in which people list them. A build that leaves an option out describes it, too, and
+ * takes no value but the usual one. SHREW_E_ARGUMENT past the last. */
+int shrew_sampling_option(uint32_t index, shrew_option *option);
 
 /* Seeds the session's generator. Equal seeds and equal calls give equal tokens. */
 int shrew_session_seed(shrew_session *session, uint64_t seed);

@@ -42,8 +42,8 @@ typedef struct trainer {
 
 /* ---- Tokens --------------------------------------------------------------------------------------------------- */
 
-static byte_span token_bytes(const trainer *state, uint32_t id) {
-    return (byte_span){state->bytes + state->tokens[id].position, state->tokens[id].bytes};
+static shrew_byte_span token_bytes(const trainer *state, uint32_t id) {
+    return (shrew_byte_span){state->bytes + state->tokens[id].position, state->tokens[id].bytes};
 }
 
 /* ---- The heap of pairs ---------------------------------------------------------------------------------------- */
@@ -58,7 +58,7 @@ static int comes_before(const trainer *state, uint32_t one, uint32_t other) {
     return (order ? order : shrew_compare_spans(token_bytes(state, a->right), token_bytes(state, b->right))) > 0;
 }
 
-static void put(trainer *state, uint32_t place, uint32_t index) {
+static void put_pair(trainer *state, uint32_t place, uint32_t index) {
     state->heap[place] = index;
     state->pairs[index].place = place;
 }
@@ -66,10 +66,10 @@ static void put(trainer *state, uint32_t place, uint32_t index) {
 static void move_up(trainer *state, uint32_t index) {
     uint32_t place = state->pairs[index].place;
     while (place > 0 && comes_before(state, index, state->heap[(place - 1) / 2])) {
-        put(state, place, state->heap[(place - 1) / 2]);
+        put_pair(state, place, state->heap[(place - 1) / 2]);
         place = (place - 1) / 2;
     }
-    put(state, place, index);
+    put_pair(state, place, index);
 }
 
 static void move_down(trainer *state, uint32_t index) {
@@ -82,10 +82,10 @@ static void move_down(trainer *state, uint32_t index) {
             child++;
         if (!comes_before(state, state->heap[child], index))
             break;
-        put(state, place, state->heap[child]);
+        put_pair(state, place, state->heap[child]);
         place = child;
     }
-    put(state, place, index);
+    put_pair(state, place, index);
 }
 
 static void push(trainer *state, uint32_t index) {
@@ -207,7 +207,7 @@ typedef struct sizes {
 } sizes;
 
 /* Each merge takes one symbol away and makes two new pairs at most; at first no pair is of anything but bytes. */
-static sizes measure(const shrew_word *words, size_t count) {
+static sizes measure_training(const shrew_word *words, size_t count) {
     uint64_t bytes = 0;
     for (size_t i = 0; i < count; i++)
         bytes += words[i].bytes;
@@ -221,7 +221,7 @@ static uint64_t total_bytes(const sizes *size, uint32_t vocab) {
 }
 
 size_t shrew_bpe_train_bytes(const shrew_word *words, size_t count, uint32_t vocab) {
-    const sizes size = measure(words, count);
+    const sizes size = measure_training(words, count);
     const uint64_t bytes = total_bytes(&size, vocab);
     return size.pair_slots <= UINT32_MAX && bytes < SIZE_MAX ? (size_t)bytes : SIZE_MAX;
 }
@@ -300,7 +300,7 @@ int shrew_bpe_train(const shrew_bpe_options *options, const void *text, size_t t
     trainer state;
     memset(&state, 0, sizeof state);
     state.ties = options->ties;
-    const sizes size = measure(words, count);
+    const sizes size = measure_training(words, count);
     divide_memory(&state, memory, &size, options->vocab);
     read_words(&state, options->byte_ids, text, words, count);
 

@@ -3,6 +3,7 @@
  * makes is still near when the next one reads it; the weights of one layer stay near, too. */
 #include <string.h>
 
+#include "linear.h"
 #include "operators/memory.h"
 #include "operators/operators.h"
 
@@ -20,7 +21,7 @@ typedef struct saved_layer {
     float *moments, *qkv_out, *mixed, *lse, *kept_mixed, *x, *mlp_moments, *up;
 } saved_layer;
 
-static size_t larger(size_t a, size_t b) {
+static size_t larger_size(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
@@ -70,12 +71,12 @@ static int plan_layer(uint32_t unit, const shrew_learn_layer *l, layer_plan *pla
     const size_t of_few = 2 * whole_lines((size_t)R * l->dim) + 2 * whole_lines((size_t)R * l->ffn) +
                           whole_lines((size_t)p.few_up * p.up);
     size_t inner = attention;
-    inner = larger(inner, shrew_linear_dweight_floats(operators, R, l->dim, p.qkv));
-    inner = larger(inner, shrew_linear_dweight_floats(operators, R, p.mixed, l->dim));
-    inner = larger(inner, shrew_linear_dweight_floats(operators, R, l->dim, p.up));
-    inner = larger(inner, shrew_linear_dweight_floats(operators, R, l->ffn, l->dim));
-    p.memory_floats = LINE + larger(panels, whole_lines(shrew_linear_panels_floats(operators, l->dim, p.qkv))) + heads +
-                      of_few + whole_lines(inner);
+    inner = larger_size(inner, shrew_linear_dweight_floats(operators, R, l->dim, p.qkv));
+    inner = larger_size(inner, shrew_linear_dweight_floats(operators, R, p.mixed, l->dim));
+    inner = larger_size(inner, shrew_linear_dweight_floats(operators, R, l->dim, p.up));
+    inner = larger_size(inner, shrew_linear_dweight_floats(operators, R, l->ffn, l->dim));
+    const size_t qkv_panels = whole_lines(shrew_linear_panels_floats(operators, l->dim, p.qkv));
+    p.memory_floats = LINE + larger_size(panels, qkv_panels) + heads + of_few + whole_lines(inner);
     *plan = p;
     return 1;
 }

@@ -1,6 +1,7 @@
 /* Linear maps x weight' + bias as products of matrices: rows of x are tokens, weight [outputs, inputs] as models store it. */
+#include "linear.h"
+
 #include "operators/memory.h"
-#include "operators/operators.h"
 
 static shrew_product_shape forward_shape(uint32_t rows, uint32_t inputs, uint32_t outputs) {
     return (shrew_product_shape){rows, outputs, inputs, inputs, 1, 1, inputs, outputs};

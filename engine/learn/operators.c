@@ -1,15 +1,12 @@
 /* The operators of learning: checks what it is given and hands it to the unit asked for. */
+#include "linear.h"
 #include "operators/memory.h"
 #include "operators/operators.h"
-
-#if defined(__x86_64__) && defined(__GNUC__)
-#define X86_OPERATORS
-#endif
 
 const shrew_operators *shrew_operators_of(uint32_t unit) {
     switch (unit) {
     case SHREW_UNIT_SCALAR: return &shrew_operators_portable;
-#ifdef X86_OPERATORS
+#ifdef SHREW_X86
     case SHREW_UNIT_AVX2: return &shrew_operators_avx2;
     case SHREW_UNIT_AVX512: return &shrew_operators_avx512;
 #endif
@@ -20,26 +17,22 @@ const shrew_operators *shrew_operators_of(uint32_t unit) {
     }
 }
 
-static int runs(uint32_t unit) {
-    if (!shrew_operators_of(unit) || !shrew_unit_name(unit))
+static int runs_operators(uint32_t unit) {
+    if (!shrew_operators_of(unit))
         return 0;
-#ifdef X86_OPERATORS
-    if (unit == SHREW_UNIT_AVX2) { /* which does not promise a fused multiply-add */
-        enum { FMA = 1 << 12 };
-        uint32_t a = 1, b, c = 0, d;
-        __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-        return (c & FMA) != 0;
-    }
+#ifdef SHREW_X86
+    if (unit != SHREW_UNIT_SCALAR)
+        return shrew_processor_runs((shrew_unit)unit) && (unit != SHREW_UNIT_AVX2 || shrew_processor_fuses());
 #endif
     return 1;
 }
 
 int shrew_learn_unit(uint32_t unit) {
     if (unit != SHREW_UNIT_AUTO)
-        return runs(unit) ? (int)unit : SHREW_E_ARGUMENT;
+        return runs_operators(unit) ? (int)unit : SHREW_E_ARGUMENT;
     static const uint32_t fastest_first[] = {SHREW_UNIT_AMX, SHREW_UNIT_AVX512, SHREW_UNIT_AVX2};
     for (uint32_t i = 0; i < sizeof fastest_first / sizeof *fastest_first; i++)
-        if (runs(fastest_first[i]))
+        if (runs_operators(fastest_first[i]))
             return (int)fastest_first[i];
     return SHREW_UNIT_SCALAR;
 }

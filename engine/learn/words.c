@@ -85,7 +85,7 @@ int shrew_count_words(const void *text, const uint32_t *ends, size_t texts, cons
     counter counting = {text, memory, NULL, 0, 0};
     counting.table = (uint32_t *)(void *)(counting.words + most_words(total));
     set_slots(&counting, FIRST_SLOTS);
-    pretokenizer cut = {unicode, {0, 0, CLASS_OTHER}};
+    shrew_pretokenizer cut = {unicode, {0, 0, CLASS_OTHER}};
     uint32_t at = 0;
     for (size_t i = 0; i < texts; i++)
         while (at < ends[i]) {

@@ -1,10 +1,12 @@
 /* Rotary positions, the cache of keys and values, and attention: in integers, or in floats for models of floats. */
+#include "attention.h"
+
 #include "directory.h"
 #include "fixed.h"
 #include "options.h"
-#include "session.h"
+#include "split.h"
 
-void shrew_attention_prepare(pass *p) {
+void shrew_attention_prepare(shrew_pass *p) {
     if (p->config->position != SHREW_POSITION_ROPE)
         return;
     const float *frequency = shrew_directory_tensor(p->model, SHREW_ROPE_FREQUENCY, 0).data;
@@ -25,11 +27,12 @@ static void rotate(float *restrict head, const float *restrict turn, uint32_t he
 }
 
 /* A query head to int8 with its factor; share is 1 / sqrt(head_dim). */
-static void store_query(const pass *p, const float *x, int8_t *values, float *factor, float share, uint32_t width) {
+static void store_query(const shrew_pass *p, const float *x, int8_t *values, float *factor, float share,
+                        uint32_t width) {
     const uint32_t head_dim = p->config->head_dim, largest = shrew_largest_magnitude(x, head_dim);
     if (largest >= TWO_POW_100)
         p->session->overflow = 1;
-    const query_scale scale = shrew_query_scale(largest, share);
+    const shrew_query_scaling scale = shrew_query_scale(largest, share);
     for (uint32_t i = 0; i < head_dim; i++)
         values[i] = (int8_t)shrew_round_product(x[i], scale.inverse); /* right within 2 ulp: none leaves +-127 */
     for (uint32_t i = head_dim; i < width; i++)
@@ -38,7 +41,7 @@ static void store_query(const pass *p, const float *x, int8_t *values, float *fa
 }
 
 /* A head of keys or values into the cache. A magnitude beyond the largest scale saturates. */
-static void store_head(pass *p, const float *x, int8_t *values, uint8_t *code, uint32_t width) {
+static void store_head(shrew_pass *p, const float *x, int8_t *values, uint8_t *code, uint32_t width) {
     const uint32_t head_dim = p->config->head_dim, largest = shrew_largest_magnitude(x, head_dim);
     if (largest >= TWO_POW_100) {
         p->session->overflow = 1;
@@ -56,14 +59,14 @@ static void store_head(pass *p, const float *x, int8_t *values, uint8_t *code, u
         values[i] = 0;
 }
 
-static void turn(const pass *p, float *heads, uint32_t b, uint32_t count) {
+static void turn(const shrew_pass *p, float *heads, uint32_t b, uint32_t count) {
     const uint32_t D = p->config->head_dim;
     for (uint32_t head = 0; p->config->position == SHREW_POSITION_ROPE && head < count; head++)
         rotate(heads + (size_t)head * D, p->s->turns + (size_t)b * D, D);
 }
 
 /* By the kernels, where they do it, queries or keys and values of one token. */
-static void store_token(const pass *p, uint32_t b, token_heads *heads) {
+static void store_token(const shrew_pass *p, uint32_t b, shrew_token_heads *heads) {
     heads->turn = p->config->position == SHREW_POSITION_ROPE ? p->s->turns + (size_t)b * p->config->head_dim : NULL;
     heads->head_dim = p->config->head_dim;
     heads->width = p->session->cache.width;
@@ -71,15 +74,15 @@ static void store_token(const pass *p, uint32_t b, token_heads *heads) {
         p->session->overflow = 1;
 }
 
-static void store_queries(const pass *p) {
+static void store_queries(const shrew_pass *p) {
     const shrew_config *c = p->config;
-    const cache *cache = &p->session->cache;
+    const shrew_kv_cache *cache = &p->session->cache;
     const float share = shrew_rsqrt((float)c->head_dim);
     for (uint32_t b = 0; b < p->tokens; b++) {
         float *row = p->s->a + (size_t)b * p->s->a_stride;
         const size_t at = (size_t)b * c->heads;
         if (HAS_BLOCK_KERNELS && p->session->kernels->store_heads && cache->key_scales) {
-            token_heads heads = {.x = row, .queries = p->s->queries + at * cache->width,
+            shrew_token_heads heads = {.x = row, .queries = p->s->queries + at * cache->width,
                                  .factors = p->s->factors + at, .share = share, .heads = c->heads};
             store_token(p, b, &heads);
             continue;
@@ -91,16 +94,16 @@ static void store_queries(const pass *p) {
     }
 }
 
-void shrew_store_keys(pass *p) {
+void shrew_store_keys(shrew_pass *p) {
     const shrew_config *c = p->config;
     const shrew_session *session = p->session;
-    const cache *cache = &session->cache;
+    const shrew_kv_cache *cache = &session->cache;
     const uint32_t D = c->head_dim, kv = c->kv_heads * D;
     for (uint32_t b = 0; b < p->tokens; b++) {
         float *row = p->s->a + (size_t)b * p->s->a_stride + c->heads * D;
         const size_t first = (size_t)p->layer * c->kv_heads * session->context + p->position + b;
         if (HAS_BLOCK_KERNELS && session->kernels->store_heads && cache->key_scales) {
-            token_heads heads = {.x = row, .keys = (int8_t *)cache->keys + first * cache->width,
+            shrew_token_heads heads = {.x = row, .keys = (int8_t *)cache->keys + first * cache->width,
                                  .values = (int8_t *)cache->values + first * cache->width,
                                  .key_scales = cache->key_scales + first, .value_scales = cache->value_scales + first,
                                  .slab = session->context, .kv_heads = c->kv_heads};
@@ -137,7 +140,7 @@ static float softmax(float *scores, uint32_t count) {
 }
 
 /* The query heads of one token that share a key head, against the tokens before it and itself. */
-static void attend_float(const pass *p, uint32_t b, uint32_t kv_head, float *scores) {
+static void attend_float(const shrew_pass *p, uint32_t b, uint32_t kv_head, float *scores) {
     const shrew_config *c = p->config;
     const uint32_t D = c->head_dim, shared = c->heads / c->kv_heads, held = p->position + b + 1;
     const size_t base = ((size_t)p->layer * c->kv_heads + kv_head) * p->session->context * D;
@@ -162,12 +165,12 @@ static void attend_float(const pass *p, uint32_t b, uint32_t kv_head, float *sco
 
 /* ---- Integers --------------------------------------------------------------------------------------------------- */
 
-static span first_span(const pass *p, uint32_t kv_head, int32_t *scores) {
+static shrew_span first_span(const shrew_pass *p, uint32_t kv_head, int32_t *scores) {
     const shrew_config *c = p->config;
-    const cache *cache = &p->session->cache;
+    const shrew_kv_cache *cache = &p->session->cache;
     const uint32_t shared = c->heads / c->kv_heads, query = kv_head * shared;
     const size_t at = ((size_t)p->layer * c->kv_heads + kv_head) * p->session->context;
-    const span span = {
+    const shrew_span span = {
         (const int8_t *)cache->keys + at * cache->width, (const int8_t *)cache->values + at * cache->width,
         cache->key_scales + at, cache->value_scales + at,
         p->s->queries + (size_t)query * cache->width, p->s->factors + query,
@@ -177,14 +180,14 @@ static span first_span(const pass *p, uint32_t kv_head, int32_t *scores) {
     return span;
 }
 
-static void attend_integer(const pass *p, uint32_t kv_head, uint32_t worker, int32_t *scores) {
+static void attend_integer(const shrew_pass *p, uint32_t kv_head, uint32_t worker, int32_t *scores) {
     const shrew_config *c = p->config;
     const shrew_kernels *kernels = p->session->kernels;
-    span span = first_span(p, kv_head, scores);
+    shrew_span span = first_span(p, kv_head, scores);
     if (HAS_BLOCK_KERNELS && kernels->attend_block && p->tokens > 1) {
         /* What scratch.a held is in the cache and in the queries. */
         const uint32_t room = (uint32_t)((size_t)p->tokens * p->s->a_stride / p->session->workers) & ~15u;
-        const span_block block = {span, p->tokens, c->heads, p->s->h_stride, room,
+        const shrew_span_block block = {span, p->tokens, c->heads, p->s->h_stride, room,
                                   (int32_t *)(void *)p->s->a + (size_t)worker * room};
         kernels->attend_block(&block);
         return;
@@ -199,7 +202,7 @@ static void attend_integer(const pass *p, uint32_t kv_head, uint32_t worker, int
 }
 
 static void attend_heads(void *argument, uint32_t worker, uint32_t first, uint32_t last) {
-    const pass *p = argument;
+    const shrew_pass *p = argument;
     int32_t *scores = p->s->scores + (size_t)worker * p->s->scores_stride;
     for (uint32_t kv_head = first; kv_head < last; kv_head++)
         if (!HAS_F32 || p->session->cache.key_scales)
@@ -209,7 +212,7 @@ static void attend_heads(void *argument, uint32_t worker, uint32_t first, uint32
                 attend_float(p, b, kv_head, (float *)scores);
 }
 
-void shrew_attention(pass *p) {
+void shrew_attention(shrew_pass *p) {
     const shrew_config *c = p->config;
     const uint64_t held = (uint64_t)p->position + p->tokens;
     store_queries(p);

@@ -1,11 +1,8 @@
-/* The grammar of commands that an image may carry: an automaton over bytes, in which an answer that begins with
- * "Do: " walks. docs/FORMAT.md says how it is stored. */
+/* An answer that begins with "Do: " walks through the image's grammar of commands. */
 #ifndef SHREW_COMMANDS_H
 #define SHREW_COMMANDS_H
 
 #include "session.h"
-
-int shrew_commands_check(const uint8_t *section, uint32_t size);
 
 /* Chooses the next token of an answer that is or may become a command: sampled, if that cannot become anything but a
  * command of the grammar; else the likeliest that cannot. *id is SHREW_NO_TOKEN where there is none. */

@@ -2,8 +2,7 @@
 #include "directory.h"
 
 #include "bytes.h"
-#include "kernels/kernels.h"
-#include "options.h"
+#include "weight_type.h"
 
 #include <string.h>
 
@@ -63,7 +62,7 @@ static uint32_t met_needs(const shrew_config *config) {
 }
 
 /* The walk over the directory's entries and, in step, over the data that they describe. */
-typedef struct walk {
+typedef struct directory_walk {
     const uint8_t *entries;
     uint32_t count, index;
     const uint8_t *weights;
@@ -71,11 +70,11 @@ typedef struct walk {
     uint32_t end; /* of the data seen so far */
     uint32_t extents[EXTENTS];
     uint32_t needs;
-} walk;
+} directory_walk;
 
 /* Data and scales follow each other, each at the next multiple of DATA_ALIGNMENT. The limits of a configuration keep
  * the bytes below 2^31, and a section is well short of 2^32. */
-static int check_block(walk *walk, uint32_t offset, uint32_t bytes) {
+static int check_block(directory_walk *walk, uint32_t offset, uint32_t bytes) {
     const uint32_t expected = (walk->end + DATA_ALIGNMENT - 1) / DATA_ALIGNMENT * DATA_ALIGNMENT;
     if (offset != expected || offset > walk->weights_bytes || bytes > walk->weights_bytes - offset)
         return SHREW_E_TENSOR;
@@ -83,11 +82,6 @@ static int check_block(walk *walk, uint32_t offset, uint32_t bytes) {
         return SHREW_E_RESERVED;
     walk->end = offset + bytes;
     return SHREW_OK;
-}
-
-/* Whether a byte holds a value that its type does not have: -128, a fourth ternary digit. */
-static int is_no_value(uint32_t type, uint8_t byte) {
-    return type == SHREW_Q8 ? byte == 0x80 : HAS_TERNARY && type == SHREW_TERNARY ? (byte & byte >> 1 & 0x55) != 0 : 0;
 }
 
 /* Padding is zero, also in the rows that fill up a last byte, and quantised values keep to their range, on which vector
@@ -100,14 +94,15 @@ static int check_rows(const uint8_t *data, uint32_t type, uint32_t rows, uint32_
         if (!all_zero(data + used, stride - used))
             return SHREW_E_RESERVED;
         for (uint32_t i = 0; type != SHREW_F32 && i < used; i++)
-            if (data[i] & unused || is_no_value(type, data[i]))
+            if (data[i] & unused || shrew_byte_is_invalid(type, data[i]))
                 return SHREW_E_TENSOR;
     }
     return SHREW_OK;
 }
 
 /* Scales of rows and multipliers of groups, whose bound keeps integer sums within 32 bits. */
-static int check_scales(walk *walk, uint32_t type, uint32_t rows, uint32_t cols, uint32_t group, uint32_t offset) {
+static int check_scales(directory_walk *walk, uint32_t type, uint32_t rows, uint32_t cols, uint32_t group,
+                        uint32_t offset) {
     const uint32_t groups = group ? (cols + group - 1) / group : 0;
     const int32_t limit = (int32_t)shrew_multiplier_limit(type, cols);
     const int status = check_block(walk, offset, rows * (4 + groups));
@@ -120,7 +115,7 @@ static int check_scales(walk *walk, uint32_t type, uint32_t rows, uint32_t cols,
     return SHREW_OK;
 }
 
-static int check_entry(walk *walk, uint32_t role, uint32_t layer) {
+static int check_entry(directory_walk *walk, uint32_t role, uint32_t layer) {
     if (walk->index >= walk->count)
         return SHREW_E_TENSOR;
     const uint8_t *entry = walk->entries + (size_t)walk->index++ * ENTRY_BYTES;
@@ -147,12 +142,13 @@ static int check_entry(walk *walk, uint32_t role, uint32_t layer) {
         return status;
     if (type == SHREW_F32)
         return group || scales ? SHREW_E_TENSOR : SHREW_OK;
-    if (group && (group < 16 || group > 256 || group % 16))
+    if (!shrew_group_is_valid(group))
         return SHREW_E_TENSOR;
     return check_scales(walk, type, rows, cols, group, scales);
 }
 
-static int check_roles(walk *walk, uint16_t slot[SHREW_ROLES], uint32_t first, uint32_t last, uint32_t layer) {
+static int check_roles(directory_walk *walk, uint16_t slot[SHREW_ROLES], uint32_t first, uint32_t last,
+                       uint32_t layer) {
     for (uint32_t role = first; role <= last; role++) {
         if ((role_shapes[role].needs & walk->needs) != role_shapes[role].needs)
             continue;
@@ -168,7 +164,7 @@ static int check_roles(walk *walk, uint16_t slot[SHREW_ROLES], uint32_t first, u
 int shrew_directory_open(shrew_model *model, const uint8_t *directory, uint32_t directory_bytes,
                          const uint8_t *weights, uint32_t weights_bytes) {
     const shrew_config *config = &model->config;
-    walk walk = {
+    directory_walk walk = {
         directory, directory_bytes / ENTRY_BYTES, 0, weights, weights_bytes, 0,
         {1, config->vocab, config->context, config->dim, config->heads * config->head_dim,
          config->kv_heads * config->head_dim, config->ffn, config->head_dim / 2},

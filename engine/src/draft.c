@@ -1,9 +1,10 @@
 /* Speculative decoding without a second model: what followed the last time that the text ended like this is guessed to
  * follow again, and all guesses are checked in one block pass, which reads each weight once for all of them. Every token
  * is still chosen from the logits that plain decoding would see, by the same call, so the text cannot differ. */
-#include "session.h"
+#include "draft.h"
 
-#include <string.h>
+#include "forward.h"
+#include "numbers.h"
 
 enum { LONGEST_MATCH = 4, SHORTEST_MATCH = 2 }; /* one token alone foretells little: bench/draft.py */
 
@@ -41,7 +42,7 @@ static int score_row(shrew_session *session, uint32_t row) {
 /* The pass over a token and its draft. Where a drafted token overflows, the token alone. */
 static void pass_draft(shrew_session *session, uint16_t *ids, uint32_t *drafted) {
     const uint32_t dim = session->model->config.dim;
-    const scratch *s = &session->scratch;
+    const shrew_scratch *s = &session->scratch;
     for (;;) {
         session->overflow = 0;
         shrew_forward(session, ids, 1 + *drafted, 1 + *drafted);

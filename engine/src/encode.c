@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "compiler.h"
 #include "options.h"
 #include "pretokenize.h"
 #include "tokenizer.h"
@@ -213,7 +214,7 @@ static int encode_pretoken(encoder *output, const uint8_t *text, size_t bytes) {
 }
 
 static int encode_bpe(encoder *output, const uint8_t *text, size_t bytes) {
-    pretokenizer cut = {output->tokenizer->unicode, {0, 0, CLASS_OTHER}};
+    shrew_pretokenizer cut = {output->tokenizer->unicode, {0, 0, CLASS_OTHER}};
     while (bytes > 0) {
         const size_t length = shrew_pretoken(&cut, text, bytes);
         const int status = encode_pretoken(output, text, length);
@@ -228,7 +229,7 @@ static int encode_bpe(encoder *output, const uint8_t *text, size_t bytes) {
 /* ---- Characters ----------------------------------------------------------------------------------------------- */
 
 /* The token of a character, or SHREW_NO_TOKEN. */
-static uint32_t find_character(const shrew_tokenizer *tokenizer, byte_span character) {
+static uint32_t find_character(const shrew_tokenizer *tokenizer, shrew_byte_span character) {
     uint32_t low = 0, high = tokenizer->sorted_count;
     while (low < high) {
         const uint32_t middle = (low + high) / 2, id = aligned_u16(tokenizer->sorted + 2 * middle);
@@ -253,7 +254,7 @@ static int append(encoder *output, uint32_t id) {
 }
 
 /* A character that has no token becomes its bytes, where the tokenizer has bytes, or "unknown". */
-static int append_character(encoder *output, byte_span character) {
+static int append_character(encoder *output, shrew_byte_span character) {
     const shrew_tokenizer *tokenizer = output->tokenizer;
     const uint32_t id = find_character(tokenizer, character);
     if (id != SHREW_NO_TOKEN || !tokenizer->byte_ids)
@@ -270,7 +271,7 @@ static int append_characters(encoder *output, const uint8_t *text, size_t bytes)
     while (bytes > 0) {
         uint32_t code_point;
         const size_t length = shrew_read_character(text, bytes, &code_point);
-        const int status = append_character(output, (byte_span){text, length});
+        const int status = append_character(output, (shrew_byte_span){text, length});
         if (status)
             return status;
         text += length;

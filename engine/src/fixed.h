@@ -54,28 +54,29 @@ static inline float shrew_power_of_two(int32_t exponent) {
 
 /* A positive float as mantissa * 2^-shift, 2^15 <= mantissa < 2^16, 0 <= shift <= 31; what is too large for that as the
  * largest, too small as the smallest. */
-typedef struct fixed_factor {
+typedef struct shrew_fixed_factor {
     uint32_t mantissa, shift;
-} fixed_factor;
+} shrew_fixed_factor;
 
-static inline fixed_factor shrew_fix(float value) {
+static inline shrew_fixed_factor shrew_fix(float value) {
     const int32_t shift = 127 + 15 - (int32_t)(float_bits(value) >> 23);
     const uint32_t mantissa = (float_bits(value) & 0x7FFFFF) >> 8 | 0x8000;
-    return shift < 0    ? (fixed_factor){0xFFFF, 0}
-           : shift > 31 ? (fixed_factor){0x8000, 31}
-                        : (fixed_factor){mantissa, (uint32_t)shift};
+    return shift < 0    ? (shrew_fixed_factor){0xFFFF, 0}
+           : shift > 31 ? (shrew_fixed_factor){0x8000, 31}
+                        : (shrew_fixed_factor){mantissa, (uint32_t)shift};
 }
 
 /* What a query is multiplied by to become int8, and its factor: log2(e) times its scale times share. */
-typedef struct query_scale {
+typedef struct shrew_query_scaling {
     float inverse, factor;
-} query_scale;
+} shrew_query_scaling;
 
-static inline query_scale shrew_query_scale(uint32_t largest, float share) {
+static inline shrew_query_scaling shrew_query_scale(uint32_t largest, float share) {
     const int within = largest >= TWO_POW_MINUS_100 && largest < TWO_POW_100;
     const float magnitude = bits_float(largest);
-    const query_scale none = {0.0f, 0.0f};
-    const query_scale scale = {127.0f * shrew_reciprocal(magnitude), magnitude * (1.44269504f / 127.0f) * share};
+    const shrew_query_scaling none = {0.0f, 0.0f};
+    const shrew_query_scaling scale = {127.0f * shrew_reciprocal(magnitude),
+                                       magnitude * (1.44269504f / 127.0f) * share};
     return within ? scale : none;
 }
 

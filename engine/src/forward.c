@@ -1,14 +1,18 @@
 /* The transformer: one block of tokens through all layers. */
+#include "forward.h"
+
+#include "attention.h"
+#include "compiler.h"
 #include "directory.h"
 #include "numbers.h"
 #include "options.h"
-#include "session.h"
+#include "split.h"
 
-static const float *vector(const pass *p, shrew_role role) {
+static const float *vector(const shrew_pass *p, shrew_role role) {
     return shrew_model_has(p->model, role) ? shrew_directory_tensor(p->model, role, p->layer).data : NULL;
 }
 
-static void begin_phase(const pass *p, shrew_phase phase) {
+static void begin_phase(const shrew_pass *p, shrew_phase phase) {
     shrew_begin_phase(p->session, phase, p->layer, p->tokens);
 }
 
@@ -27,18 +31,14 @@ static void embed_row(const shrew_tensor *table, uint32_t row, float *x, int add
             float value;
             if (HAS_F32 && table->type == SHREW_F32)
                 value = ((const float *)(const void *)data)[i];
-            else if (table->type == SHREW_Q8)
-                value = (float)(int8_t)data[i] * scale;
-            else if (HAS_Q4 && table->type == SHREW_Q4)
-                value = (float)((data[i] >> 4 * (row & 1) & 15) - 8) * scale;
             else
-                value = HAS_TERNARY ? (float)((data[i] >> 2 * (row & 3) & 3) - 1) * scale : 0.0f;
+                value = (float)shrew_integer_in(table->type, data[i], row) * scale;
             x[i] = add ? x[i] + value : value;
         }
     }
 }
 
-static void embed(pass *p, const uint16_t *ids) {
+static void embed(shrew_pass *p, const uint16_t *ids) {
     const uint32_t dim = p->config->dim;
     const shrew_tensor tokens = shrew_directory_tensor(p->model, SHREW_TOKEN_EMBEDDING, 0);
     for (uint32_t b = 0; b < p->tokens; b++)
@@ -53,7 +53,7 @@ static void embed(pass *p, const uint16_t *ids) {
 /* ---- Norms ------------------------------------------------------------------------------------------------------ */
 
 /* out may be x. weight and bias may be NULL; centred [dim] is scratch. */
-static void norm_row(const pass *p, const float *x, const float *weight, const float *bias, float *out,
+static void norm_row(const shrew_pass *p, const float *x, const float *weight, const float *bias, float *out,
                      float *centred) {
     const uint32_t dim = p->config->dim;
     if (p->config->norm == SHREW_NORM_LAYER) {
@@ -79,7 +79,7 @@ static void norm_row(const pass *p, const float *x, const float *weight, const f
 }
 
 /* scratch.a is free wherever a norm is taken. */
-static void norm(pass *p, shrew_role weight, const float *x, float *out, uint32_t out_stride, uint32_t tokens) {
+static void norm(shrew_pass *p, shrew_role weight, const float *x, float *out, uint32_t out_stride, uint32_t tokens) {
     const float *gain = vector(p, weight), *shift = vector(p, (shrew_role)(weight + 1));
     for (uint32_t b = 0; b < tokens; b++)
         norm_row(p, x + (size_t)b * p->config->dim, gain, shift, out + (size_t)b * out_stride, p->s->a);
@@ -101,12 +101,12 @@ enum { ROW_STEP = 16 };
 typedef struct multiplication {
     const shrew_kernels *kernels;
     const projection *projections;
-    product product; /* all but the weight and y */
+    shrew_product product; /* all but the weight and y */
     uint32_t count;
 } multiplication;
 
-static uint32_t rounded_rows(const projection *projection) {
-    return (projection->weight.rows + ROW_STEP - 1) / ROW_STEP * ROW_STEP;
+static uint32_t rounded_rows(const projection *one) {
+    return (one->weight.rows + ROW_STEP - 1) / ROW_STEP * ROW_STEP;
 }
 
 static void multiply_rows(void *argument, uint32_t worker, uint32_t first, uint32_t last) {
@@ -118,7 +118,7 @@ static void multiply_rows(void *argument, uint32_t worker, uint32_t first, uint3
         const uint32_t to = last - start < one->weight.rows ? last - start : one->weight.rows;
         if (from >= to)
             continue;
-        product p = m->product;
+        shrew_product p = m->product;
         p.weight = &one->weight;
         p.y = one->y;
         m->kernels->multiply[one->weight.type](&p, from, to);
@@ -128,16 +128,16 @@ static void multiply_rows(void *argument, uint32_t worker, uint32_t first, uint3
     }
 }
 
-static projection project_to(const pass *p, shrew_role role, shrew_role bias_role, float *y) {
-    const projection projection = {shrew_directory_tensor(p->model, role, p->layer),
-                                   bias_role < SHREW_ROLES ? vector(p, bias_role) : NULL, y};
-    return projection;
+static projection project_to(const shrew_pass *p, shrew_role role, shrew_role bias_role, float *y) {
+    const projection to = {shrew_directory_tensor(p->model, role, p->layer),
+                           bias_role < SHREW_ROLES ? vector(p, bias_role) : NULL, y};
+    return to;
 }
 
 /* y = W x (+ bias) for tokens rows of x, which are quantised once for all matrices. */
-static void project(pass *p, const projection *projections, uint32_t count, const float *x, uint32_t x_stride,
+static void project(shrew_pass *p, const projection *projections, uint32_t count, const float *x, uint32_t x_stride,
                     uint32_t tokens, uint32_t y_stride) {
-    quantized_rows *q = &p->s->q;
+    shrew_quantized_rows *q = &p->s->q;
     multiplication m = {p->session->kernels, projections, {NULL, x, q, NULL, x_stride, y_stride, tokens}, count};
     uint32_t rows = 0, quantized = 0;
     uint64_t work = 0;
@@ -157,7 +157,7 @@ static void project(pass *p, const projection *projections, uint32_t count, cons
     shrew_split(p->session, rows, ROW_STEP, work, multiply_rows, &m);
 }
 
-static void add_to_stream(pass *p, const float *y, uint32_t y_stride) {
+static void add_to_stream(shrew_pass *p, const float *y, uint32_t y_stride) {
     const uint32_t dim = p->config->dim;
     float *x = p->s->x;
     for (uint32_t b = 0; b < p->tokens; b++, y += y_stride)
@@ -168,7 +168,7 @@ static void add_to_stream(pass *p, const float *y, uint32_t y_stride) {
 /* ---- Layers ----------------------------------------------------------------------------------------------------- */
 
 /* The pass goes on without its first tokens; rest is its scratch from then on. */
-static void drop_first(pass *p, uint32_t count, scratch *rest) {
+static void drop_first(shrew_pass *p, uint32_t count, shrew_scratch *rest) {
     const shrew_config *c = p->config;
     *rest = *p->s;
     rest->x += (size_t)count * c->dim;
@@ -184,9 +184,9 @@ static void drop_first(pass *p, uint32_t count, scratch *rest) {
 
 /* Leaves all tokens' keys and values in the cache, and goes on with the last few: in the last layer nobody reads what
  * becomes of the others. */
-static void attention(pass *p, uint32_t needed, scratch *rest) {
+static void attention(shrew_pass *p, uint32_t needed, shrew_scratch *rest) {
     const shrew_config *c = p->config;
-    const scratch *s = p->s;
+    const shrew_scratch *s = p->s;
     const uint32_t query = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim, dropped = p->tokens - needed;
     begin_phase(p, SHREW_PHASE_QKV);
     norm(p, SHREW_ATTENTION_NORM_WEIGHT, s->x, s->h, s->h_stride, p->tokens);
@@ -212,7 +212,7 @@ static void attention(pass *p, uint32_t needed, scratch *rest) {
 }
 
 /* gate (or up alone) becomes the activated product that the down projection reads; in floats where that is f32. */
-static void activate(pass *p, int exactly, float *up, float *gate, uint32_t count) {
+static void activate(shrew_pass *p, int exactly, float *up, float *gate, uint32_t count) {
     const uint32_t mlp = p->config->mlp;
     if (mlp == SHREW_MLP_RELU) {
         for (uint32_t i = 0; i < count; i++)
@@ -233,9 +233,9 @@ static void activate(pass *p, int exactly, float *up, float *gate, uint32_t coun
     }
 }
 
-static void mlp(pass *p) {
+static void mlp(shrew_pass *p) {
     const shrew_config *c = p->config;
-    scratch *s = p->s;
+    shrew_scratch *s = p->s;
     begin_phase(p, SHREW_PHASE_UP);
     norm(p, SHREW_MLP_NORM_WEIGHT, s->x, s->h, s->h_stride, p->tokens);
     projection in[2] = {project_to(p, SHREW_UP, SHREW_UP_BIAS, s->a)};
@@ -255,9 +255,9 @@ static void mlp(pass *p) {
 
 void shrew_forward(shrew_session *session, const uint16_t *ids, uint32_t count, uint32_t scored) {
     const shrew_config *c = &session->model->config;
-    pass p = {session, session->model, c, &session->scratch, count, session->position, 0,
+    shrew_pass p = {session, session->model, c, &session->scratch, count, session->position, 0,
               shrew_reciprocal((float)c->dim)};
-    scratch *s = p.s, rest;
+    shrew_scratch *s = p.s, rest;
     begin_phase(&p, SHREW_PHASE_EMBED);
     embed(&p, ids);
     if (c->flags & SHREW_EMBED_NORM)
@@ -281,7 +281,7 @@ void shrew_forward(shrew_session *session, const uint16_t *ids, uint32_t count, 
 
 void shrew_score(shrew_session *session, const float *hidden, uint32_t stride, uint32_t count, float *logits) {
     const shrew_config *c = &session->model->config;
-    pass p = {session, session->model, c, &session->scratch, count, session->position, 0, 0.0f};
+    shrew_pass p = {session, session->model, c, &session->scratch, count, session->position, 0, 0.0f};
     begin_phase(&p, SHREW_PHASE_HEAD);
     const projection head =
         project_to(&p, c->flags & SHREW_TIED_HEAD ? SHREW_TOKEN_EMBEDDING : SHREW_HEAD, SHREW_ROLES, logits);

@@ -2,7 +2,10 @@
 #include "bytes.h"
 #include "commands.h"
 #include "crc32.h"
+#include "feed.h"
 #include "options.h"
+#include "sampling.h"
+#include "tokenizer.h"
 #include "utf8.h"
 
 #include <string.h>
@@ -18,12 +21,12 @@ static uint32_t stop_length(const char *stop) {
 }
 
 /* Ids on their way behind those that a session holds. After an error nothing is put any more. */
-typedef struct prompt {
+typedef struct prompt_ids {
     uint16_t *next, *end;
     int status;
-} prompt;
+} prompt_ids;
 
-static void put(prompt *prompt, uint32_t id) {
+static void put_id(prompt_ids *prompt, uint32_t id) {
     if (!prompt->status && prompt->next == prompt->end)
         prompt->status = SHREW_E_CONTEXT;
     if (!prompt->status)
@@ -31,13 +34,13 @@ static void put(prompt *prompt, uint32_t id) {
 }
 
 /* ids: u16, aligned. */
-static void put_all(prompt *prompt, const void *ids, size_t count) {
+static void put_all(prompt_ids *prompt, const void *ids, size_t count) {
     for (const uint16_t *id = ids; count; count--)
-        put(prompt, *id++);
+        put_id(prompt, *id++);
 }
 
 /* Encodes into the overlay, which the forward pass uses at other times. */
-static void put_text(shrew_session *session, const shrew_request *request, prompt *prompt) {
+static void put_text(shrew_session *session, const shrew_request *request, prompt_ids *prompt) {
     uint16_t *encoded = session->overlay;
     const size_t room = (request->prompt_bytes + SHREW_ALIGNMENT) & ~(size_t)(SHREW_ALIGNMENT - 1); /* in ids */
     size_t used = 0;
@@ -61,13 +64,13 @@ int shrew_session_begin(shrew_session *session, const shrew_request *request) {
     if (!request->keep)
         shrew_session_reset(session);
     session->generating = 0;
-    prompt prompt = {session->history + session->position, session->history + session->context, SHREW_OK};
+    prompt_ids prompt = {session->history + session->position, session->history + session->context, SHREW_OK};
     if (request->keep && unfed != SHREW_NO_TOKEN)
-        put(&prompt, unfed);
+        put_id(&prompt, unfed);
     if (!request->raw)
         put_all(&prompt, tokenizer->prefix, tokenizer->prefix_count);
     else if (tokenizer->bos != SHREW_NO_TOKEN && prompt.next == session->history)
-        put(&prompt, tokenizer->bos);
+        put_id(&prompt, tokenizer->bos);
     put_text(session, request, &prompt);
     if (!request->raw)
         put_all(&prompt, tokenizer->suffix, tokenizer->suffix_count);
@@ -161,25 +164,11 @@ static size_t release(shrew_session *session, uint32_t safe, int flush, uint8_t 
     return written;
 }
 
-const uint8_t *shrew_spoken_bytes(const shrew_session *session, uint32_t position, uint32_t id, size_t *count) {
-    const shrew_tokenizer *tokenizer = &session->model->tokenizer;
-    const uint8_t *bytes = NULL;
-    *count = 0;
-    shrew_token_bytes(tokenizer, id, &bytes, count);
-    const int after_bos = session->history[position - 1] == tokenizer->bos;
-    if (tokenizer->kind == SHREW_TOKENIZER_SENTENCEPIECE && tokenizer->flags & 1 && after_bos && *count &&
-        bytes[0] == ' ') {
-        bytes++; /* the space that encoding put before the text */
-        --*count;
-    }
-    return bytes;
-}
-
 static void append_text(shrew_session *session, uint32_t id) {
-    size_t count;
-    const uint8_t *bytes = shrew_spoken_bytes(session, session->position, id, &count);
-    memcpy(session->pending + session->pending_count, bytes, count);
-    session->pending_count += (uint32_t)count;
+    const shrew_byte_span spoken =
+        shrew_spoken_bytes(&session->model->tokenizer, session->history[session->position - 1], id);
+    memcpy(session->pending + session->pending_count, spoken.bytes, spoken.count);
+    session->pending_count += (uint32_t)spoken.count;
 }
 
 static uint32_t phase_of(const shrew_session *session) {

@@ -1,14 +1,15 @@
 /* Opening a model image: every check of docs/FORMAT.md, in its order. Nothing here trusts a byte before it is checked. */
 #include "bytes.h"
-#include "commands.h"
 #include "crc32.h"
 #include "directory.h"
+#include "grammar.h"
+#include "metadata.h"
 #include "numbers.h"
 #include "options.h"
-#include "selftest.h"
+#include "selftest_section.h"
 
-enum { HEADER_BYTES = 64, SECTION_ENTRY_BYTES = 16, SECTION_ALIGNMENT = 64, MAX_SECTIONS = 32, CRC_OFFSET = 12 };
-enum { MAGIC_BYTES = 4, CONFIG_BYTES = 64, MAX_METADATA = 256 };
+enum { IMAGE_HEADER_BYTES = 64, SECTION_ENTRY_BYTES = 16, SECTION_ALIGNMENT = 64, MAX_SECTIONS = 32, CRC_OFFSET = 12 };
+enum { MAGIC_BYTES = 4, CONFIG_BYTES = 64 };
 
 enum section_kind {
     SECTION_CONFIG = 1,
@@ -22,10 +23,10 @@ enum section_kind {
     SECTION_KINDS = 9
 };
 
-typedef struct section {
+typedef struct image_section {
     const uint8_t *bytes; /* NULL: absent */
     uint32_t size;
-} section;
+} image_section;
 
 static int check_header(const uint8_t *image, size_t bytes) {
     static const uint8_t zero[4];
@@ -33,12 +34,12 @@ static int check_header(const uint8_t *image, size_t bytes) {
         return SHREW_E_TRUNCATED;
     if (!bytes_equal(image, "SHRW", MAGIC_BYTES))
         return SHREW_E_MAGIC;
-    if (bytes < HEADER_BYTES)
+    if (bytes < IMAGE_HEADER_BYTES)
         return SHREW_E_TRUNCATED;
     if (aligned_u32(image + 4) != SHREW_FORMAT_VERSION)
         return SHREW_E_VERSION;
     const uint32_t total = aligned_u32(image + 8);
-    if (total < HEADER_BYTES + SECTION_ENTRY_BYTES)
+    if (total < IMAGE_HEADER_BYTES + SECTION_ENTRY_BYTES)
         return SHREW_E_SIZE;
     if (bytes < total)
         return SHREW_E_TRUNCATED;
@@ -49,18 +50,18 @@ static int check_header(const uint8_t *image, size_t bytes) {
     crc = shrew_crc32(crc, image + CRC_OFFSET + 4, total - CRC_OFFSET - 4);
     if (crc != aligned_u32(image + CRC_OFFSET))
         return SHREW_E_CHECKSUM;
-    return all_zero(image + 20, HEADER_BYTES - 20) ? SHREW_OK : SHREW_E_RESERVED;
+    return all_zero(image + 20, IMAGE_HEADER_BYTES - 20) ? SHREW_OK : SHREW_E_RESERVED;
 }
 
 /* Fills sections[kind] for the kinds that this engine knows. */
-static int read_sections(const uint8_t *image, uint32_t total, section sections[SECTION_KINDS]) {
+static int read_sections(const uint8_t *image, uint32_t total, image_section sections[SECTION_KINDS]) {
     const uint32_t count = aligned_u32(image + 16);
-    if (count < 1 || count > MAX_SECTIONS || count > (total - HEADER_BYTES) / SECTION_ENTRY_BYTES)
+    if (count < 1 || count > MAX_SECTIONS || count > (total - IMAGE_HEADER_BYTES) / SECTION_ENTRY_BYTES)
         return SHREW_E_SECTION;
-    uint32_t end = HEADER_BYTES + count * SECTION_ENTRY_BYTES;
+    uint32_t end = IMAGE_HEADER_BYTES + count * SECTION_ENTRY_BYTES;
     int unknown = 0;
     for (uint32_t i = 0; i < count; i++) {
-        const uint8_t *entry = image + HEADER_BYTES + i * SECTION_ENTRY_BYTES;
+        const uint8_t *entry = image + IMAGE_HEADER_BYTES + i * SECTION_ENTRY_BYTES;
         const uint32_t kind = aligned_u32(entry), flags = aligned_u32(entry + 4);
         const uint32_t offset = aligned_u32(entry + 8), size = aligned_u32(entry + 12);
         if (flags > 1)
@@ -68,7 +69,7 @@ static int read_sections(const uint8_t *image, uint32_t total, section sections[
         if (offset % SECTION_ALIGNMENT || offset < end || offset > total || size < 1 || size > total - offset)
             return SHREW_E_SECTION;
         for (uint32_t j = 0; j < i; j++)
-            if (aligned_u32(image + HEADER_BYTES + j * SECTION_ENTRY_BYTES) == kind)
+            if (aligned_u32(image + IMAGE_HEADER_BYTES + j * SECTION_ENTRY_BYTES) == kind)
                 return SHREW_E_SECTION;
         if (kind >= SECTION_CONFIG && kind < SECTION_KINDS && (HAS_COMMANDS || kind != SECTION_COMMANDS)) {
             sections[kind].bytes = image + offset;
@@ -80,9 +81,9 @@ static int read_sections(const uint8_t *image, uint32_t total, section sections[
     }
     if (end != total)
         return SHREW_E_SECTION;
-    end = HEADER_BYTES + count * SECTION_ENTRY_BYTES;
+    end = IMAGE_HEADER_BYTES + count * SECTION_ENTRY_BYTES;
     for (uint32_t i = 0; i < count; i++) { /* the padding before each section */
-        const uint8_t *entry = image + HEADER_BYTES + i * SECTION_ENTRY_BYTES;
+        const uint8_t *entry = image + IMAGE_HEADER_BYTES + i * SECTION_ENTRY_BYTES;
         if (!all_zero(image + end, aligned_u32(entry + 8) - end))
             return SHREW_E_RESERVED;
         end = aligned_u32(entry + 8) + aligned_u32(entry + 12);
@@ -96,7 +97,7 @@ static int read_sections(const uint8_t *image, uint32_t total, section sections[
 }
 
 /* The section begins with the fields of shrew_config, in their order. */
-static int read_config(const section *section, shrew_config *config) {
+static int read_config(const image_section *section, shrew_config *config) {
     enum { INTEGERS = 12, AT_LEAST_ONE = 8 };
     static const uint16_t most[INTEGERS] = {
         4096, 64, 4096, 4096, 4096, 16384, SHREW_MAX_VOCAB, 32768,
@@ -121,30 +122,8 @@ static int read_config(const section *section, shrew_config *config) {
     return SHREW_OK;
 }
 
-static int check_metadata(const section *section) {
-    const uint8_t *bytes = section->bytes;
-    if (section->size < 4 || read_u32(bytes) > MAX_METADATA)
-        return SHREW_E_METADATA;
-    uint32_t left = section->size - 4;
-    for (uint32_t count = read_u32(bytes), at = 4; count; count--) {
-        if (left < 8)
-            return SHREW_E_METADATA;
-        const uint32_t key_bytes = read_u16(bytes + at), value_bytes = read_u32(bytes + at + 4);
-        if (read_u16(bytes + at + 2))
-            return SHREW_E_RESERVED;
-        if (key_bytes < 1 || key_bytes > left - 8 || value_bytes > left - 8 - key_bytes)
-            return SHREW_E_METADATA;
-        const int is_stop = key_bytes == 4 && bytes_equal(bytes + at + 8, "stop", 4);
-        if (is_stop && (value_bytes < 1 || value_bytes > SHREW_MAX_STOP_BYTES))
-            return SHREW_E_METADATA;
-        left -= 8 + key_bytes + value_bytes;
-        at += 8 + key_bytes + value_bytes;
-    }
-    return left ? SHREW_E_METADATA : SHREW_OK;
-}
-
 int shrew_model_open(shrew_model *model, const void *image, size_t bytes) {
-    section sections[SECTION_KINDS] = {{0}};
+    image_section sections[SECTION_KINDS] = {{0}};
     if (!model || !image)
         return SHREW_E_ARGUMENT;
     if ((uintptr_t)image % SHREW_ALIGNMENT)
@@ -160,7 +139,7 @@ int shrew_model_open(shrew_model *model, const void *image, size_t bytes) {
         return status;
     if ((status = read_config(&sections[SECTION_CONFIG], &view.config)))
         return status;
-    const section *tokenizer = &sections[SECTION_TOKENIZER], *unicode = &sections[SECTION_UNICODE];
+    const image_section *tokenizer = &sections[SECTION_TOKENIZER], *unicode = &sections[SECTION_UNICODE];
     if ((status = shrew_tokenizer_open(&view.tokenizer, tokenizer->bytes, tokenizer->size, unicode->bytes,
                                        unicode->size)))
         return status;
@@ -170,39 +149,24 @@ int shrew_model_open(shrew_model *model, const void *image, size_t bytes) {
                                        sections[SECTION_WEIGHTS].bytes, sections[SECTION_WEIGHTS].size)))
         return status;
     if (sections[SECTION_METADATA].bytes) {
-        if ((status = check_metadata(&sections[SECTION_METADATA])))
+        const image_section *metadata = &sections[SECTION_METADATA];
+        if ((status = shrew_metadata_check(metadata->bytes, metadata->size)))
             return status;
-        view.metadata = sections[SECTION_METADATA].bytes;
-        view.metadata_bytes = sections[SECTION_METADATA].size;
+        view.metadata = metadata->bytes;
+        view.metadata_bytes = metadata->size;
     }
     if (sections[SECTION_SELFTEST].bytes) {
-        const section *selftest = &sections[SECTION_SELFTEST];
+        const image_section *selftest = &sections[SECTION_SELFTEST];
         if ((status = shrew_selftest_check(&view.config, selftest->bytes, selftest->size)))
             return status;
         view.selftest = selftest->bytes;
     }
     if (HAS_COMMANDS && sections[SECTION_COMMANDS].bytes) {
-        const section *commands = &sections[SECTION_COMMANDS];
-        if ((status = shrew_commands_check(commands->bytes, commands->size)))
+        const image_section *commands = &sections[SECTION_COMMANDS];
+        if ((status = shrew_grammar_check(commands->bytes, commands->size)))
             return status;
         view.commands = commands->bytes;
     }
     *model = view;
-    return SHREW_OK;
-}
-
-int shrew_model_metadata(const shrew_model *model, uint32_t index, const char **key, size_t *key_bytes,
-                         const char **value, size_t *value_bytes) {
-    if (!model || !key || !key_bytes || !value || !value_bytes || !model->metadata)
-        return SHREW_E_ARGUMENT;
-    if (index >= read_u32(model->metadata))
-        return SHREW_E_ARGUMENT;
-    const uint8_t *at = model->metadata + 4;
-    while (index--)
-        at += 8 + read_u16(at) + read_u32(at + 4);
-    *key = (const char *)(at + 8);
-    *key_bytes = read_u16(at);
-    *value = *key + *key_bytes;
-    *value_bytes = read_u32(at + 4);
     return SHREW_OK;
 }

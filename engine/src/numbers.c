@@ -1,5 +1,6 @@
 #include "numbers.h"
 
+#include "compiler.h"
 #include "options.h"
 
 uint32_t shrew_largest_magnitude(const float *values, uint32_t count) {
@@ -9,6 +10,10 @@ uint32_t shrew_largest_magnitude(const float *values, uint32_t count) {
         largest = magnitude > largest ? magnitude : largest;
     }
     return (uint32_t)largest;
+}
+
+int shrew_all_finite(const float *values, size_t count) {
+    return shrew_largest_magnitude(values, (uint32_t)count) < 0x7F800000u;
 }
 
 float shrew_reciprocal(float value) {

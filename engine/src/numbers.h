@@ -5,6 +5,7 @@
 #define SHREW_NUMBERS_H
 
 #include <float.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -21,13 +22,13 @@
 #endif
 
 /* A union and no memcpy, which would be called where the compiler is told that there is no library. */
-typedef union float_view {
+typedef union shrew_float_view {
     float value;
     uint32_t bits;
-} float_view;
+} shrew_float_view;
 
 static inline uint32_t float_bits(float value) {
-    const float_view view = {.value = value};
+    const shrew_float_view view = {.value = value};
     return view.bits;
 }
 
@@ -35,13 +36,19 @@ static inline float bits_float(uint32_t bits) {
 #if defined(__XTENSA__) && defined(__clang__)
     __asm__("" : "+r"(bits)); /* LLVM 22 fails where it sees a choice of two constants */
 #endif
-    const float_view view = {.bits = bits};
+    const shrew_float_view view = {.bits = bits};
     return view.value;
 }
 
 /* Bits of |value|: ordered like the magnitudes themselves, infinity and NaN above everything. */
 static inline uint32_t magnitude_bits(float value) {
     return float_bits(value) & 0x7FFFFFFFu;
+}
+
+/* An integer in the order of floats, equal for both zeros: compared faster where floats are in software. */
+static inline int32_t float_rank(float value) {
+    const int32_t magnitude = (int32_t)magnitude_bits(value);
+    return float_bits(value) >> 31 ? -magnitude : magnitude;
 }
 
 static inline int is_finite(float value) {
@@ -67,6 +74,7 @@ static inline int32_t shrew_round_product(float a, float b) {
 #endif
 
 uint32_t shrew_largest_magnitude(const float *values, uint32_t count); /* as bits; above those of infinity: NaN */
+int shrew_all_finite(const float *values, size_t count);
 float shrew_reciprocal(float value); /* 1 / value for 2^-100 < value < 2^100, within 2 ulp */
 float shrew_rsqrt(float value);      /* 1 / sqrt(value) for 2^-100 < value < 2^100, within 3 ulp */
 float shrew_exp(float value);        /* e^value within 3 ulp; 0 below -87, e^88 above 88 */

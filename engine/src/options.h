@@ -43,27 +43,4 @@ enum {
 #endif
 };
 
-/* Built for size (-Os): short code rather than quick, and the same results. ONE_COPY keeps a function from being copied
- * into its callers. */
-#if defined(__OPTIMIZE_SIZE__)
-enum { FOR_SIZE = 1 };
-#define ONE_COPY __attribute__((noinline))
-#else
-enum { FOR_SIZE = 0 };
-#define ONE_COPY
-#endif
-
-/* Whether matrices may have a type; vectors are f32 in every build. */
-static inline int shrew_has_type(uint32_t type) {
-    return type == SHREW_Q8 || (HAS_F32 && type == SHREW_F32) || (HAS_Q4 && type == SHREW_Q4) ||
-           (HAS_TERNARY && type == SHREW_TERNARY);
-}
-
-/* Tiles of matrices are asked of Linux, and of a compiler that knows them. */
-#if defined(__x86_64__) && defined(__GNUC__) && defined(__linux__) && defined(__has_include)
-#if __has_include(<amxint8intrin.h>) || __has_include(<amxintrin.h>) /* of gcc, of clang */
-#define SHREW_AMX
-#endif
-#endif
-
 #endif

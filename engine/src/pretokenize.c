@@ -15,7 +15,7 @@ static uint32_t ascii_class(uint32_t byte) {
 }
 
 /* Class and length of the character that text begins with. */
-static uint32_t classify(pretokenizer *cut, const uint8_t *text, size_t bytes, size_t *length) {
+static uint32_t classify(shrew_pretokenizer *cut, const uint8_t *text, size_t bytes, size_t *length) {
     *length = 1;
     if (text[0] < 0x80)
         return ascii_class(text[0]);
@@ -47,7 +47,7 @@ static size_t contraction(const uint8_t *text, size_t bytes) {
 
 /* White space up to the end of the text is one pre-token. Before anything else its last character is left over: a space
  * goes with the word that follows, another character stands alone. */
-static size_t white_space(pretokenizer *cut, const uint8_t *text, size_t bytes) {
+static size_t white_space(shrew_pretokenizer *cut, const uint8_t *text, size_t bytes) {
     size_t end = 0, last = 0, length;
     while (end < bytes && classify(cut, text + end, bytes - end, &length) == CLASS_SPACE) {
         last = end;
@@ -56,7 +56,7 @@ static size_t white_space(pretokenizer *cut, const uint8_t *text, size_t bytes) 
     return end < bytes && last > 0 ? last : end;
 }
 
-size_t shrew_pretoken(pretokenizer *cut, const uint8_t *text, size_t bytes) {
+size_t shrew_pretoken(shrew_pretokenizer *cut, const uint8_t *text, size_t bytes) {
     const size_t short_form = text[0] == '\'' ? contraction(text, bytes) : 0;
     if (short_form)
         return short_form;

@@ -7,12 +7,12 @@
 
 #include "unicode.h"
 
-typedef struct pretokenizer {
+typedef struct shrew_pretokenizer {
     const uint8_t *unicode; /* checked character classes, or NULL: ASCII rules */
-    class_run run;          /* the latest answer of the table: text stays within a script for a while. Start with zeros */
-} pretokenizer;
+    shrew_class_run run;    /* the latest answer of the table: text stays within a script for a while. Zeros at first */
+} shrew_pretokenizer;
 
 /* Bytes of the first pre-token of text[0 .. bytes), bytes >= 1. */
-size_t shrew_pretoken(pretokenizer *cut, const uint8_t *text, size_t bytes);
+size_t shrew_pretoken(shrew_pretokenizer *cut, const uint8_t *text, size_t bytes);
 
 #endif

@@ -1,20 +1,13 @@
 /* Rounding float matrices to quantised types. */
-#include "kernels/kernels.h"
 #include "numbers.h"
+#include "weight_type.h"
 
-typedef struct range {
-    int8_t low, high;
-} range;
-
-static const range ranges[SHREW_TYPES] = {
-    [SHREW_Q8] = {-127, 127}, [SHREW_Q4] = {-8, 7}, [SHREW_TERNARY] = {-1, 1}};
-
-static int32_t nearest(float x, float inverse, range range) {
+static int32_t nearest(float x, float inverse, shrew_range range) {
     const float scaled = x * inverse;
-    return scaled > range.high ? range.high : scaled < range.low ? range.low : round_to_int(scaled);
+    return scaled > (float)range.high ? range.high : scaled < (float)range.low ? range.low : round_to_int(scaled);
 }
 
-static float squared_error(const float *x, uint32_t count, float scale, range range) {
+static float squared_error(const float *x, uint32_t count, float scale, shrew_range range) {
     const float inverse = shrew_reciprocal(scale);
     float sum = 0.0f;
     for (uint32_t i = 0; i < count; i++) {
@@ -35,11 +28,12 @@ static float group_scale(const float *x, uint32_t count, shrew_type type) {
         return 0.0f;
     if (type == SHREW_Q8)
         return bits_float(magnitude_bits(extreme)) * (1.0f / 127.0f);
-    const float whole = extreme * shrew_reciprocal(ranges[type].low);
+    const shrew_range range = shrew_range_of(type);
+    const float whole = extreme * shrew_reciprocal((float)range.low);
     float best = 0.0f;
     for (int share = 12; share <= 44; share++) {
         const float scale = whole * (0.025f * (float)share);
-        const float error = squared_error(x, count, scale, ranges[type]);
+        const float error = squared_error(x, count, scale, range);
         if (best == 0.0f || error < least) {
             least = error;
             best = scale;
@@ -62,6 +56,7 @@ static int32_t multiplier(float scale, float row_scale, int32_t limit, int up) {
 static void quantize_row(const float *x, uint32_t cols, uint32_t group, shrew_type type, int8_t *values,
                          float *row_scale, int8_t *multipliers) {
     const int32_t limit = (int32_t)shrew_multiplier_limit(type, cols);
+    const shrew_range range = shrew_range_of(type);
     const uint32_t width = group ? group : cols;
     float largest = 0.0f;
     for (uint32_t start = 0; start < cols; start += width) {
@@ -79,7 +74,7 @@ static void quantize_row(const float *x, uint32_t cols, uint32_t group, shrew_ty
         }
         const float inverse = scale != 0.0f ? shrew_reciprocal(scale) : 0.0f;
         for (uint32_t i = start; i < start + count; i++)
-            values[i] = (int8_t)nearest(x[i], inverse, ranges[type]);
+            values[i] = (int8_t)nearest(x[i], inverse, range);
     }
 }
 
@@ -90,7 +85,7 @@ uint32_t shrew_quantize_limit(shrew_type type, uint32_t cols) {
 int shrew_quantize(shrew_type type, const float *matrix, uint32_t rows, uint32_t cols, uint32_t group, int8_t *values,
                    float *row_scales, int8_t *multipliers) {
     if (!matrix || !values || !row_scales || !rows || !shrew_quantize_limit(type, cols) ||
-        (group && (!multipliers || group < 16 || group > 256 || group % 16)))
+        (group && !multipliers) || !shrew_group_is_valid(group))
         return SHREW_E_ARGUMENT;
     const size_t groups = group ? (cols + group - 1) / group : 0;
     for (size_t r = 0; r < rows; r++) {

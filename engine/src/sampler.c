@@ -1,31 +1,9 @@
 /* Choosing a token. Every filter keeps a prefix of the tokens ordered by probability (the lower id first among equals). */
 #include "numbers.h"
 #include "options.h"
+#include "random.h"
+#include "sampling.h"
 #include "session.h"
-
-/* PCG32 (O'Neill 2014, XSH-RR): 64 bits of state, 32 of output. */
-static uint32_t next_random(uint64_t *state) {
-    const uint64_t old = *state;
-    *state = old * 6364136223846793005u + 1442695040888963407u;
-    const uint32_t mixed = (uint32_t)(((old >> 18) ^ old) >> 27);
-    const uint32_t turn = (uint32_t)(old >> 59);
-    return mixed >> turn | mixed << ((32 - turn) & 31);
-}
-
-int shrew_session_seed(shrew_session *session, uint64_t seed) {
-    if (!session)
-        return SHREW_E_ARGUMENT;
-    session->random = seed + 1442695040888963407u;
-    next_random(&session->random);
-    next_random(&session->random);
-    return SHREW_OK;
-}
-
-/* An integer in the order of floats, equal for both zeros: compared faster where floats are in software. */
-static int32_t rank_of(float value) {
-    const int32_t magnitude = (int32_t)magnitude_bits(value);
-    return float_bits(value) >> 31 ? -magnitude : magnitude;
-}
 
 typedef struct candidates {
     float *weight;   /* [vocab] logit, later e^logit, by id */
@@ -34,7 +12,7 @@ typedef struct candidates {
 } candidates;
 
 static int before(const candidates *c, uint16_t a, uint16_t b) {
-    const int32_t rank_a = rank_of(c->weight[a]), rank_b = rank_of(c->weight[b]);
+    const int32_t rank_a = float_rank(c->weight[a]), rank_b = float_rank(c->weight[b]);
     return rank_a > rank_b || (rank_a == rank_b && a < b);
 }
 
@@ -68,11 +46,11 @@ static uint32_t likeliest(const float *weight, uint32_t vocab) {
     for (uint32_t start = 0; start < vocab; start += RUN) {
         int likelier = 0;
         const uint32_t end = vocab - start < RUN ? vocab : start + RUN;
-        const int32_t most = rank_of(weight[best]);
+        const int32_t most = float_rank(weight[best]);
         for (uint32_t id = start; id < end; id++)
-            likelier |= rank_of(weight[id]) > most;
+            likelier |= float_rank(weight[id]) > most;
         for (uint32_t id = start; likelier && id < end; id++)
-            if (rank_of(weight[id]) > rank_of(weight[best]))
+            if (float_rank(weight[id]) > float_rank(weight[best]))
                 best = id;
     }
     return best;
@@ -85,19 +63,6 @@ static void penalize(const shrew_session *session, float penalty, float *weight)
         const float logit = session->logits[id];
         weight[id] = logit > 0.0f ? logit * inverse : logit * penalty;
     }
-}
-
-/* False for NaN. */
-static ONE_COPY int within(float value, float least, float most) {
-    return rank_of(value) >= rank_of(least) && rank_of(value) <= rank_of(most);
-}
-
-int shrew_sampling_is_valid(const shrew_sampling *s) {
-    const float most_min_p = HAS_EVERY_FILTER ? 1.0f : 0.0f;
-    const float least_penalty = HAS_EVERY_FILTER ? 0.01f : 1.0f, most_penalty = HAS_EVERY_FILTER ? 100.0f : 1.0f;
-    return within(s->temperature, 0.0f, 100.0f) && within(s->top_p, 0.0f, 1.0f) && rank_of(s->top_p) &&
-           within(s->min_p, 0.0f, most_min_p) && within(s->repetition_penalty, least_penalty, most_penalty) &&
-           (HAS_EVERY_FILTER || !s->top_k);
 }
 
 /* Top-k, top-p and min-p: takes those that pass off the heap. Returns how many, and what their weights add up to. */
@@ -152,7 +117,7 @@ static int choose(shrew_session *session, const shrew_sampling *sampling, uint32
         c.weight[i] = shrew_exp((c.weight[i] - most) * inverse);
         c.order[vocab - 1 - i] = (uint16_t)i;
     }
-    const float uniform = (float)(next_random(&session->random) >> 8) * (1.0f / 16777216.0f);
+    const float uniform = (float)(shrew_next_random(&session->random) >> 8) * (1.0f / 16777216.0f);
     const uint32_t top_k = HAS_EVERY_FILTER && sampling->top_k && sampling->top_k < vocab ? sampling->top_k : vocab;
     uint32_t count = vocab;
     float kept, sum = 0.0f;

@@ -1,8 +1,11 @@
+/* Opening a session: its options, and what lies where in the caller's memory. */
 #include "session.h"
 
 #include "directory.h"
-#include "numbers.h"
 #include "options.h"
+#include "random.h"
+
+#include <string.h>
 
 enum { DEFAULT_BLOCK = 8, DEFAULT_GRAIN = 32768 };
 
@@ -38,15 +41,15 @@ static uint32_t largest(uint32_t a, uint32_t b) {
 }
 
 /* Hands out parts of the caller's memory, or, with base NULL, only counts. */
-typedef struct layout {
+typedef struct memory_layout {
     uint8_t *base;
     size_t used; /* TOO_MUCH from the first part on that leaves the address space */
-} layout;
+} memory_layout;
 
 #define TOO_MUCH (SIZE_MAX / SHREW_ALIGNMENT * SHREW_ALIGNMENT)
 
 /* count items of a size other than 0. The limits of a configuration keep both below 2^32. */
-static void *take(layout *layout, size_t count, size_t size) {
+static void *take_part(memory_layout *layout, size_t count, size_t size) {
     void *start = layout->base ? layout->base + layout->used : NULL;
     if (count > (TOO_MUCH - layout->used) / size)
         layout->used = TOO_MUCH;
@@ -56,9 +59,9 @@ static void *take(layout *layout, size_t count, size_t size) {
 }
 
 /* For fuzzing: space that belongs to no buffer, which SHREW_GUARD(start, bytes) makes untouchable. */
-static void leave_gap(layout *layout) {
+static void leave_gap(memory_layout *layout) {
 #ifdef SHREW_GUARD
-    void *gap = take(layout, 64, 1);
+    void *gap = take_part(layout, 64, 1);
     if (gap)
         SHREW_GUARD(gap, 64);
 #else
@@ -67,14 +70,14 @@ static void leave_gap(layout *layout) {
 }
 
 /* A row of something for every token in the cache. */
-static void *take_cache(layout *layout, size_t context, size_t row) {
-    void *start = take(layout, context, row);
-    take(layout, CACHE_MARGIN, 1);
+static void *take_cache(memory_layout *layout, size_t context, size_t row) {
+    void *start = take_part(layout, context, row);
+    take_part(layout, CACHE_MARGIN, 1);
     leave_gap(layout);
     return start;
 }
 
-static void lay_out(layout *layout, shrew_session *session, const shrew_model *model,
+static void lay_out(memory_layout *layout, shrew_session *session, const shrew_model *model,
                     const shrew_session_options *options) {
     const shrew_config *c = &model->config;
     const uint32_t block = options->block, context = options->context;
@@ -82,8 +85,8 @@ static void lay_out(layout *layout, shrew_session *session, const shrew_model *m
     const uint32_t widest = (largest(largest(c->dim, query), c->ffn) + 15) & ~15u;
     const int integers = !HAS_F32 || options->cache == SHREW_CACHE_INT8;
     const uint32_t heads = c->layers * c->kv_heads;
-    cache *cache = &session->cache;
-    scratch *s = &session->scratch;
+    shrew_kv_cache *cache = &session->cache;
+    shrew_scratch *s = &session->scratch;
 
     leave_gap(layout);
     cache->width = integers ? (c->head_dim + 7) & ~7u : c->head_dim;
@@ -91,46 +94,46 @@ static void lay_out(layout *layout, shrew_session *session, const shrew_model *m
     cache->values = take_cache(layout, context, heads * cache->width * (integers ? 1 : 4));
     cache->key_scales = integers ? take_cache(layout, context, heads) : NULL;
     cache->value_scales = integers ? take_cache(layout, context, heads) : NULL;
-    session->hidden = take(layout, options->draft ? 1 + options->draft : 0, 4 * c->dim);
+    session->hidden = take_part(layout, options->draft ? 1 + options->draft : 0, 4 * c->dim);
     leave_gap(layout);
-    session->logits = take(layout, c->vocab, 4);
+    session->logits = take_part(layout, c->vocab, 4);
     leave_gap(layout);
-    session->history = take(layout, context, 2);
+    session->history = take_part(layout, context, 2);
     leave_gap(layout);
 
     const size_t before = layout->used;
-    session->overlay = take(layout, 0, 1);
+    session->overlay = take_part(layout, 0, 1);
     s->h_stride = largest(c->dim, query);
     s->a_stride = largest(c->dim, largest(query + 2 * kv, 2 * c->ffn));
     s->scores_stride = c->heads / c->kv_heads * ((context + 15) & ~15u);
-    s->x = take(layout, block, 4 * c->dim);
-    s->h = take(layout, block, 4 * s->h_stride);
-    s->a = take(layout, block, 4 * s->a_stride);
-    s->turns = take(layout, c->position == SHREW_POSITION_ROPE ? block : 0, 4 * c->head_dim);
-    s->queries = take(layout, integers ? block : 0, c->heads * cache->width);
-    s->factors = take(layout, integers ? block : 0, 4 * c->heads);
-    s->scores = take(layout, options->workers, 4 * s->scores_stride);
-    s->q.values = take(layout, block, 2 * widest);
-    s->q.sums = take(layout, block, 2 * (widest / 16));
-    s->q.scales = take(layout, block, 4);
+    s->x = take_part(layout, block, 4 * c->dim);
+    s->h = take_part(layout, block, 4 * s->h_stride);
+    s->a = take_part(layout, block, 4 * s->a_stride);
+    s->turns = take_part(layout, c->position == SHREW_POSITION_ROPE ? block : 0, 4 * c->head_dim);
+    s->queries = take_part(layout, integers ? block : 0, c->heads * cache->width);
+    s->factors = take_part(layout, integers ? block : 0, 4 * c->heads);
+    s->scores = take_part(layout, options->workers, 4 * s->scores_stride);
+    s->q.values = take_part(layout, block, 2 * widest);
+    s->q.sums = take_part(layout, block, 2 * (widest / 16));
+    s->q.scales = take_part(layout, block, 4);
     const size_t sampler = 6 * c->vocab;
     const size_t prompt = sizeof(uint16_t) * (SHREW_PROMPT_BYTES_PER_TOKEN * context + SHREW_ALIGNMENT);
     const size_t least = largest(sampler, prompt), overlay = layout->used - before;
     if (overlay < least)
-        take(layout, least - overlay, 1);
+        take_part(layout, least - overlay, 1);
     session->overlay_bytes = layout->used - before;
 }
 
-static int measure(const shrew_model *model, const shrew_session_options *options, shrew_session_options *resolved,
-                   size_t *bytes) {
+static int measure_session(const shrew_model *model, const shrew_session_options *options,
+                           shrew_session_options *resolved, size_t *bytes) {
     shrew_session unused;
     if (!model || !bytes || !model->image)
         return SHREW_E_ARGUMENT;
     const int status = resolve(model, options, resolved);
     if (status)
         return status;
-    layout layout = {NULL, 0};
-    take(&layout, sizeof(shrew_session), 1);
+    memory_layout layout = {NULL, 0};
+    take_part(&layout, sizeof(shrew_session), 1);
     lay_out(&layout, &unused, model, resolved);
     *bytes = layout.used;
     return layout.used < TOO_MUCH ? SHREW_OK : SHREW_E_MEMORY;
@@ -138,7 +141,7 @@ static int measure(const shrew_model *model, const shrew_session_options *option
 
 int shrew_session_bytes(const shrew_model *model, const shrew_session_options *options, size_t *bytes) {
     shrew_session_options resolved;
-    return measure(model, options, &resolved, bytes);
+    return measure_session(model, options, &resolved, bytes);
 }
 
 int shrew_session_open(shrew_session **session, const shrew_model *model, const shrew_session_options *options,
@@ -149,7 +152,7 @@ int shrew_session_open(shrew_session **session, const shrew_model *model, const 
         return SHREW_E_ARGUMENT;
     if ((uintptr_t)memory % SHREW_ALIGNMENT)
         return SHREW_E_ALIGNMENT;
-    const int status = measure(model, options, &resolved, &needed);
+    const int status = measure_session(model, options, &resolved, &needed);
     if (status)
         return status;
     if (bytes < needed)
@@ -157,8 +160,8 @@ int shrew_session_open(shrew_session **session, const shrew_model *model, const 
     const shrew_kernels *kernels = shrew_choose_kernels(resolved.unit);
     if (!kernels)
         return SHREW_E_ARGUMENT;
-    layout layout = {memory, 0};
-    shrew_session *opened = take(&layout, sizeof(shrew_session), 1);
+    memory_layout layout = {memory, 0};
+    shrew_session *opened = take_part(&layout, sizeof(shrew_session), 1);
     memset(opened, 0, sizeof *opened);
     opened->model = model;
     opened->kernels = kernels;
@@ -191,105 +194,17 @@ int shrew_session_reset(shrew_session *session) {
     return SHREW_OK;
 }
 
+int shrew_session_seed(shrew_session *session, uint64_t seed) {
+    if (!session)
+        return SHREW_E_ARGUMENT;
+    session->random = shrew_seed_random(seed);
+    return SHREW_OK;
+}
+
 uint32_t shrew_session_position(const shrew_session *session) {
     return session ? session->position : 0;
 }
 
 const float *shrew_session_logits(const shrew_session *session) {
     return session && session->has_logits ? session->logits : NULL;
-}
-
-typedef struct division {
-    shrew_work work;
-    void *argument;
-    uint32_t items, share;
-} division;
-
-static void do_share(void *argument, uint32_t index) {
-    const division *d = argument;
-    const uint32_t first = index * d->share, left = d->items - first;
-    d->work(d->argument, index, first, left < d->share ? d->items : first + d->share);
-}
-
-void shrew_split(const shrew_session *session, uint32_t items, uint32_t step, uint64_t multiply_adds, shrew_work work,
-                 void *argument) {
-    uint32_t tasks = session->parallel_for ? session->workers : 1;
-    while (tasks > 1 && multiply_adds < (uint64_t)tasks * session->grain)
-        tasks--;
-    if (tasks < 2) {
-        work(argument, 0, 0, items);
-        return;
-    }
-    division d = {work, argument, items, ((items + tasks - 1) / tasks + step - 1) / step * step};
-    session->parallel_for(session->parallel_context, (items + d.share - 1) / d.share, do_share, &d);
-}
-
-int shrew_all_finite(const float *values, size_t count) {
-    return shrew_largest_magnitude(values, (uint32_t)count) < 0x7F800000u;
-}
-
-int shrew_feed_block(shrew_session *session, const uint16_t *ids, size_t count, float *logits, size_t *used) {
-    if (count > session->context - session->position)
-        return SHREW_E_CONTEXT;
-    const scratch *s = &session->scratch;
-    const uint32_t block = count < session->block ? (uint32_t)count : session->block;
-    const uint32_t dim = session->model->config.dim, vocab = session->model->config.vocab;
-    for (uint32_t i = 0; i < block; i++)
-        if (ids[i] >= vocab)
-            return SHREW_E_ARGUMENT;
-    /* The head is the dearest matrix of a small model: only those tokens pass it whose logits somebody will see. */
-    const uint32_t scored = logits ? block : block == count ? 1 : 0;
-    float *const scores = logits ? logits : session->logits;
-    session->has_logits = 0;
-    session->ahead = 0;
-    session->overflow = 0;
-    if (block)
-        shrew_forward(session, ids, block, scored);
-    if (scored)
-        shrew_score(session, s->h, s->h_stride, scored, scores);
-    if (session->overflow || !shrew_all_finite(s->x, (size_t)block * dim) ||
-        !shrew_all_finite(scores, (size_t)scored * vocab))
-        return SHREW_E_NUMBER;
-    if (block && ids != session->history + session->position) /* where a prompt waits already */
-        memcpy(session->history + session->position, ids, block * sizeof *ids);
-    if (block && logits)
-        memcpy(session->logits, logits + (size_t)(block - 1) * vocab, vocab * sizeof *logits);
-    session->position += block;
-    session->has_logits = scored > 0;
-    *used = block;
-    return SHREW_OK;
-}
-
-int shrew_feed_unfed(shrew_session *session) {
-    if (session->unfed == SHREW_NO_TOKEN)
-        return SHREW_OK;
-    const uint16_t id = (uint16_t)session->unfed;
-    size_t used;
-    const int status = HAS_DRAFT && session->draft && session->generating && session->position < session->context
-                           ? shrew_feed_with_draft(session, id)
-                           : shrew_feed_block(session, &id, 1, NULL, &used);
-    if (!status)
-        session->unfed = SHREW_NO_TOKEN;
-    return status;
-}
-
-static int feed(shrew_session *session, const uint16_t *ids, size_t count, float *logits, size_t *used) {
-    size_t taken;
-    if (!session || !ids || !count || (!used && count > session->block))
-        return SHREW_E_ARGUMENT;
-    if (session->generating)
-        return SHREW_E_STATE;
-    int status = shrew_feed_unfed(session);
-    if (!status)
-        status = shrew_feed_block(session, ids, count, logits, used ? used : &taken);
-    shrew_begin_phase(session, SHREW_PHASE_NONE, 0, 0);
-    return status;
-}
-
-int shrew_session_feed(shrew_session *session, const uint16_t *ids, size_t count, size_t *used) {
-    return feed(session, ids, count, NULL, used);
-}
-
-int shrew_session_feed_logits(shrew_session *session, const uint16_t *ids, size_t count, float *logits, size_t *used) {
-    return logits ? feed(session, ids, count, logits, used) : SHREW_E_ARGUMENT;
 }

@@ -11,24 +11,24 @@ enum { CACHE_MARGIN = 64 }; /* bytes that vector kernels may read behind the las
 enum { ANSWER_IS_TEXT, ANSWER_IS_OPEN /* the beginning of "Do: " */, ANSWER_IS_COMMAND };
 
 /* How far an answer has come towards a command. */
-typedef struct command_walk {
+typedef struct shrew_command_walk {
     uint32_t phase;
     uint32_t length; /* bytes of "Do: ", then of the command */
     uint32_t state;  /* of the grammar */
-} command_walk;
+} shrew_command_walk;
 
 enum { PENDING_BYTES = SHREW_MAX_STOP_BYTES + 256 + 16 }; /* a stop string's beginning, a token, part of a character */
 
 /* Where a cached head lies: layer and head select a slab of context rows. */
-typedef struct cache {
+typedef struct shrew_kv_cache {
     void *keys, *values;                 /* [layers][kv_heads][context][width] int8, or float with width = head_dim */
     uint8_t *key_scales, *value_scales;  /* [layers][kv_heads][context] scale codes; NULL for floats */
     uint32_t width;                      /* head_dim, rounded up to 8 for int8 */
-} cache;
+} shrew_kv_cache;
 
 /* Buffers of one forward pass over a block of B tokens; overlaid by the sampler and the prompt encoder, which run at
  * other times. */
-typedef struct scratch {
+typedef struct shrew_scratch {
     float *x;     /* [B][dim] residual stream */
     float *h;     /* [B][h_stride] normed input, then attention output; what the MLP adds to the stream */
     float *a;     /* [B][a_stride] queries, keys, values; what attention adds; up, gate; a row of a norm */
@@ -36,9 +36,9 @@ typedef struct scratch {
     int8_t *queries;  /* [B][heads][width] */
     float *factors;   /* [B][heads] */
     int32_t *scores;  /* [workers][scores_stride]: [heads / kv_heads][context rounded up to 16] */
-    quantized_rows q; /* integer copies of h or a */
+    shrew_quantized_rows q; /* integer copies of h or a */
     uint32_t h_stride, a_stride, scores_stride;
-} scratch;
+} shrew_scratch;
 
 struct shrew_session {
     const shrew_model *model;
@@ -50,14 +50,14 @@ struct shrew_session {
     uint32_t has_logits;
     uint32_t overflow;   /* a forward pass met NaN, infinity or 2^100 on its way */
     uint64_t random;     /* generator state */
-    cache cache;
+    shrew_kv_cache cache;
     float *hidden;       /* [1 + draft][dim] what the head reads, of the last token fed and those drafted after it;
                           * nothing where draft is 0 */
     float *logits;       /* [vocab] */
     uint16_t *history;   /* [context] ids held, then drafted ones, or the prompt still to be fed */
     void *overlay;       /* where the scratch lies */
     size_t overlay_bytes;
-    scratch scratch;
+    shrew_scratch scratch;
     /* Generation. */
     shrew_sampling sampling;
     const char *const *stops;
@@ -72,7 +72,7 @@ struct shrew_session {
     uint32_t drafted, accepted;
     uint32_t unfed;      /* generated but not appended yet, or SHREW_NO_TOKEN */
     uint32_t finish;
-    command_walk walk;
+    shrew_command_walk walk;
     float confidence;    /* product of the probabilities of the answer's tokens, unless it is text */
     uint32_t generating;
     uint32_t pending_count;
@@ -86,56 +86,5 @@ static inline void shrew_begin_phase(const shrew_session *session, shrew_phase p
     if (HAS_MARKS && session->mark)
         session->mark(session->mark_context, phase, layer, tokens);
 }
-
-/* Runs count tokens at the session's position through the layers and leaves what the head reads for the last scored
- * ones in scratch.h ([scored][h_stride]). Does not advance the position: what it wrote into the cache counts only once
- * the position moves past it. */
-void shrew_forward(shrew_session *session, const uint16_t *ids, uint32_t count, uint32_t scored);
-
-/* The head: logits [count][vocab] from hidden, rows stride floats apart. */
-void shrew_score(shrew_session *session, const float *hidden, uint32_t stride, uint32_t count, float *logits);
-
-/* Splits items into tasks of at least grain multiply-adds, each beginning at a multiple of step, and runs
- * work(argument, worker, first, last) for each. */
-typedef void (*shrew_work)(void *argument, uint32_t worker, uint32_t first, uint32_t last);
-void shrew_split(const shrew_session *session, uint32_t items, uint32_t step, uint64_t multiply_adds, shrew_work work,
-                 void *argument);
-
-/* One block of tokens on its way through the layers. B tokens in the block, C dim, H heads, K kv_heads, D head_dim. */
-typedef struct pass {
-    shrew_session *session;
-    const shrew_model *model;
-    const shrew_config *config;
-    scratch *s;
-    uint32_t tokens;   /* B */
-    uint32_t position; /* of the first of them */
-    uint32_t layer;
-    float per_dim; /* 1 / dim */
-} pass;
-
-/* Turns keys in scratch.a and moves them and the values into the cache. */
-void shrew_store_keys(pass *p);
-
-/* Turns queries in scratch.a and leaves the heads' output in scratch.h. */
-void shrew_attention(pass *p);
-
-/* Cosine and sine of every rotary pair for the block's positions: the same for all layers and heads. */
-void shrew_attention_prepare(pass *p);
-
-/* Appends at most one block, as shrew_session_feed does, whatever the state of a generation. */
-int shrew_feed_block(shrew_session *session, const uint16_t *ids, size_t count, float *logits, size_t *used);
-
-/* Appends one token of a generation, with a draft of those that may follow, or confirms one drafted before. */
-int shrew_feed_with_draft(shrew_session *session, uint16_t id);
-
-int shrew_all_finite(const float *values, size_t count);
-
-/* What a token says at a position of the answer. */
-const uint8_t *shrew_spoken_bytes(const shrew_session *session, uint32_t position, uint32_t id, size_t *count);
-
-/* Appends the generated token that is still waiting, if there is one. */
-int shrew_feed_unfed(shrew_session *session);
-
-int shrew_sampling_is_valid(const shrew_sampling *sampling);
 
 #endif

@@ -8,16 +8,26 @@
 #include "unicode.h"
 #include "utf8.h"
 
-enum { HEADER_BYTES = 48, RESERVED_OFFSET = 32, ARRAY_ALIGNMENT = 4, PIECES_PER_START = 16 };
+enum { TOKENIZER_HEADER_BYTES = 48, RESERVED_OFFSET = 32, ARRAY_ALIGNMENT = 4, PIECES_PER_START = 16 };
 
-byte_span shrew_piece(const shrew_tokenizer *tokenizer, uint32_t id) {
+shrew_byte_span shrew_piece(const shrew_tokenizer *tokenizer, uint32_t id) {
     uint32_t start = aligned_u32(tokenizer->starts + id / PIECES_PER_START * 4);
     for (uint32_t i = id - id % PIECES_PER_START; i < id; i++)
         start += tokenizer->lengths[i];
-    return (byte_span){tokenizer->pieces + start, tokenizer->lengths[id]};
+    return (shrew_byte_span){tokenizer->pieces + start, tokenizer->lengths[id]};
 }
 
-int shrew_compare_spans(byte_span a, byte_span b) {
+shrew_byte_span shrew_spoken_bytes(const shrew_tokenizer *tokenizer, uint32_t previous, uint32_t id) {
+    shrew_byte_span piece = shrew_piece(tokenizer, id);
+    if (tokenizer->kind == SHREW_TOKENIZER_SENTENCEPIECE && tokenizer->flags & TOKENIZER_SPACE_PREFIX &&
+        previous == tokenizer->bos && piece.count && piece.bytes[0] == ' ') {
+        piece.bytes++;
+        piece.count--;
+    }
+    return piece;
+}
+
+int shrew_compare_spans(shrew_byte_span a, shrew_byte_span b) {
     for (size_t i = 0; i < a.count && i < b.count; i++)
         if (a.bytes[i] != b.bytes[i])
             return a.bytes[i] < b.bytes[i] ? -1 : 1;
@@ -33,7 +43,7 @@ typedef struct reader {
 } reader;
 
 /* The next array, and past the zeros that pad it. After an error every array is where the error was. */
-static const uint8_t *take(reader *section, size_t bytes) {
+static const uint8_t *take_array(reader *section, size_t bytes) {
     const uint8_t *array = section->at;
     const size_t padding = (0u - bytes) % ARRAY_ALIGNMENT;
     if (section->status)
@@ -62,7 +72,8 @@ static int read_header(shrew_tokenizer *tokenizer, const uint8_t *header) {
     tokenizer->unk = (uint16_t)aligned_u16(header + 26);
     tokenizer->prefix_count = (uint16_t)aligned_u16(header + 28);
     tokenizer->suffix_count = (uint16_t)aligned_u16(header + 30);
-    if (!all_zero(header + RESERVED_OFFSET, HEADER_BYTES - RESERVED_OFFSET) || tokenizer->flags & ~TOKENIZER_FLAGS)
+    if (!all_zero(header + RESERVED_OFFSET,
+                  TOKENIZER_HEADER_BYTES - RESERVED_OFFSET) || tokenizer->flags & ~TOKENIZER_FLAGS)
         return SHREW_E_RESERVED;
     if (tokenizer->vocab < 1 || tokenizer->vocab > SHREW_MAX_VOCAB || tokenizer->merge_count > 0xFFFF ||
         tokenizer->sorted_count > tokenizer->vocab)
@@ -87,15 +98,15 @@ static int check_kind(const shrew_tokenizer *tokenizer) {
 
 static int read_arrays(shrew_tokenizer *tokenizer, reader *section) {
     const size_t vocab = tokenizer->vocab, merges = tokenizer->merge_count;
-    tokenizer->lengths = take(section, vocab);
-    tokenizer->starts = take(section, (vocab + PIECES_PER_START - 1) / PIECES_PER_START * 4);
-    tokenizer->pieces = take(section, tokenizer->pieces_bytes);
-    tokenizer->merges = take(section, merges * MERGE_BYTES);
-    tokenizer->ranks = tokenizer->flags & TOKENIZER_RANKS ? take(section, merges * 2) : NULL;
-    tokenizer->byte_ids = tokenizer->flags & TOKENIZER_BYTE_IDS ? take(section, 256 * 2) : NULL;
-    tokenizer->sorted = take(section, (size_t)tokenizer->sorted_count * 2);
-    tokenizer->prefix = take(section, (size_t)tokenizer->prefix_count * 2);
-    tokenizer->suffix = take(section, (size_t)tokenizer->suffix_count * 2);
+    tokenizer->lengths = take_array(section, vocab);
+    tokenizer->starts = take_array(section, (vocab + PIECES_PER_START - 1) / PIECES_PER_START * 4);
+    tokenizer->pieces = take_array(section, tokenizer->pieces_bytes);
+    tokenizer->merges = take_array(section, merges * MERGE_BYTES);
+    tokenizer->ranks = tokenizer->flags & TOKENIZER_RANKS ? take_array(section, merges * 2) : NULL;
+    tokenizer->byte_ids = tokenizer->flags & TOKENIZER_BYTE_IDS ? take_array(section, 256 * 2) : NULL;
+    tokenizer->sorted = take_array(section, (size_t)tokenizer->sorted_count * 2);
+    tokenizer->prefix = take_array(section, (size_t)tokenizer->prefix_count * 2);
+    tokenizer->suffix = take_array(section, (size_t)tokenizer->suffix_count * 2);
     if (section->status == SHREW_OK && section->left > 0)
         return SHREW_E_TOKENIZER;
     return section->status;
@@ -133,7 +144,7 @@ static int check_specials(const shrew_tokenizer *tokenizer) {
            check_ids(tokenizer, tokenizer->suffix, tokenizer->suffix_count);
 }
 
-static int is_concatenation(byte_span whole, byte_span left, byte_span right) {
+static int is_concatenation(shrew_byte_span whole, shrew_byte_span left, shrew_byte_span right) {
     return left.count > 0 && right.count > 0 && whole.count == left.count + right.count &&
            bytes_equal(whole.bytes, left.bytes, left.count) &&
            bytes_equal(whole.bytes + left.count, right.bytes, right.count);
@@ -166,7 +177,7 @@ static int check_byte_ids(const shrew_tokenizer *tokenizer) {
     if (!check_ids(tokenizer, tokenizer->byte_ids, 256))
         return 0;
     for (uint32_t byte = 0; byte < 256; byte++) {
-        const byte_span piece = shrew_piece(tokenizer, aligned_u16(tokenizer->byte_ids + 2 * byte));
+        const shrew_byte_span piece = shrew_piece(tokenizer, aligned_u16(tokenizer->byte_ids + 2 * byte));
         if (piece.count != 1 || piece.bytes[0] != byte)
             return 0;
     }
@@ -176,9 +187,9 @@ static int check_byte_ids(const shrew_tokenizer *tokenizer) {
 static int check_sorted(const shrew_tokenizer *tokenizer) {
     if (!check_ids(tokenizer, tokenizer->sorted, tokenizer->sorted_count))
         return 0;
-    byte_span before = {tokenizer->pieces, 0};
+    shrew_byte_span before = {tokenizer->pieces, 0};
     for (uint32_t i = 0; i < tokenizer->sorted_count; i++) {
-        const byte_span piece = shrew_piece(tokenizer, aligned_u16(tokenizer->sorted + 2 * i));
+        const shrew_byte_span piece = shrew_piece(tokenizer, aligned_u16(tokenizer->sorted + 2 * i));
         uint32_t code_point;
         if (shrew_compare_spans(before, piece) >= 0 ||
             shrew_read_character(piece.bytes, piece.count, &code_point) != piece.count)
@@ -194,7 +205,7 @@ int shrew_tokenizer_open(shrew_tokenizer *tokenizer, const void *section, size_t
         return SHREW_E_ARGUMENT;
     if ((uintptr_t)section % ARRAY_ALIGNMENT)
         return SHREW_E_ALIGNMENT;
-    if (section_bytes < HEADER_BYTES)
+    if (section_bytes < TOKENIZER_HEADER_BYTES)
         return SHREW_E_TOKENIZER;
     shrew_tokenizer view;
     memset(&view, 0, sizeof view);
@@ -203,7 +214,8 @@ int shrew_tokenizer_open(shrew_tokenizer *tokenizer, const void *section, size_t
         return status;
     if (!check_kind(&view))
         return SHREW_E_TOKENIZER;
-    reader arrays = {(const uint8_t *)section + HEADER_BYTES, section_bytes - HEADER_BYTES, SHREW_OK};
+    reader arrays = {(const uint8_t *)section + TOKENIZER_HEADER_BYTES, section_bytes - TOKENIZER_HEADER_BYTES,
+                     SHREW_OK};
     if ((status = read_arrays(&view, &arrays)))
         return status;
     if (!check_pieces(&view) || !check_specials(&view) || !check_merges(&view) || !check_byte_ids(&view) ||
@@ -223,7 +235,7 @@ int shrew_tokenizer_open(shrew_tokenizer *tokenizer, const void *section, size_t
 int shrew_token_bytes(const shrew_tokenizer *tokenizer, uint32_t id, const uint8_t **bytes, size_t *count) {
     if (!tokenizer || !bytes || !count || id >= tokenizer->vocab)
         return SHREW_E_ARGUMENT;
-    const byte_span piece = shrew_piece(tokenizer, id);
+    const shrew_byte_span piece = shrew_piece(tokenizer, id);
     *bytes = piece.bytes;
     *count = piece.count;
     return SHREW_OK;

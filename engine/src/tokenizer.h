@@ -4,7 +4,7 @@
 
 #include "shrew.h"
 
-enum tokenizer_flag {
+enum shrew_tokenizer_flag {
     TOKENIZER_SPACE_PREFIX = 1, /* a space is put before the text (SentencePiece-style) */
     TOKENIZER_UNICODE = 2,      /* pre-tokenisation by Unicode character classes (BPE) */
     TOKENIZER_RANKS = 4,
@@ -14,15 +14,18 @@ enum tokenizer_flag {
 
 enum { MERGE_BYTES = 6 };
 
-typedef struct byte_span {
+typedef struct shrew_byte_span {
     const uint8_t *bytes;
     size_t count;
-} byte_span;
+} shrew_byte_span;
 
 /* The bytes of a token; id < vocab. */
-byte_span shrew_piece(const shrew_tokenizer *tokenizer, uint32_t id);
+shrew_byte_span shrew_piece(const shrew_tokenizer *tokenizer, uint32_t id);
+
+/* What a token says that follows another one. The space that encoding puts before a text is no part of it. */
+shrew_byte_span shrew_spoken_bytes(const shrew_tokenizer *tokenizer, uint32_t previous, uint32_t id);
 
 /* Order of two byte strings: negative, zero, positive. */
-int shrew_compare_spans(byte_span a, byte_span b);
+int shrew_compare_spans(shrew_byte_span a, shrew_byte_span b);
 
 #endif

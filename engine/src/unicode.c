@@ -14,14 +14,14 @@ int shrew_unicode_check(const uint8_t *table, size_t bytes) {
 #else
 
 /* The table: u16 Unicode version, u16 runs; an index entry for every 32nd run; the runs. */
-enum { HEADER_BYTES = 4, INDEX_BYTES = 6, RUNS_PER_ENTRY = 32, MAX_RUN_BYTES = 4 };
+enum { UNICODE_HEADER_BYTES = 4, INDEX_BYTES = 6, RUNS_PER_ENTRY = 32, MAX_RUN_BYTES = 4 };
 
 static uint32_t index_entries(const uint8_t *table) {
     return (read_u16(table + 2) + RUNS_PER_ENTRY - 1) / RUNS_PER_ENTRY;
 }
 
 /* Sets class and count from bytes[0 .. limit); the bytes that the run takes, or 0 where it is malformed. */
-static size_t read_run(const uint8_t *bytes, size_t limit, class_run *run) {
+static size_t read_run(const uint8_t *bytes, size_t limit, shrew_class_run *run) {
     uint32_t length = 0;
     for (size_t i = 0, shift = 0; i < limit && i < MAX_RUN_BYTES; i++) {
         length |= (i ? bytes[i] & 0x7Fu : bytes[i] >> 2 & 0x1Fu) << shift;
@@ -36,18 +36,18 @@ static size_t read_run(const uint8_t *bytes, size_t limit, class_run *run) {
 }
 
 int shrew_unicode_check(const uint8_t *table, size_t bytes) {
-    if (!table || bytes < HEADER_BYTES)
+    if (!table || bytes < UNICODE_HEADER_BYTES)
         return SHREW_E_UNICODE;
     const uint32_t runs = read_u16(table + 2);
-    const size_t start = HEADER_BYTES + (size_t)INDEX_BYTES * index_entries(table);
+    const size_t start = UNICODE_HEADER_BYTES + (size_t)INDEX_BYTES * index_entries(table);
     if (bytes < start)
         return SHREW_E_UNICODE;
     size_t at = start;
-    class_run run = {0, 0, CLASS_OTHER};
+    shrew_class_run run = {0, 0, CLASS_OTHER};
     for (uint32_t i = 0; i < runs; i++) {
         run.first += run.count;
         if (i % RUNS_PER_ENTRY == 0) {
-            const uint8_t *entry = table + HEADER_BYTES + INDEX_BYTES * (i / RUNS_PER_ENTRY);
+            const uint8_t *entry = table + UNICODE_HEADER_BYTES + INDEX_BYTES * (i / RUNS_PER_ENTRY);
             if (read_u32(entry) != run.first || read_u16(entry + 4) != at - start)
                 return SHREW_E_UNICODE;
         }
@@ -59,8 +59,8 @@ int shrew_unicode_check(const uint8_t *table, size_t bytes) {
     return run.first + run.count == CODE_POINTS && at == bytes ? SHREW_OK : SHREW_E_UNICODE;
 }
 
-class_run shrew_unicode_find(const uint8_t *table, uint32_t code_point) {
-    const uint8_t *index = table + HEADER_BYTES;
+shrew_class_run shrew_unicode_find(const uint8_t *table, uint32_t code_point) {
+    const uint8_t *index = table + UNICODE_HEADER_BYTES;
     uint32_t low = 0, high = index_entries(table);
     while (high - low > 1) {
         const uint32_t middle = (low + high) / 2;
@@ -70,7 +70,7 @@ class_run shrew_unicode_find(const uint8_t *table, uint32_t code_point) {
             high = middle;
     }
     const uint8_t *at = index + INDEX_BYTES * index_entries(table) + read_u16(index + INDEX_BYTES * low + 4);
-    class_run run = {read_u32(index + INDEX_BYTES * low), 0, CLASS_OTHER};
+    shrew_class_run run = {read_u32(index + INDEX_BYTES * low), 0, CLASS_OTHER};
     do {
         run.first += run.count;
         at += read_run(at, MAX_RUN_BYTES, &run);

@@ -5,18 +5,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum character_class { CLASS_OTHER = 0, CLASS_LETTER = 1, CLASS_NUMBER = 2, CLASS_SPACE = 3 };
+enum shrew_character_class { CLASS_OTHER = 0, CLASS_LETTER = 1, CLASS_NUMBER = 2, CLASS_SPACE = 3 };
 
 /* Neighbouring code points first .. first + count - 1 of one class. */
-typedef struct class_run {
+typedef struct shrew_class_run {
     uint32_t first, count;
     uint32_t class_;
-} class_run;
+} shrew_class_run;
 
 /* SHREW_OK or SHREW_E_UNICODE; table may be NULL. */
 int shrew_unicode_check(const uint8_t *table, size_t bytes);
 
 /* The run that holds a code point; the table has passed shrew_unicode_check. */
-class_run shrew_unicode_find(const uint8_t *table, uint32_t code_point);
+shrew_class_run shrew_unicode_find(const uint8_t *table, uint32_t code_point);
 
 #endif

@@ -1,88 +1,85 @@
 #include "options.h"
 
+#include <string.h>
+
 #include "text.h"
 
-/* Limits as shrew_session_sample states them. */
-static const struct rule {
-    const char *name;
-    double least, most;
-    uint8_t above_least; /* the least itself does not fit */
-    uint8_t is_integer;
-    const char *range;
-} rules[OPTIONS] = {
-    [OPTION_TEMPERATURE] = {"temperature", 0, 100, 0, 0, "0 to 100"},
-    [OPTION_TOP_P] = {"top_p", 0, 1, 1, 0, "above 0, to 1"},
-    [OPTION_TOP_K] = {"top_k", 0, UINT32_MAX, 0, 1, "0 to 4294967295"},
-    [OPTION_MIN_P] = {"min_p", 0, 1, 0, 0, "0 to 1"},
-    [OPTION_REPETITION_PENALTY] = {"repetition_penalty", 0.01f, 100, 0, 0, "0.01 to 100"},
-    [OPTION_MAX_TOKENS] = {"max_tokens", 0, 65535, 0, 1, "0 to 65535"},
-};
+static shrew_option describe(option which) {
+    static const shrew_option max_tokens = {
+        .name = "max_tokens", .range = "0 to 65535", .is_integer = 1, .most = {.integer = 65535}};
+    shrew_option sampling;
+    return shrew_sampling_option((uint32_t)which, &sampling) ? max_tokens : sampling;
+}
+
+/* Where the value of an option lies: a float or a uint32_t. */
+static void *place_of(options *of, option which) {
+    return which == OPTION_MAX_TOKENS ? (uint8_t *)&of->max_tokens : (uint8_t *)&of->sampling + describe(which).offset;
+}
 
 options fw_options_default(void) {
-    const options made = {.sampling = {.top_p = 1, .repetition_penalty = 1}};
+    options made = {.max_tokens = 0};
+    for (int which = 0; which < OPTION_MAX_TOKENS; which++) {
+        const shrew_option_value usual = describe((option)which).usual;
+        memcpy(place_of(&made, (option)which), &usual, sizeof usual);
+    }
     return made;
 }
 
 option fw_option_named(const char *name, size_t bytes) {
     int which = 0;
-    while (which < OPTIONS && !fw_text_equal(rules[which].name, name, bytes))
+    while (which < OPTIONS && !fw_text_equal(fw_option_name((option)which), name, bytes))
         which++;
     return (option)which;
 }
 
 const char *fw_option_name(option which) {
-    return rules[which].name;
+    return describe(which).name;
 }
 
 const char *fw_option_range(option which) {
-    return rules[which].range;
+    return describe(which).range;
 }
 
-static float *number_of(options *of, option which) {
-    switch (which) {
-    case OPTION_TEMPERATURE: return &of->sampling.temperature;
-    case OPTION_TOP_P: return &of->sampling.top_p;
-    case OPTION_MIN_P: return &of->sampling.min_p;
-    default: return &of->sampling.repetition_penalty;
-    }
+static double number_of(const shrew_option *described, shrew_option_value value) {
+    return described->is_integer ? value.integer : (double)value.number;
 }
 
-static uint32_t *integer_of(options *of, option which) {
-    return which == OPTION_TOP_K ? &of->sampling.top_k : &of->max_tokens;
-}
-
-static int fits(option which, double value) {
-    const struct rule *rule = &rules[which];
-    return value >= rule->least && value <= rule->most && (value > rule->least || !rule->above_least);
+static int fits(const shrew_option *described, double value) {
+    const double least = number_of(described, described->least), most = number_of(described, described->most);
+    return value >= least && value <= most && (value > least || !described->above_least);
 }
 
 option_defect fw_option_set(options *changed, option which, const decimal *value) {
-    if (rules[which].is_integer && !value->is_integer)
+    const shrew_option described = describe(which);
+    shrew_option_value stored;
+    if (described.is_integer && !value->is_integer)
         return OPTION_NOT_INTEGER;
-    /* As stored, too: 1e-60 is above 0, and no binary32 that is near it. */
-    if (!fits(which, value->value) || (!rules[which].is_integer && !fits(which, (float)value->value)))
+    if (!fits(&described, value->value))
         return OPTION_OUT_OF_RANGE;
-    if (rules[which].is_integer)
-        *integer_of(changed, which) = (uint32_t)value->integer;
+    if (described.is_integer)
+        stored.integer = (uint32_t)value->integer;
     else
-        *number_of(changed, which) = (float)value->value;
+        stored.number = (float)value->value;
+    if (!fits(&described, number_of(&described, stored))) /* 1e-60 is above 0, and no binary32 that is near it */
+        return OPTION_OUT_OF_RANGE;
+    memcpy(place_of(changed, which), &stored, sizeof stored);
     return OPTION_FITS;
 }
 
 int fw_option_get(const options *from, option which, float *number, uint32_t *integer) {
     options copy = *from;
-    if (rules[which].is_integer)
-        *integer = *integer_of(&copy, which);
-    else
-        *number = *number_of(&copy, which);
-    return rules[which].is_integer;
+    const int is_integer = describe(which).is_integer != 0;
+    memcpy(is_integer ? (void *)integer : number, place_of(&copy, which), sizeof(shrew_option_value));
+    return is_integer;
 }
 
 int fw_options_are_valid(const options *checked) {
-    for (int i = 0; i < OPTIONS; i++) {
+    for (int which = 0; which < OPTIONS; which++) {
         float number = 0;
         uint32_t integer = 0;
-        if (!fits((option)i, fw_option_get(checked, (option)i, &number, &integer) ? integer : (double)number))
+        const shrew_option described = describe((option)which);
+        const int is_integer = fw_option_get(checked, (option)which, &number, &integer);
+        if (!fits(&described, is_integer ? integer : (double)number))
             return 0;
     }
     return 1;

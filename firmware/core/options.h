@@ -1,4 +1,5 @@
-/* The options of a generation by their names: ranges and defaults in one place, for messages, settings and console. */
+/* The options of a generation by their names, for messages, settings and console: those of the engine's sampling, in
+ * the engine's order, and max_tokens. */
 #ifndef SHREW_GENERATION_OPTIONS_H
 #define SHREW_GENERATION_OPTIONS_H
 
@@ -11,13 +12,8 @@ typedef struct options {
 } options;
 
 typedef enum option {
-    OPTION_TEMPERATURE,
-    OPTION_TOP_P,
-    OPTION_TOP_K,
-    OPTION_MIN_P,
-    OPTION_REPETITION_PENALTY,
-    OPTION_MAX_TOKENS,
-    OPTIONS /* how many; also: none of them */
+    OPTION_MAX_TOKENS = SHREW_SAMPLING_OPTIONS, /* those before it: the index for shrew_sampling_option */
+    OPTIONS                                     /* how many; also: none of them */
 } option;
 
 /* Greedy, nothing filtered, as many tokens as fit. */

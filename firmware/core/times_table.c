@@ -27,9 +27,9 @@ static void add_share(text *out, uint64_t us, uint64_t tokens) {
     add_padded(out, tokens ? digits : "-", COLUMNS, 1);
 }
 
-static void add_row(text *out, const char *name, const times_record *spent, const uint64_t us[TIMES_KINDS]) {
+static void add_row(text *out, const char *name, const shrew_times *spent, const uint64_t us[SHREW_TIMES_KINDS]) {
     add_padded(out, name, NAME_COLUMNS, 0);
-    for (int kind = 0; kind < TIMES_KINDS; kind++)
+    for (int kind = 0; kind < SHREW_TIMES_KINDS; kind++)
         add_share(out, us[kind], spent->tokens[kind]);
 }
 
@@ -40,8 +40,8 @@ static uint64_t sum(const uint64_t *us) {
     return all;
 }
 
-int fw_times_add_line(text *out, const times_record *spent, uint32_t index) {
-    enum { PROMPT = TIMES_PROMPT, ANSWER = TIMES_ANSWER };
+int fw_times_add_line(text *out, const shrew_times *spent, uint32_t index) {
+    enum { PROMPT = SHREW_TIMES_PROMPT, ANSWER = SHREW_TIMES_ANSWER };
     if (!spent->tokens[PROMPT] && !spent->tokens[ANSWER])
         return 0;
     if (!index) {

@@ -36,7 +36,7 @@ static struct {
     shrew_model model;
     shrew_session *session; /* NULL: no model answers */
     void *image; /* one from a card, in the arena; NULL: it lies in flash */
-    times_record spent; /* written by whoever uses the session */
+    shrew_times spent; /* written by whoever uses the session */
 } answering;
 
 static models_view view;
@@ -83,7 +83,7 @@ void fw_models_look_away(void) {
 /* ---- The model that answers --------------------------------------------------------------------------------------- */
 
 static void mark(void *spent, shrew_phase phase, uint32_t layer, uint32_t tokens) {
-    fw_times_mark(spent, clock_us(), phase, layer, tokens);
+    shrew_times_mark(spent, clock_us(), phase, layer, tokens);
 }
 
 static shrew_session_options session_options(uint32_t context) {

@@ -5,7 +5,7 @@
 #include "board.h"
 #include "core/info.h"
 #include "core/slots.h"
-#include "core/times.h"
+#include "shrew_times.h"
 
 /* Before any other: the locks, what the flash holds, and the card. No model answers yet. */
 void fw_models_prepare(void);
@@ -41,7 +41,7 @@ typedef struct models_view {
     info_stored stored[BOARD_MODELS];
     uint32_t stored_count;
     uint32_t upload_bytes; /* most that fit now */
-    times_record spent; /* in microseconds, since the model was loaded */
+    shrew_times spent; /* in microseconds, since the model was loaded */
 } models_view;
 const models_view *fw_models_look(void);
 void fw_models_look_away(void);

@@ -76,7 +76,7 @@ void fw_status_free(char *info) {
     fw_memory_give_buffer(info);
 }
 
-static void print_times(const times_record *spent) {
+static void print_times(const shrew_times *spent) {
     char buffer[TIMES_LINE_BYTES];
     text out = fw_text_in(buffer, sizeof buffer);
     for (uint32_t i = 0; fw_times_add_line(&out, spent, i); i++) {

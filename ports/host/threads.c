@@ -18,7 +18,7 @@ enum {
 struct shrew_threads {
     pthread_t thread[MAX_THREADS];
     uint32_t started;
-    pthread_mutex_t lock;
+    pthread_mutex_t falling_asleep; /* from the last look for a call to the wait for one */
     pthread_cond_t called;
     void (*task)(void *argument, uint32_t index);
     void *argument;
@@ -66,12 +66,12 @@ static void *run(void *pool) {
         for (uint32_t i = 0; i < SPINS && call == seen; i++, relax())
             call = (uint32_t)(atomic_load_explicit(&p->next, memory_order_acquire) >> 32);
         if (call == seen) {
-            pthread_mutex_lock(&p->lock);
+            pthread_mutex_lock(&p->falling_asleep);
             atomic_fetch_add(&p->sleeping, 1);
             while ((call = (uint32_t)(atomic_load(&p->next) >> 32)) == seen && !atomic_load(&p->closing))
-                pthread_cond_wait(&p->called, &p->lock);
+                pthread_cond_wait(&p->called, &p->falling_asleep);
             atomic_fetch_sub(&p->sleeping, 1);
-            pthread_mutex_unlock(&p->lock);
+            pthread_mutex_unlock(&p->falling_asleep);
         }
         if (atomic_load(&p->closing))
             return NULL;
@@ -84,7 +84,7 @@ shrew_threads *shrew_threads_open(uint32_t workers) {
     shrew_threads *p = calloc(1, sizeof *p);
     if (!p)
         return NULL;
-    pthread_mutex_init(&p->lock, NULL);
+    pthread_mutex_init(&p->falling_asleep, NULL);
     pthread_cond_init(&p->called, NULL);
     p->solo = SOLO_NS;
     while (p->started + 1 < workers && p->started < MAX_THREADS) {
@@ -100,17 +100,17 @@ shrew_threads *shrew_threads_open(uint32_t workers) {
 void shrew_threads_close(shrew_threads *p) {
     if (!p)
         return;
-    pthread_mutex_lock(&p->lock);
+    pthread_mutex_lock(&p->falling_asleep);
     atomic_store(&p->closing, 1);
     pthread_cond_broadcast(&p->called);
-    pthread_mutex_unlock(&p->lock);
+    pthread_mutex_unlock(&p->falling_asleep);
     /* Those who look instead of sleeping find a call without work. */
     atomic_store(&p->count, 0);
     atomic_fetch_add(&p->next, (uint64_t)1 << 32);
     for (uint32_t i = 0; i < p->started; i++)
         pthread_join(p->thread[i], NULL);
     pthread_cond_destroy(&p->called);
-    pthread_mutex_destroy(&p->lock);
+    pthread_mutex_destroy(&p->falling_asleep);
     free(p);
 }
 
@@ -149,9 +149,9 @@ void shrew_threads_for(void *context, uint32_t count, void (*task)(void *argumen
     const uint32_t call = (uint32_t)(atomic_load_explicit(&p->next, memory_order_relaxed) >> 32) + 1;
     atomic_store(&p->next, (uint64_t)call << 32);
     if (atomic_load(&p->sleeping)) {
-        pthread_mutex_lock(&p->lock);
+        pthread_mutex_lock(&p->falling_asleep);
         pthread_cond_broadcast(&p->called);
-        pthread_mutex_unlock(&p->lock);
+        pthread_mutex_unlock(&p->falling_asleep);
     }
     const uint64_t called = now();
     work(p, call);

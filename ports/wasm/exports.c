@@ -9,6 +9,7 @@
 #define EXPORT(name) __attribute__((export_name(#name)))
 
 static shrew_model model;
+static shrew_sampling sampling; /* of the next generation */
 static uint32_t results[13];
 static char text[SHREW_TEXT_BYTES];
 
@@ -88,10 +89,22 @@ EXPORT(selftest) int selftest(shrew_session *session) {
     return status;
 }
 
+/* results: name, whether the option is an integer, its usual value as bits, and where begin reads the next one. */
+EXPORT(sampling_option) int sampling_option(uint32_t index) {
+    shrew_option option;
+    const int status = shrew_sampling_option(index, &option);
+    if (status)
+        return status;
+    results[0] = address(option.name);
+    results[1] = option.is_integer;
+    results[2] = option.usual.integer;
+    results[3] = address(&sampling) + option.offset;
+    return SHREW_OK;
+}
+
 EXPORT(begin)
 int begin(shrew_session *session, const void *prompt, size_t prompt_bytes, const char *const *stops,
-          uint32_t stop_count, uint32_t raw, uint32_t keep, uint32_t max_tokens, uint64_t seed, float temperature,
-          float top_p, float min_p, uint32_t top_k, float repetition_penalty) {
+          uint32_t stop_count, uint32_t raw, uint32_t keep, uint32_t max_tokens, uint64_t seed) {
     const shrew_request request = {
         .prompt = prompt,
         .prompt_bytes = prompt_bytes,
@@ -99,11 +112,7 @@ int begin(shrew_session *session, const void *prompt, size_t prompt_bytes, const
         .keep = keep,
         .max_tokens = max_tokens,
         .seed = seed,
-        .sampling = {.temperature = temperature,
-                     .top_p = top_p,
-                     .min_p = min_p,
-                     .top_k = top_k,
-                     .repetition_penalty = repetition_penalty},
+        .sampling = sampling,
         .stops = stops,
         .stop_count = stop_count,
     };

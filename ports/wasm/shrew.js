@@ -106,8 +106,23 @@ class Engine {
   }
 
   #statusText(status) {
-    const address = this.#exports.status_text(status);
+    return this.#string(this.#exports.status_text(status));
+  }
+
+  #string(address) {
     return this.text(address, new Uint8Array(this.#exports.memory.buffer).indexOf(0, address) - address);
+  }
+
+  /** Tells the engine how the next generation chooses its tokens; what `options` do not say is as usual. */
+  setSampling(options) {
+    for (let index = 0; this.#exports.sampling_option(index) === 0; index++) {
+      const [name, isInteger, usual, address] = this.results();
+      const key = this.#string(name).replace(/_(.)/g, (_, letter) => letter.toUpperCase());
+      const bits = new Uint32Array([usual]);
+      if (options[key] !== undefined && isInteger) bits[0] = count(key, options[key]);
+      else if (options[key] !== undefined) new Float32Array(bits.buffer)[0] = options[key];
+      this.write(address, new Uint8Array(bits.buffer));
+    }
   }
 
   position(session) {
@@ -289,7 +304,6 @@ export class Session {
   /** Gives the engine the prompt and the stop strings; the memory in which these must stay until the end. */
   #begin(prompt, options) {
     const { raw = false, keep = false, maxTokens = 0, seed = 0, stop = [] } = options;
-    const { temperature = 0, topP = 1, minP = 0, topK = 0, repetitionPenalty = 1 } = options;
     const session = this.#open();
     const encoder = new TextEncoder();
     const text = encoder.encode(prompt);
@@ -304,10 +318,10 @@ export class Session {
     this.#engine.write(place.address, new Uint8Array(new Uint32Array(addresses).buffer));
     this.#engine.write(end, text);
     try {
+      this.#engine.setSampling(options);
       this.#engine.call(
         ...["prompt", "begin", session, end, text.length, place.address, strings.length, raw, keep],
         ...[count("maxTokens", maxTokens), BigInt.asUintN(64, BigInt(seed))],
-        ...[temperature, topP, minP, count("topK", topK), repetitionPenalty],
       );
     } catch (error) {
       this.#engine.give(place);

@@ -131,7 +131,7 @@ static float *multiply(const shrew_kernels *kernels, const shrew_tensor *w, cons
     const size_t count = (size_t)tokens * w->rows;
     float *y = guarded(block, count * sizeof *y, 4);
     float scales[MOST_TOKENS];
-    quantized_rows q = {NULL, NULL, scales, (w->cols + 15) & ~15u};
+    shrew_quantized_rows q = {NULL, NULL, scales, (w->cols + 15) & ~15u};
     q.values = guarded(5, (size_t)tokens * q.stride * 2, 16);
     q.sums = guarded(6, (size_t)tokens * (q.stride / 16) * 2, 2);
     for (size_t i = 0; i < count; i++)
@@ -140,7 +140,7 @@ static float *multiply(const shrew_kernels *kernels, const shrew_tensor *w, cons
         for (uint32_t t = 0; t < tokens; t++)
             scales[t] = kernels->quantize(x + (size_t)t * w->cols, w->cols, q.values + (size_t)t * q.stride,
                                           q.sums + (size_t)t * (q.stride / 16));
-    const product p = {w, x, &q, y, w->cols, w->rows, tokens};
+    const shrew_product p = {w, x, &q, y, w->cols, w->rows, tokens};
     kernels->multiply[w->type](&p, first, last);
     return y;
 }
@@ -233,9 +233,9 @@ static void check_attention(uint32_t head_dim, uint32_t heads, uint32_t held, in
         codes[t] = (uint8_t)(least + below(spread));
         codes[held + CACHE_MARGIN + t] = (uint8_t)(least + below(spread));
     }
-    const span s = {keys, values, codes, codes + held + CACHE_MARGIN, queries, factors, out[0],
+    const shrew_span s = {keys, values, codes, codes + held + CACHE_MARGIN, queries, factors, out[0],
                     scores, held, heads, head_dim, width};
-    span same = s;
+    shrew_span same = s;
     same.out = out[1];
     oracle->attend(&s);
     tested->attend(&same);
@@ -268,12 +268,12 @@ static void check_block(uint32_t head_dim, uint32_t heads, uint32_t held, uint32
         codes[i] = (uint8_t)(least + below(spread));
     for (uint32_t i = 0; i < tokens * out_step; i++)
         out[0][i] = out[1][i] = bits_float(UNTOUCHED);
-    const span first = {keys, values, codes, codes + all + CACHE_MARGIN, queries, factors, out[0],
+    const shrew_span first = {keys, values, codes, codes + all + CACHE_MARGIN, queries, factors, out[0],
                         scores, held, heads, head_dim, width};
-    span_block block = {first, tokens, step, out_step, (uint32_t)room, spare};
+    shrew_span_block block = {first, tokens, step, out_step, (uint32_t)room, spare};
     block.first.out = out[1];
     for (uint32_t t = 0; t < tokens; t++) {
-        span one = first;
+        shrew_span one = first;
         one.queries += (size_t)t * step * width, one.factors += t * step, one.out += t * out_step, one.held += t;
         oracle->attend(&one);
     }

@@ -81,9 +81,9 @@ static void multiply(uint32_t type, uint32_t group, uint32_t rows, uint32_t cols
             scales[t] = draw_float();
         }
     const shrew_tensor weight = {data, row_scales, group ? multipliers : NULL, rows, cols, stride, group, groups, type};
-    const quantized_rows quantized = {values, sums, scales, stride};
+    const shrew_quantized_rows quantized = {values, sums, scales, stride};
     for (uint32_t k = 0; k < 2; k++) {
-        const product p = {&weight, NULL, &quantized, y[k], cols, MOST_ROWS, TOKENS};
+        const shrew_product p = {&weight, NULL, &quantized, y[k], cols, MOST_ROWS, TOKENS};
         const shrew_kernels *kernels = k ? shrew_choose_kernels(SHREW_UNIT_AUTO) : &shrew_kernels_reference;
         const uint32_t part = rows / 2 & ~15u;
         for (uint32_t i = 0; i < TOKENS * MOST_ROWS; i++)
@@ -113,7 +113,7 @@ static void attend(uint32_t held, uint32_t heads, uint32_t head_dim, int largest
     for (uint32_t h = 0; h < heads; h++)
         factors[h] = bits_float((100 + draw() % 30) << 23);
     for (uint32_t k = 0; k < 2; k++) {
-        const span s = {keys,   values, codes[0], codes[1], queries,  factors,
+        const shrew_span s = {keys,   values, codes[0], codes[1], queries,  factors,
                         out[k], scores, held,     heads,    head_dim, width};
         (k ? shrew_choose_kernels(SHREW_UNIT_AUTO) : &shrew_kernels_reference)->attend(&s);
     }

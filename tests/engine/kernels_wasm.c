@@ -84,9 +84,9 @@ uint32_t multiply(uint32_t type, uint32_t rows, uint32_t cols, uint32_t group, u
     }
     const shrew_tensor weight = {data, type ? row_scales : NULL, group ? multipliers : NULL, rows, cols,
                                  stride, group, groups, type};
-    const quantized_rows quantized = {values, sums, scales, rounded};
+    const shrew_quantized_rows quantized = {values, sums, scales, rounded};
     for (uint32_t k = 0; k < 2; k++) {
-        const product product = {&weight, floats, &quantized, results[k], cols, ROWS, tokens};
+        const shrew_product product = {&weight, floats, &quantized, results[k], cols, ROWS, tokens};
         const shrew_kernels *kernels = k ? &shrew_kernels_simd128 : &shrew_kernels_reference;
         for (uint32_t i = 0; i < ROWS * TOKENS; i++)
             results[k][i] = -1.0f;
@@ -118,7 +118,7 @@ EXPORT(attend) uint32_t attend(uint32_t held, uint32_t heads, uint32_t head_dim,
     for (uint32_t h = 0; h < heads; h++)
         factors[h] = bits_float((100 + draw() % 30) << 23) * (1.5f + draw_float(0.5f));
     for (uint32_t k = 0; k < 2; k++) {
-        const span span = {keys,    values, codes[0], codes[1], queries, factors,
+        const shrew_span span = {keys,    values, codes[0], codes[1], queries, factors,
                            out[k], scores, held,     heads,    head_dim, width};
         (k ? &shrew_kernels_simd128 : &shrew_kernels_reference)->attend(&span);
     }

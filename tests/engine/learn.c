@@ -1,32 +1,11 @@
 /* Every operator of training, on arrays of exactly the size that the header states, at sizes around whole vectors: each
  * unit that runs here against the portable one. Exit 0: they agree. Under sanitizers: and touch nothing else. */
-#define _GNU_SOURCE
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#ifdef __linux__
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
 
-#include "options.h"
 #include "shrew_learn.h"
-
-/* All of the inference engine that learning asks for, so that the rest need not be compiled for this. */
-const char *shrew_unit_name(uint32_t unit) {
-    int runs = unit == SHREW_UNIT_SCALAR;
-#if defined(__x86_64__)
-    runs = runs || (unit == SHREW_UNIT_AVX2 && __builtin_cpu_supports("avx2")) ||
-           (unit == SHREW_UNIT_AVX512 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq"));
-#endif
-#ifdef SHREW_AMX
-    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
-    runs = runs || (unit == SHREW_UNIT_AMX && syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0);
-#endif
-    return runs ? "" : NULL;
-}
 
 enum { MOST_ARRAYS = 128 };
 

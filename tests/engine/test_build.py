@@ -24,6 +24,9 @@ RUNTIME = sorted(ENGINE.glob("src/**/*.c"))
 SOURCES = sorted([*RUNTIME, *ENGINE.glob("learn/**/*.c")])
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-ffp-contract=off"]
 INCLUDES = [f"-I{ENGINE / 'include'}", f"-I{ENGINE / 'src'}"]
+#: Parts of learn/operators/unit.h, which each unit of the operators compiles once.
+TEMPLATES = {"activation.h", "attention.h", "loss.h", "matrices.h", "optimizer.h", "products.h", "rows.h", "tiles.h"}
+TEMPLATES |= {"unit.h", "vector.h"}
 BARE = ["-ffreestanding", "-fno-pie"]
 
 
@@ -63,6 +66,43 @@ def test_compiles_without_a_warning_and_needs_only_memcpy_and_memset(compiler: s
     defined = {line.split()[-1] for line in symbols if re.search(r" [TDBR] ", line)}
     assert all(name.startswith("shrew_") for name in defined), "a symbol that may collide with the caller's"
     assert not [line for line in symbols if re.search(r" [DdBbC] ", line)], "a mutable global"
+
+
+@pytest.fixture
+def translation_unit(tmp_path: Path) -> Path:
+    """All sources in one file. Operators of learning are a template for each unit: here for one."""
+    whole = tmp_path / "engine.c"
+    parts = [source for source in SOURCES if source.parent.name != "operators" or source.stem == "portable"]
+    whole.write_text("".join(f'#include "{source}"\n' for source in parts))
+    return whole
+
+
+def test_no_two_files_share_a_private_name(compiler: str, translation_unit: Path) -> None:
+    run(compiler, *STRICT, *INCLUDES, "-fsyntax-only", str(translation_unit))
+    run(compiler, *STRICT, *INCLUDES, "-DSHREW_PIE", "-fsyntax-only", str(translation_unit))
+
+
+@pytest.mark.parametrize(
+    ("target", "unit", "port"), [("wasm32", "-msimd128", "wasm"), ("xtensa", "", "emulator/xtensa")]
+)
+def test_nor_do_they_where_other_kernels_are(target: str, unit: str, port: str, translation_unit: Path) -> None:
+    if shutil.which("clang-22") is None:
+        pytest.skip("clang-22 is not installed")
+    machine = [f"--target={target}", *unit.split(), "-nostdlibinc", "-isystem", str(ENGINE.parent / "ports" / port)]
+    run("clang-22", *STRICT, *BARE, *machine, *INCLUDES, "-fsyntax-only", str(translation_unit))
+
+
+def test_types_that_files_share_carry_the_prefix() -> None:
+    headers = [path for path in ENGINE.glob("**/*.h") if path.name not in TEMPLATES]
+    for header in headers:
+        names = re.findall(r"^(?:typedef )?(?:struct|union|enum) (\w+) \{|^} (\w+);", header.read_text(), re.MULTILINE)
+        assert all(name.startswith("shrew_") for pair in names for name in pair if name), header
+
+
+def test_no_variable_is_named_like_its_type() -> None:
+    for path in [*SOURCES, *ENGINE.glob("**/*.h")]:
+        code = re.sub(r"/\*.*?\*/|^typedef struct \w+ \w+;", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
+        assert not re.findall(r"(?<![\w.>])(\w+) +(?:\*|const |restrict )*\1(?=\s*[;,=)[])", code), path
 
 
 def test_no_allocation_and_no_stdio_in_the_sources() -> None:
@@ -110,13 +150,12 @@ def test_a_build_without_unicode_refuses_only_what_needs_it(compiler: str, tmp_p
     assert Model.from_bytes(unicode_image).selftest()
 
 
-def test_the_header_is_c_plus_plus_too(tmp_path: Path) -> None:
+def test_the_headers_are_c_plus_plus_too(tmp_path: Path) -> None:
     if not shutil.which("g++"):
         pytest.skip("g++ is not installed")
     source = tmp_path / "a.cpp"
-    source.write_text(
-        '#include "shrew.h"\n#include "shrew_learn.h"\nint main() { return shrew_status_text(0) == 0; }\n'
-    )
+    includes = "".join(f'#include "{header.name}"\n' for header in sorted((ENGINE / "include").iterdir()))
+    source.write_text(includes + "int main() { return shrew_status_text(0) == 0; }\n")
     command = [
         "g++",
         "-Wall",

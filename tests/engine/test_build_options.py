@@ -15,7 +15,7 @@ from engine.test_build import RUNTIME
 from engine.test_build import build as build_engine
 
 from shrew.engine import Model
-from shrew.engine.binding import lib
+from shrew.engine.binding import ffi, lib
 from shrew.image import Commands, WeightType, build_image
 
 SOURCES = [*RUNTIME, Path(__file__).with_name("build_options.c")]
@@ -113,6 +113,15 @@ def test_a_build_refuses_what_it_leaves_out_and_nothing_else(library: Library, o
     for request in ({"min_p": 0.1}, {"repetition_penalty": 1.2}):
         expected = lib.SHREW_E_ARGUMENT if "SHREW_GREEDY_TOP_P" in options else lib.SHREW_OK
         assert run(engine, image("q8"), **request)[0] == expected, request
+
+
+@pytest.mark.parametrize("kind", range(lib.SHREW_TYPES))
+def test_a_build_describes_the_types_that_it_has(library: Library, kind: int) -> None:
+    told = ctypes.create_string_buffer(ffi.sizeof("shrew_type_description"))
+    for options in ([], OPTIONS):
+        expected = lib.SHREW_E_TYPE if options and kind != lib.SHREW_Q8 else lib.SHREW_OK
+        assert library(options).shrew_describe_type(kind, told) == expected
+    assert library([]).shrew_describe_type(lib.SHREW_TYPES, told) == lib.SHREW_E_ARGUMENT
 
 
 def test_a_build_without_commands_refuses_a_grammar(library: Library) -> None:

@@ -340,7 +340,8 @@ def test_units_agree_and_stay_inside_their_arrays(compiler, tmp_path):
     if not shutil.which(compiler):
         pytest.skip(f"{compiler} is not installed")
     learn = [ENGINE / "learn" / name for name in ("layer.c", "linear.c", "operators.c")]
-    sources = [*learn, *ENGINE.glob("learn/operators/*.c"), Path(__file__).with_name("learn.c")]
+    learn += [*ENGINE.glob("learn/operators/*.c"), ENGINE / "src/kernels/processor.c"]
+    sources = [*learn, Path(__file__).with_name("learn.c")]
     strict = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-ffp-contract=off"]
     flags = ["-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover"]  # optimised, it takes ten times as long
     driver = tmp_path / "learn"

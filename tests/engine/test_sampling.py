@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from engine.models import random_image
 
-from shrew.engine import Model, Sampling
+from shrew.engine import SAMPLING_OPTIONS, Model, Sampling
+from shrew.engine.binding import ffi, lib
+from shrew.errors import ConfigError
 
 DRAWS = 4000
 
@@ -104,3 +106,45 @@ def test_sampling_leaves_the_logits_alone(session) -> None:
     for _ in range(5):
         session.sample(Sampling(temperature=3.0, top_k=3))
     assert session.sample(Sampling()) == greedy
+
+
+def test_the_engine_states_its_options() -> None:
+    stated = {name: (o.kind, o.low, o.high, o.above_low, o.usual) for name, o in SAMPLING_OPTIONS.items()}
+    assert stated == {
+        "temperature": (float, 0, 100, False, 0),
+        "top_p": (float, 0, 1, True, 1),
+        "top_k": (int, 0, 2**32 - 1, False, 0),
+        "min_p": (float, 0, 1, False, 0),
+        "repetition_penalty": (float, 0.01, 100, False, 1),
+    }
+    for option in SAMPLING_OPTIONS.values():
+        low = f"above {option.low:.10g}, " if option.above_low else f"{option.low:.10g} "
+        assert option.range == f"{low}to {option.high:.10g}"
+        assert option.description
+    assert lib.shrew_sampling_option(len(SAMPLING_OPTIONS), ffi.new("shrew_option *")) == lib.SHREW_E_ARGUMENT
+
+
+@pytest.mark.parametrize("name", [name for name, option in SAMPLING_OPTIONS.items() if option.kind is float])
+def test_ranges_are_what_the_sampler_takes(session, name: str) -> None:
+    """By binary32: the ends, and the next number beyond them."""
+    option = SAMPLING_OPTIONS[name]
+    low, high = np.float32(option.low), np.float32(option.high)
+    within = [np.nextafter(low, high), high, np.float32(option.usual)]
+    beyond = [np.nextafter(low, -np.inf), np.nextafter(high, np.inf), np.float32(np.nan)]
+    (beyond if option.above_low else within).append(low)
+    session.reset()
+    session.feed([4, 9, 30])
+    usual = {name: option.usual for name, option in SAMPLING_OPTIONS.items()}
+    for value in [*within, *beyond]:
+        asked, token = ffi.new("shrew_sampling *", usual | {name: value}), ffi.new("uint32_t *")
+        status = lib.shrew_session_sample(session._session, asked, token)
+        assert status == (lib.SHREW_OK if value in within else lib.SHREW_E_ARGUMENT), value
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"top_p": 0.0}, {"top_k": -1}, {"min_p": 1.5}, {"temperature": float("nan")}], ids=str
+)
+def test_a_value_out_of_range_is_named_with_its_range(wrong: dict[str, float]) -> None:
+    (name,) = wrong
+    with pytest.raises(ConfigError, match=f"{name} is .*, must be {SAMPLING_OPTIONS[name].range}"):
+        Sampling(**wrong)  # type: ignore[arg-type]  # a name and a number

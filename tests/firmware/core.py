@@ -21,19 +21,8 @@ HEADERS = [
     CORE / f"{name}.h"
     for name in (
         *("text", "decimal", "json", "options", "protocol", "openai", "info"),
-        *(
-            "queue",
-            "slots",
-            "arena",
-            "placement",
-            "settings",
-            "console",
-            "host_check",
-            "answer",
-            "line",
-            "times",
-            "times_table",
-        ),
+        *("queue", "slots", "arena", "placement", "settings", "console", "host_check", "answer", "line"),
+        "times_table",
     )
 ]
 INCLUDES = [f"-I{ENGINE / 'include'}", f"-I{ENGINE / 'src'}", f"-I{CORE}"]
@@ -58,7 +47,11 @@ def _build(folder: Path) -> Path:
 
 
 ffi: Any = cffi.FFI()
-ffi.cdef("\n".join(_declarations(header) for header in (ENGINE / "include/shrew.h", *HEADERS)))
+ffi.cdef(
+    "\n".join(
+        _declarations(header) for header in (ENGINE / "include/shrew.h", ENGINE / "include/shrew_times.h", *HEADERS)
+    )
+)
 _FOLDER = tempfile.TemporaryDirectory()
 lib: Any = ffi.dlopen(str(_build(Path(_FOLDER.name))))
 

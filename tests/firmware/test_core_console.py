@@ -71,7 +71,8 @@ def test_commands_with_words() -> None:
     assert (load.verb, text_of(load)) == (lib.CONSOLE_LOAD, b"gate.bin")
     assert text_of(fields(b"help load")) == b"load"
     chosen = fields(b"set top_p 0.5")
-    assert (chosen.verb, chosen.option, chosen.value.value) == (lib.CONSOLE_SET, lib.OPTION_TOP_P, 0.5)
+    name = ffi.string(lib.fw_option_name(chosen.option))
+    assert (chosen.verb, name, chosen.value.value) == (lib.CONSOLE_SET, b"top_p", 0.5)
     assert fields(b"bench").number == lib.CONSOLE_BENCH_TOKENS
     assert fields(b"bench 500").number == 500
 

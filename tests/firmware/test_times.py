@@ -13,11 +13,11 @@ from firmware.core import Out, ffi, lib
 class Record:
     def __init__(self) -> None:
         self.now = 10**9
-        self.struct = ffi.new("times_record *")
+        self.struct = ffi.new("shrew_times *")
 
     def __call__(self, phase: str, took: int, layer: int = 0, tokens: int = 1) -> None:
         """A phase that takes so long."""
-        lib.fw_times_mark(self.struct, self.now, getattr(lib, f"SHREW_PHASE_{phase}"), layer, tokens)
+        lib.shrew_times_mark(self.struct, self.now, getattr(lib, f"SHREW_PHASE_{phase}"), layer, tokens)
         self.now += took
 
     def table(self) -> list[str]:
@@ -76,7 +76,7 @@ def test_without_a_prompt_its_column_has_no_numbers() -> None:
 
 def test_an_hour_of_a_slow_model_of_the_most_layers_fits() -> None:
     record = Record()
-    for layer in range(lib.TIMES_LAYERS):
+    for layer in range(lib.SHREW_TIMES_LAYERS):
         record("EMBED", 3_600_000_000)
         record("DOWN", 3_600_000_000, layer)
     record("NONE", 0)
@@ -87,13 +87,13 @@ def test_an_hour_of_a_slow_model_of_the_most_layers_fits() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 10**6), st.integers(0, 63), st.integers(0, 64))))
 def test_no_time_is_lost_or_counted_twice(marks: list[tuple[int, int, int, int]]) -> None:
-    struct: Any = ffi.new("times_record *")
+    struct: Any = ffi.new("shrew_times *")
     now = total = layers = 0
     for phase, took, layer, tokens in marks:
-        lib.fw_times_mark(struct, now, phase, layer, tokens)
+        lib.shrew_times_mark(struct, now, phase, layer, tokens)
         now += took
         total += took if phase else 0
         layers += took if lib.SHREW_PHASE_QKV <= phase <= lib.SHREW_PHASE_DOWN else 0
-    lib.fw_times_mark(struct, now, lib.SHREW_PHASE_NONE, 0, 0)
-    assert sum(sum(struct.by_phase[kind]) for kind in range(lib.TIMES_KINDS)) == total
-    assert sum(sum(struct.by_layer[kind]) for kind in range(lib.TIMES_KINDS)) == layers
+    lib.shrew_times_mark(struct, now, lib.SHREW_PHASE_NONE, 0, 0)
+    assert sum(sum(struct.by_phase[kind]) for kind in range(lib.SHREW_TIMES_KINDS)) == total
+    assert sum(sum(struct.by_layer[kind]) for kind in range(lib.SHREW_TIMES_KINDS)) == layers

@@ -35,7 +35,17 @@ SOURCES = sorted(ENGINE.glob("src/**/*.c"))
 CORE = ENGINE.parent / "firmware/core"
 CORE_SOURCES = sorted(CORE.glob("*.c"))
 #: Sources that check an input's bytes. In the others watching each comparison costs most of the time and finds nothing.
-CHECKING = {"directory", "generate", "image", "pretokenize", "selftest", "tokenizer", "unicode"}
+CHECKING = {
+    "directory",
+    "generate",
+    "grammar",
+    "image",
+    "metadata",
+    "pretokenize",
+    "selftest_section",
+    "tokenizer",
+    "unicode",
+}
 UNWATCHED = "-fno-sanitize-coverage=trace-cmp"
 #: Unrolled tiles with a check at every access take clang minutes to optimise.
 UNROLLED = {"avx512_attention", "avx512_panels", "avx512_products"}

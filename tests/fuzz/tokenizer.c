@@ -64,7 +64,7 @@ static size_t merge_naively(const shrew_tokenizer *t, uint16_t *ids, size_t coun
 static uint32_t find_character(const shrew_tokenizer *t, const uint8_t *character, size_t length) {
     for (uint32_t i = 0; i < t->sorted_count; i++) {
         const uint32_t id = read_u16(t->sorted + 2 * i);
-        const byte_span piece = shrew_piece(t, id);
+        const shrew_byte_span piece = shrew_piece(t, id);
         if (piece.count == length && !memcmp(piece.bytes, character, length))
             return id;
     }
@@ -73,7 +73,7 @@ static uint32_t find_character(const shrew_tokenizer *t, const uint8_t *characte
 
 /* Tokens of a text of at most FEW bytes; SIZE_MAX where it cannot be encoded. */
 static size_t encode_naively(const shrew_tokenizer *t, const uint8_t *text, size_t bytes, uint16_t *ids) {
-    pretokenizer cut = {t->unicode, {0, 0, CLASS_OTHER}};
+    shrew_pretokenizer cut = {t->unicode, {0, 0, CLASS_OTHER}};
     size_t count = 0;
     if (t->kind == SHREW_TOKENIZER_BPE) {
         for (size_t length; bytes; text += length, bytes -= length) {

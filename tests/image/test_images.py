@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shrew.corpus import read_corpus
-from shrew.engine import Model, Sampling, multiplier_limit, pack, quantize
+from shrew.engine import DEFAULT_GROUP, ROWS_PER_BYTE, TYPES, Model, Sampling, multiplier_limit, pack, quantize
 from shrew.engine.tensor import RANGES, unpack
 from shrew.errors import ConfigError, EngineError, ImageTruncatedError, ImportFileError, RunError
 from shrew.evaluation import score_texts
@@ -25,6 +25,14 @@ QUANTIZED = ("q8", "q4", "ternary")
 #: what the search for the least error may cut off at the ends.
 LARGEST_LOSS = {"q8": 0.6 / 127, "q4": 0.75, "ternary": 0.75}
 TYPICAL_LOSS = {"q8": 0.02, "q4": 0.16, "ternary": 0.6}
+
+
+def test_the_engine_says_what_a_weight_type_is() -> None:
+    """The values of docs/FORMAT.md."""
+    assert ("f32", *QUANTIZED) == TYPES
+    assert RANGES == {"q8": (-127, 127), "q4": (-8, 7), "ternary": (-1, 1)}
+    assert ROWS_PER_BYTE == {"f32": 1, "q8": 1, "q4": 2, "ternary": 4}
+    assert DEFAULT_GROUP == {"f32": 0, "q8": 0, "q4": 32, "ternary": 32}
 
 
 @given(

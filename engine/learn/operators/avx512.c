@@ -1,7 +1,7 @@
 /* x86-64 with AVX-512. */
 #include "operators.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#ifdef SHREW_X86
 
 #include <immintrin.h>
 

@@ -3,7 +3,7 @@
 #ifndef SHREW_LEARN_OPERATORS_H
 #define SHREW_LEARN_OPERATORS_H
 
-#include "options.h"
+#include "kernels/processor.h"
 #include "shrew_learn.h"
 
 /* A product of matrices [rows, depth] and [depth, columns]. The steps are from one element to the next along a
@@ -50,27 +50,8 @@ typedef struct shrew_operators {
 /* NULL: there is none for this unit, which says nothing of the processor. */
 const shrew_operators *shrew_operators_of(uint32_t unit);
 
-/* ---- Linear maps, of products (learn/linear.c): weight [outputs, inputs] --------------------------------------------- */
-
-/* What a weight is packed into, once for any number of rows: forward for shrew_linear, backward for shrew_linear_dx. */
-enum { FORWARD = 0, BACKWARD = 1 };
-size_t shrew_linear_panels_floats(const shrew_operators *operators, uint32_t inputs, uint32_t outputs);
-void shrew_linear_pack(const shrew_operators *operators, uint32_t inputs, uint32_t outputs, const float *weight,
-                       int direction, float *panels);
-
-/* y = from + bias + x weight'; from, which may be y, and bias may be NULL. */
-void shrew_linear(const shrew_operators *operators, uint32_t rows, uint32_t inputs, uint32_t outputs, const float *x,
-                  const float *panels, const float *from, const float *bias, float *y);
-void shrew_linear_dx(const shrew_operators *operators, uint32_t rows, uint32_t inputs, uint32_t outputs,
-                     const float *dy, const float *panels, float *dx);
-
-/* Adds to dweight and, unless NULL, dbias. */
-size_t shrew_linear_dweight_floats(const shrew_operators *operators, uint32_t rows, uint32_t inputs, uint32_t outputs);
-void shrew_linear_dweight(const shrew_operators *operators, uint32_t rows, uint32_t inputs, uint32_t outputs,
-                          const float *dy, const float *x, float *dweight, float *dbias, float *memory);
-
 extern const shrew_operators shrew_operators_portable;
-#if defined(__x86_64__) && defined(__GNUC__)
+#ifdef SHREW_X86
 extern const shrew_operators shrew_operators_avx2, shrew_operators_avx512;
 #endif
 #ifdef SHREW_AMX

@@ -1,46 +1,46 @@
 /* x86-64 with tiles of matrices: AVX-512 for everything but the products of blocks.
  *
- * One instruction multiplies 16 tokens by 64 columns of 16 rows. Activations are read where they lie, both their planes
- * (avx512.h). Weights are turned, so that a row of a tile holds four columns of each row of theirs, and those with
- * multipliers become weights times multipliers, in two planes of bytes where one is too narrow. Tiles are always full
- * of columns: the last begins where it ends with the row, and what it repeats is zeros in the weights. Likewise for the
- * last tokens, whose repeated results are the same. */
+ * One instruction multiplies 16 tokens by 64 columns of 16 rows. Activations are read where they lie, both their
+ * planes (avx512_vectors.h). Weights are turned, so that a row of a tile holds four columns of each row of theirs, and
+ * those with multipliers become weights times multipliers, in two planes of bytes where one is too narrow. Tiles are
+ * always full of columns: the last begins where it ends with the row, and what it repeats is zeros in the weights.
+ * Likewise for the last tokens, whose repeated results are the same. */
 #include "kernels/kernels.h"
 
 #ifdef SHREW_AMX
 
 #include "kernels/avx512_columns.h"
 
-#define TILES __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,amx-tile,amx-int8")))
-#define TILES_INLINE static inline __attribute__((always_inline)) TILES
+#define FOR_AMX __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,amx-tile,amx-int8")))
 
 enum {
     FEWEST_TOKENS = 5, /* for each plane of weights; with fewer, turning them takes longer than AVX-512 */
-    TILE_TOKENS = 16,
+    AMX_TILE_TOKENS = 16,
     TILE_COLS = 64,
     PANEL_CHUNKS = 6,
 };
 
 /* Some columns, TILE_COLS of them to a chunk, of two strips of sixteen rows, or of both planes of one. */
-typedef struct panel {
+typedef struct tile_panel {
     __m512i tiles[PANEL_CHUNKS][2][16];
     uint32_t first, count; /* chunks */
-} panel;
+} tile_panel;
 
 /* Sums of sixteen tokens for sixteen rows each: high and low activations times the first tiles of a panel's chunks,
  * then times the second. */
 typedef struct tile_sums {
-    __m512i tokens[4][TILE_TOKENS];
+    __m512i tokens[4][AMX_TILE_TOKENS];
 } tile_sums;
 
 /* ---- Weights ---------------------------------------------------------------------------------------------------- */
 
-INLINE uint32_t planes_of(uint32_t type, int grouped) {
+INLINE FOR_AVX512 uint32_t planes_of(uint32_t type, int grouped) {
     return grouped && type != SHREW_TERNARY ? 2 : 1; /* a multiplier itself is a byte */
 }
 
 /* v[i] gets columns c + 4 * i and three more of sixteen rows, behind the last of which it comes again. */
-INLINE void load_quarter(__m512i v[4], const uint8_t *data, size_t stride, uint32_t per_byte, uint32_t left) {
+INLINE FOR_AVX512 void load_quarter(__m512i v[4], const uint8_t *data, size_t stride, uint32_t per_byte,
+                                    uint32_t left) {
     __m512i every_fourth[4];
     UNROLLED for (uint32_t i = 0; i < 4; i++)
         every_fourth[i] = load_quarters(data + at_most(i / per_byte, left) * stride,
@@ -51,7 +51,7 @@ INLINE void load_quarter(__m512i v[4], const uint8_t *data, size_t stride, uint3
 }
 
 /* The weight of a lane's row in each of its bytes. */
-INLINE __m512i signed_weights(__m512i bytes, uint32_t type) {
+INLINE FOR_AVX512 __m512i signed_weights(__m512i bytes, uint32_t type) {
     const __m512i q4 = _mm512_set1_epi64((int64_t)4 << 32);
     const __m512i ternary = _mm512_broadcast_i32x4(_mm_set_epi32(6, 4, 2, 0));
     if (type == SHREW_Q8)
@@ -62,7 +62,7 @@ INLINE __m512i signed_weights(__m512i bytes, uint32_t type) {
 }
 
 /* weights * multipliers = 256 * high + low, both signed bytes. */
-INLINE void split_products(__m512i weights, __m512i multipliers, __m512i *high, __m512i *low) {
+INLINE FOR_AVX512 void split_products(__m512i weights, __m512i multipliers, __m512i *high, __m512i *low) {
     const __m512i even = _mm512_mullo_epi16(_mm512_srai_epi16(_mm512_slli_epi16(weights, 8), 8), multipliers);
     const __m512i odd = _mm512_mullo_epi16(_mm512_srai_epi16(weights, 8), multipliers);
     const __m512i half = _mm512_set1_epi16(128);
@@ -73,7 +73,8 @@ INLINE void split_products(__m512i weights, __m512i multipliers, __m512i *high, 
 }
 
 /* Sixteen columns of a strip, from c on, to four rows of a tile, or in two planes to those and the next tile's. */
-INLINE void fill_quarter(__m512i *tile, const __m512i columns[4], __m512i multipliers, uint32_t type, int grouped) {
+INLINE FOR_AVX512 void fill_quarter(__m512i *tile, const __m512i columns[4], __m512i multipliers, uint32_t type,
+                                    int grouped) {
     UNROLLED for (uint32_t i = 0; i < 4; i++) {
         const __m512i weights = signed_weights(columns[i], type);
         __m512i high = weights, low = weights;
@@ -89,12 +90,13 @@ INLINE void fill_quarter(__m512i *tile, const __m512i columns[4], __m512i multip
 }
 
 /* All chunks of sixteen rows from row on. */
-INLINE void fill_strip(panel *panel, uint32_t which, const shrew_tensor *w, uint32_t row, uint32_t type, int grouped) {
+INLINE FOR_AVX512 void fill_strip(tile_panel *panel, uint32_t which, const shrew_tensor *w, uint32_t row, uint32_t type,
+                                  int grouped) {
     const uint32_t per_byte = shrew_rows_per_byte(type), last = (w->rows - 1) / per_byte;
     const uint32_t byte_row = at_most(row / per_byte, last), left = last - byte_row;
     const uint32_t cols = at_most(w->stride, TILE_COLS);
     const uint8_t *data = (const uint8_t *)w->data + (size_t)byte_row * w->stride;
-    multiplier_window window = open_window(w);
+    shrew_multiplier_window window = open_window(w);
     for (uint32_t i = 0; i < panel->count; i++) {
         const uint32_t done = (panel->first + i) * TILE_COLS, start = at_most(done, w->stride - cols);
         __m512i *tile = panel->tiles[i][which];
@@ -130,7 +132,7 @@ static inline void finish_stores(const void *to) {
 }
 
 /* Tiles 0 to 3 are sums, 4 and 5 activations, 6 and 7 weights. */
-static TILES void configure_tiles(uint32_t tokens, uint32_t cols) {
+static FOR_AMX void configure_tiles(uint32_t tokens, uint32_t cols) {
     tile_config config = {.palette = 1};
     for (uint32_t tile = 0; tile < 8; tile++) {
         config.rows[tile] = (uint8_t)(tile < 6 ? tokens : cols / 4);
@@ -140,21 +142,21 @@ static TILES void configure_tiles(uint32_t tokens, uint32_t cols) {
     _tile_loadconfig(&config);
 }
 
-static TILES void load_tiles(const tile_sums *sums) {
+static FOR_AMX void load_tiles(const tile_sums *sums) {
     _tile_loadd(0, sums->tokens[0], 64);
     _tile_loadd(1, sums->tokens[1], 64);
     _tile_loadd(2, sums->tokens[2], 64);
     _tile_loadd(3, sums->tokens[3], 64);
 }
 
-static TILES void clear_tiles(void) {
+static FOR_AMX void clear_tiles(void) {
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
 }
 
-static TILES void store_tiles(tile_sums *sums) {
+static FOR_AMX void store_tiles(tile_sums *sums) {
     _tile_stored(0, sums->tokens[0], 64);
     _tile_stored(1, sums->tokens[1], 64);
     _tile_stored(2, sums->tokens[2], 64);
@@ -162,7 +164,7 @@ static TILES void store_tiles(tile_sums *sums) {
 }
 
 /* Adds to the sums. */
-static TILES void multiply_chunk(const panel *panel, uint32_t i, const quantized_rows *q, uint32_t token) {
+static FOR_AMX void multiply_chunk(const tile_panel *panel, uint32_t i, const shrew_quantized_rows *q, uint32_t token) {
     const uint32_t cols = at_most(q->stride, TILE_COLS);
     const int8_t *x = high_plane(q, token) + at_most((panel->first + i) * TILE_COLS, q->stride - cols);
     const size_t step = 2 * (size_t)q->stride;
@@ -177,12 +179,12 @@ static TILES void multiply_chunk(const panel *panel, uint32_t i, const quantized
     _tile_dpbssd(3, 5, 7);
 }
 
-INLINE void store_results(const product *p, uint32_t token, uint32_t tokens, uint32_t row, uint32_t last,
-                          uint32_t planes, const tile_sums *sums) {
+INLINE FOR_AVX512 void store_results(const shrew_product *p, uint32_t token, uint32_t tokens, uint32_t row,
+                                     uint32_t last, uint32_t planes, const tile_sums *sums) {
     const float *const token_scales = p->quantized->scales + token;
     const size_t y_stride = p->y_stride;
     for (uint32_t i = 0; i < 3 - planes && row < last; i++, row += 16) {
-        const __m512i(*of)[TILE_TOKENS] = sums->tokens + 2 * i;
+        const __m512i(*of)[AMX_TILE_TOKENS] = sums->tokens + 2 * i;
         const __mmask16 there = first_lanes(last - row);
         const __m512 row_scales = _mm512_maskz_loadu_ps(there, p->weight->row_scales + row);
         float *y = p->y + token * y_stride + row;
@@ -197,20 +199,21 @@ INLINE void store_results(const product *p, uint32_t token, uint32_t tokens, uin
 }
 
 /* Share i of count of the rows that follow. */
-INLINE void prefetch_share(const uint8_t *next, uint32_t bytes, uint32_t i, uint32_t count) {
+INLINE FOR_AVX512 void prefetch_share(const uint8_t *next, uint32_t bytes, uint32_t i, uint32_t count) {
     for (uint32_t at = bytes / count * i & ~63u; at < bytes / count * (i + 1); at += 64)
         _mm_prefetch(next + at, _MM_HINT_T0);
 }
 
-TILES_INLINE void multiply_tiles(const product *p, uint32_t first, uint32_t last, uint32_t type, int grouped) {
+INLINE FOR_AMX void multiply_tiles(const shrew_product *p, uint32_t first, uint32_t last, uint32_t type, int grouped) {
     const shrew_tensor *w = p->weight;
     const uint32_t cols = at_most(w->stride, TILE_COLS), chunks = (w->stride + TILE_COLS - 1) / TILE_COLS;
-    const uint32_t tokens = at_most(p->tokens, TILE_TOKENS), tiles = (p->tokens + TILE_TOKENS - 1) / TILE_TOKENS;
+    const uint32_t tokens = at_most(p->tokens, AMX_TILE_TOKENS);
+    const uint32_t tiles = (p->tokens + AMX_TILE_TOKENS - 1) / AMX_TILE_TOKENS;
     const uint32_t planes = planes_of(type, grouped), rows = 16 * (3 - planes);
     const uint32_t bytes = rows / shrew_rows_per_byte(type) * w->stride;
     const uint8_t *next = (const uint8_t *)w->data + (size_t)(first / shrew_rows_per_byte(type)) * w->stride + bytes;
-    tile_sums sums[SHREW_MAX_BLOCK / TILE_TOKENS];
-    panel panel;
+    tile_sums sums[SHREW_MAX_BLOCK / AMX_TILE_TOKENS];
+    tile_panel panel;
     configure_tiles(tokens, cols);
     for (uint32_t row = first; row < last; row += rows, next += bytes)
         for (panel.first = 0; panel.first < chunks; panel.first += PANEL_CHUNKS) {
@@ -218,7 +221,7 @@ TILES_INLINE void multiply_tiles(const product *p, uint32_t first, uint32_t last
             for (uint32_t i = 0; i < 3 - planes; i++)
                 fill_strip(&panel, i, w, row + 16 * i, type, grouped);
             for (uint32_t i = 0; i < tiles; i++) {
-                const uint32_t token = at_most(TILE_TOKENS * i, p->tokens - tokens);
+                const uint32_t token = at_most(AMX_TILE_TOKENS * i, p->tokens - tokens);
                 tile_sums *to = chunks > PANEL_CHUNKS ? sums + i : sums; /* one is nearer than several */
                 if (panel.first)
                     load_tiles(to);
@@ -236,8 +239,8 @@ TILES_INLINE void multiply_tiles(const product *p, uint32_t first, uint32_t last
     _tile_release();
 }
 
-TILES_INLINE void multiply(const product *p, uint32_t first, uint32_t last, uint32_t type,
-                           void (*few)(const product *p, uint32_t first, uint32_t last)) {
+INLINE FOR_AMX void amx_multiply(const shrew_product *p, uint32_t first, uint32_t last, uint32_t type,
+                             void (*few)(const shrew_product *p, uint32_t first, uint32_t last)) {
     const int grouped = p->weight->multipliers != NULL;
     if (p->tokens < FEWEST_TOKENS * planes_of(type, grouped))
         few(p, first, last);
@@ -247,22 +250,22 @@ TILES_INLINE void multiply(const product *p, uint32_t first, uint32_t last, uint
         multiply_tiles(p, first, last, type, 0);
 }
 
-static TILES void multiply_q8(const product *p, uint32_t first, uint32_t last) {
-    multiply(p, first, last, SHREW_Q8, shrew_avx512_multiply_q8);
+static FOR_AMX void amx_multiply_q8(const shrew_product *p, uint32_t first, uint32_t last) {
+    amx_multiply(p, first, last, SHREW_Q8, shrew_avx512_multiply_q8);
 }
 
-static TILES void multiply_q4(const product *p, uint32_t first, uint32_t last) {
-    multiply(p, first, last, SHREW_Q4, shrew_avx512_multiply_q4);
+static FOR_AMX void amx_multiply_q4(const shrew_product *p, uint32_t first, uint32_t last) {
+    amx_multiply(p, first, last, SHREW_Q4, shrew_avx512_multiply_q4);
 }
 
-static TILES void multiply_ternary(const product *p, uint32_t first, uint32_t last) {
-    multiply(p, first, last, SHREW_TERNARY, shrew_avx512_multiply_ternary);
+static FOR_AMX void amx_multiply_ternary(const shrew_product *p, uint32_t first, uint32_t last) {
+    amx_multiply(p, first, last, SHREW_TERNARY, shrew_avx512_multiply_ternary);
 }
 
 const shrew_kernels shrew_kernels_amx = {
     "amx",
     shrew_avx512_quantize,
-    {shrew_avx2_multiply_f32, multiply_q8, multiply_q4, multiply_ternary},
+    {shrew_avx2_multiply_f32, amx_multiply_q8, amx_multiply_q4, amx_multiply_ternary},
     shrew_avx512_attend,
     shrew_avx512_activate,
     shrew_avx2_dot,

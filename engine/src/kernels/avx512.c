@@ -1,21 +1,21 @@
 /* The AVX-512 set, and what of it works on vectors of floats. */
 #include "kernels/kernels.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#ifdef SHREW_X86
 
-#include "kernels/avx512.h"
+#include "kernels/avx512_vectors.h"
 
 /* ---- Activations to bytes --------------------------------------------------------------------------------------- */
 
-INLINE __mmask16 lanes_before(uint32_t count, uint32_t i) {
+INLINE FOR_AVX512 __mmask16 lanes_before(uint32_t count, uint32_t i) {
     return count > i ? first_lanes(count - i) : 0;
 }
 
-INLINE __m512i magnitudes(__m512 x) {
+INLINE FOR_AVX512 __m512i magnitudes(__m512 x) {
     return _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7FFFFFFF));
 }
 
-INLINE uint32_t largest_magnitude(const float *x, uint32_t count) {
+INLINE FOR_AVX512 uint32_t largest_magnitude(const float *x, uint32_t count) {
     __m512i most = _mm512_setzero_si512();
     for (uint32_t i = 0; i < count; i += 16)
         most = _mm512_max_epu32(most, magnitudes(_mm512_maskz_loadu_ps(first_lanes(count - i), x + i)));
@@ -23,17 +23,17 @@ INLINE uint32_t largest_magnitude(const float *x, uint32_t count) {
 }
 
 /* round_to_int(x * factor) */
-INLINE __m512i round_product(__m512 x, __m512 factor) {
+INLINE FOR_AVX512 __m512i round_product(__m512 x, __m512 factor) {
     const __m512 rounded = _mm512_add_ps(_mm512_mul_ps(x, factor), _mm512_set1_ps(12582912.0f));
     return _mm512_sub_epi32(_mm512_castps_si512(rounded), _mm512_set1_epi32(0x4B400000));
 }
 
-INLINE __m512i high_of(__m512i words) {
+INLINE FOR_AVX512 __m512i high_of(__m512i words) {
     return _mm512_srai_epi16(_mm512_add_epi16(words, _mm512_set1_epi16(8)), 4);
 }
 
 /* The reference's limit of 511 cannot be passed: the reciprocal is within 2 ulp. */
-TARGET float shrew_avx512_quantize(const float *x, uint32_t cols, int16_t *values, int16_t *sums) {
+FOR_AVX512 float shrew_avx512_quantize(const float *x, uint32_t cols, int16_t *values, int16_t *sums) {
     const uint32_t padded = (cols + 15) & ~15u, largest = largest_magnitude(x, cols);
     const int within = largest >= TWO_POW_MINUS_100 && largest < TWO_POW_100;
     if (!within) {
@@ -70,7 +70,7 @@ TARGET float shrew_avx512_quantize(const float *x, uint32_t cols, int16_t *value
 /* ---- Heads to bytes --------------------------------------------------------------------------------------------- */
 
 /* Sixteen floats of a head from i on, turned if turn is there. Turning twice costs less than storing in between. */
-INLINE __m512 turned(const float *head, const float *turn, uint32_t head_dim, uint32_t i) {
+INLINE FOR_AVX512 __m512 turned(const float *head, const float *turn, uint32_t head_dim, uint32_t i) {
     const __mmask16 there = lanes_before(head_dim, i);
     const __m512 x = _mm512_maskz_loadu_ps(there, head + i);
     if (!turn)
@@ -81,7 +81,7 @@ INLINE __m512 turned(const float *head, const float *turn, uint32_t head_dim, ui
     return _mm512_mask_sub_ps(_mm512_add_ps(a, b), 0x5555, a, b);
 }
 
-INLINE uint32_t largest_of_head(const float *head, const float *turn, uint32_t head_dim) {
+INLINE FOR_AVX512 uint32_t largest_of_head(const float *head, const float *turn, uint32_t head_dim) {
     __m512i most = magnitudes(turned(head, turn, head_dim, 0));
     for (uint32_t i = 16; i < head_dim; i += 16)
         most = _mm512_max_epu32(most, magnitudes(turned(head, turn, head_dim, i)));
@@ -89,8 +89,8 @@ INLINE uint32_t largest_of_head(const float *head, const float *turn, uint32_t h
 }
 
 /* A head times inverse to bytes, and zeros behind; magnitudes above most, as bits, count as most. */
-INLINE void store_bytes(const float *head, const float *turn, uint32_t head_dim, uint32_t width, uint32_t most,
-                        float inverse, int8_t *out) {
+INLINE FOR_AVX512 void store_bytes(const float *head, const float *turn, uint32_t head_dim, uint32_t width,
+                                   uint32_t most, float inverse, int8_t *out) {
     const __m512i sign = _mm512_set1_epi32(INT32_MIN), limit = _mm512_set1_epi32((int32_t)most);
     for (uint32_t i = 0; i < width; i += 16) {
         const __m512 x = turned(head, turn, head_dim, i);
@@ -105,13 +105,13 @@ INLINE void store_bytes(const float *head, const float *turn, uint32_t head_dim,
     }
 }
 
-TARGET uint32_t shrew_avx512_store_heads(const token_heads *t) {
+FOR_AVX512 uint32_t shrew_avx512_store_heads(const shrew_token_heads *t) {
     const uint32_t D = t->head_dim;
     const float *x = t->x;
     uint32_t most = 0;
     for (uint32_t head = 0; head < t->heads; head++, x += D) {
         const uint32_t largest = largest_of_head(x, t->turn, D);
-        const query_scale scale = shrew_query_scale(largest, t->share);
+        const shrew_query_scaling scale = shrew_query_scale(largest, t->share);
         store_bytes(x, t->turn, D, t->width, largest, scale.inverse, t->queries + (size_t)head * t->width);
         t->factors[head] = scale.factor;
         most = at_least(most, largest);
@@ -135,7 +135,7 @@ TARGET uint32_t shrew_avx512_store_heads(const token_heads *t) {
 /* ---- Activations ------------------------------------------------------------------------------------------------ */
 
 /* 2^30 / divisor for 2^15 <= divisor <= 2^16, at a quarter of the time of a division of floats. */
-INLINE __m512i divide_2_pow_30(__m512i divisor) {
+INLINE FOR_AVX512 __m512i divide_2_pow_30(__m512i divisor) {
     const __m512 d = _mm512_cvtepi32_ps(divisor), near = _mm512_rcp14_ps(d);
     const __m512 reciprocal = _mm512_mul_ps(near, _mm512_sub_ps(_mm512_set1_ps(2.0f), _mm512_mul_ps(d, near)));
     /* Off by less than 1/64: the quotient, or one less. */
@@ -146,7 +146,7 @@ INLINE __m512i divide_2_pow_30(__m512i divisor) {
     return _mm512_mask_mov_epi32(least, _mm512_cmple_epi32_mask(product, _mm512_set1_epi32(1 << 30)), next);
 }
 
-TARGET void shrew_avx512_activate(uint32_t mlp, const float *gate, const float *up, float *out, uint32_t count) {
+FOR_AVX512 void shrew_avx512_activate(uint32_t mlp, const float *gate, const float *up, float *out, uint32_t count) {
     for (uint32_t i = 0; i < count; i += 16) {
         const __mmask16 there = first_lanes(count - i);
         const __m512 v = _mm512_maskz_loadu_ps(there, gate + i);

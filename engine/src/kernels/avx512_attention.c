@@ -1,16 +1,16 @@
 /* Attention with AVX-512. */
 #include "kernels/kernels.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#ifdef SHREW_X86
 
-#include "kernels/avx512.h"
+#include "kernels/avx512_vectors.h"
 
 /* Of 32 words from t on, those before count. */
-INLINE __mmask32 first_words(uint32_t count, uint32_t t) {
+INLINE FOR_AVX512 __mmask32 first_words(uint32_t count, uint32_t t) {
     return count >= t + 32 ? 0xFFFFFFFF : count > t ? (1u << (count - t)) - 1 : 0;
 }
 
-INLINE uint32_t largest_exponent(const uint8_t *codes, uint32_t count) {
+INLINE FOR_AVX512 uint32_t avx512_largest_exponent(const uint8_t *codes, uint32_t count) {
     __m512i most = _mm512_setzero_si512();
     for (uint32_t t = 0; t < count; t += 64)
         most = _mm512_max_epu8(most, _mm512_maskz_loadu_epi8(first_bytes(count - t), codes + t));
@@ -23,14 +23,14 @@ INLINE uint32_t largest_exponent(const uint8_t *codes, uint32_t count) {
 }
 
 /* 64 bytes of keys, of which only the first few may be there. */
-INLINE __m512i load_keys(const int8_t *keys, uint32_t there) {
+INLINE FOR_AVX512 __m512i load_keys(const int8_t *keys, uint32_t there) {
     const __m512i bytes = there >= 64 ? _mm512_loadu_si512(keys) : _mm512_maskz_loadu_epi8(first_bytes(there), keys);
     return _mm512_xor_si512(bytes, _mm512_set1_epi8((char)ZERO_POINT_Q8));
 }
 
 /* Products of 16 keys from key, of which count are there, with one query, plus 128 times the query's sum. query holds
  * the query once for narrow heads, and 64 bytes of it at a time for wide ones. */
-INLINE __m512i multiply_keys(const int8_t *keys, uint32_t count, uint32_t width, const int8_t *query) {
+INLINE FOR_AVX512 __m512i multiply_keys(const int8_t *keys, uint32_t count, uint32_t width, const int8_t *query) {
     const __m512i zero = _mm512_setzero_si512();
     __m512i quads[4];
     if (width == 8) {
@@ -68,7 +68,7 @@ INLINE __m512i multiply_keys(const int8_t *keys, uint32_t count, uint32_t width,
 }
 
 /* Scores of all keys; returns the largest. */
-INLINE int32_t score_keys(const span *s, const int8_t *query, uint32_t exponent) {
+INLINE FOR_AVX512 int32_t score_keys(const shrew_span *s, const int8_t *query, uint32_t exponent) {
     int32_t sum = 0;
     for (uint32_t d = 0; d < s->width; d++)
         sum += query[d];
@@ -92,7 +92,8 @@ INLINE int32_t score_keys(const span *s, const int8_t *query, uint32_t exponent)
 
 /* The int32 scores in place to numerators, as words, with zeros behind them up to a multiple of 32 that is at least
  * until; returns their sum. */
-INLINE uint32_t exponentials(int32_t *scores, uint32_t count, uint32_t until, int32_t most, fixed_factor factor) {
+INLINE FOR_AVX512 uint32_t avx512_exponentials(int32_t *scores, uint32_t count, uint32_t until, int32_t most,
+                                               shrew_fixed_factor factor) {
     const __m512i order = _mm512_set_epi64(7, 5, 3, 1, 6, 4, 2, 0);
     const __m512i top = _mm512_set1_epi32(most), mantissa = _mm512_set1_epi32((int32_t)factor.mantissa);
     const uint32_t exact = at_most(factor.shift, 14);
@@ -119,7 +120,8 @@ INLINE uint32_t exponentials(int32_t *scores, uint32_t count, uint32_t until, in
 }
 
 /* Numerators times their values' scales, in units of the largest scale and of 2^-(11 - narrow). */
-INLINE void weigh(uint16_t *numerators, const uint8_t *codes, uint32_t count, uint32_t exponent, uint32_t narrow) {
+INLINE FOR_AVX512 void weigh(uint16_t *numerators, const uint8_t *codes, uint32_t count, uint32_t exponent,
+                             uint32_t narrow) {
     const __m512i shift = _mm512_set1_epi16((short)(exponent + narrow));
     for (uint32_t t = 0; t < count; t += 32) {
         const __m512i code = _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(first_words(count, t), codes + t));
@@ -132,16 +134,16 @@ INLINE void weigh(uint16_t *numerators, const uint8_t *codes, uint32_t count, ui
     }
 }
 
-INLINE __m512i widen(const int8_t *from) {
+INLINE FOR_AVX512 __m512i widen(const int8_t *from) {
     return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)from));
 }
 
-INLINE void store_mixed(float *out, uint32_t count, __m512i mixed, float scale) {
+INLINE FOR_AVX512 void store_mixed(float *out, uint32_t count, __m512i mixed, float scale) {
     _mm512_mask_storeu_ps(out, first_lanes(count), _mm512_mul_ps(_mm512_cvtepi32_ps(mixed), _mm512_set1_ps(scale)));
 }
 
 /* out = weights times values times scale. A lane adds neighbouring tokens for one column. */
-INLINE void mix_8(const span *s, const int16_t *weights, float *out, float scale) {
+INLINE FOR_AVX512 void mix_8(const shrew_span *s, const int16_t *weights, float *out, float scale) {
     /* Word 4 d + t from word 8 t + d. */
     const __m512i turn = _mm512_set_epi16(31, 23, 15, 7, 30, 22, 14, 6, 29, 21, 13, 5, 28, 20, 12, 4, 27, 19, 11, 3, 26,
                                           18, 10, 2, 25, 17, 9, 1, 24, 16, 8, 0);
@@ -157,7 +159,7 @@ INLINE void mix_8(const span *s, const int16_t *weights, float *out, float scale
     store_mixed(out, s->head_dim, _mm512_castsi256_si512(_mm512_cvtepi64_epi32(both)), scale);
 }
 
-INLINE void mix_16(const span *s, const int16_t *weights, float *out, float scale) {
+INLINE FOR_AVX512 void mix_16(const shrew_span *s, const int16_t *weights, float *out, float scale) {
     /* Word 2 d + t from word 16 t + d. */
     const __m512i turn = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
                                           21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
@@ -172,7 +174,7 @@ INLINE void mix_16(const span *s, const int16_t *weights, float *out, float scal
 }
 
 /* Columns 32 at a time. */
-INLINE void mix_wide(const span *s, const int16_t *weights, float *out, float scale) {
+INLINE FOR_AVX512 void mix_wide(const shrew_span *s, const int16_t *weights, float *out, float scale) {
     const __m512i low = _mm512_set_epi32(23, 22, 21, 20, 7, 6, 5, 4, 19, 18, 17, 16, 3, 2, 1, 0);
     const __m512i high = _mm512_set_epi32(31, 30, 29, 28, 15, 14, 13, 12, 27, 26, 25, 24, 11, 10, 9, 8);
     for (uint32_t d = 0; d < s->head_dim; d += 32) {
@@ -195,7 +197,7 @@ INLINE void mix_wide(const span *s, const int16_t *weights, float *out, float sc
     }
 }
 
-INLINE void mix(const span *s, const int16_t *weights, float *out, float scale) {
+INLINE FOR_AVX512 void avx512_mix(const shrew_span *s, const int16_t *weights, float *out, float scale) {
     if (s->width == 8)
         mix_8(s, weights, out, scale);
     else if (s->width == 16)
@@ -205,22 +207,22 @@ INLINE void mix(const span *s, const int16_t *weights, float *out, float scale) 
 }
 
 /* Scores to weights of the values; returns what their products are worth. */
-INLINE float weights_of(const span *s, int32_t *scores, uint32_t until, int32_t most, float factor,
-                        uint32_t key_exponent, uint32_t value_exponent) {
+INLINE FOR_AVX512 float weights_of(const shrew_span *s, int32_t *scores, uint32_t until, int32_t most, float factor,
+                                   uint32_t key_exponent, uint32_t value_exponent) {
     const float unit = shrew_power_of_two((int32_t)key_exponent - SCALE_BIAS);
-    const uint32_t sum = exponentials(scores, s->held, until, most, shrew_fix(factor * unit * 4096.0f));
+    const uint32_t sum = avx512_exponentials(scores, s->held, until, most, shrew_fix(factor * unit * 4096.0f));
     const uint32_t narrow = shrew_narrowing(sum);
     weigh((uint16_t *)(void *)scores, s->value_scales, s->held, value_exponent, narrow);
     return shrew_mixed_scale(sum, value_exponent, narrow);
 }
 
-TARGET void shrew_avx512_attend(const span *s) {
-    const uint32_t key_exponent = largest_exponent(s->key_scales, s->held);
-    const uint32_t value_exponent = largest_exponent(s->value_scales, s->held);
+FOR_AVX512 void shrew_avx512_attend(const shrew_span *s) {
+    const uint32_t key_exponent = avx512_largest_exponent(s->key_scales, s->held);
+    const uint32_t value_exponent = avx512_largest_exponent(s->value_scales, s->held);
     for (uint32_t h = 0; h < s->heads; h++) {
         const int32_t most = score_keys(s, s->queries + (size_t)h * s->width, key_exponent);
         const float scale = weights_of(s, s->scores, s->held, most, s->factors[h], key_exponent, value_exponent);
-        mix(s, (const int16_t *)(const void *)s->scores, s->out + (size_t)h * s->head_dim, scale);
+        avx512_mix(s, (const int16_t *)(const void *)s->scores, s->out + (size_t)h * s->head_dim, scale);
     }
 }
 
@@ -229,32 +231,32 @@ TARGET void shrew_avx512_attend(const span *s) {
 enum { MOST_QUERIES = 64, WIDEST = 256, MIXED_AT_ONCE = 8 };
 
 /* A query head of one token. */
-typedef struct query {
+typedef struct batch_query {
     const int8_t *values;
     int32_t *scores;
     float *out;
     float factor, scale;
     int32_t zero; /* what the zero point adds to its products */
     uint32_t held, key_exponent, value_exponent;
-} query;
+} batch_query;
 
 /* Queries in the order of their tokens, and so of how much they hold. */
 typedef struct batch {
-    query queries[MOST_QUERIES];
+    batch_query queries[MOST_QUERIES];
     uint32_t count, held; /* by the last of them */
 } batch;
 
-INLINE int32_t sum_of_bytes(const int8_t *values, uint32_t count) {
+INLINE FOR_AVX512 int32_t sum_of_bytes(const int8_t *values, uint32_t count) {
     __m512i sum = _mm512_setzero_si512();
     for (uint32_t i = 0; i < count; i += 64)
         sum = _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(1), _mm512_maskz_loadu_epi8(first_bytes(count - i), values + i));
     return _mm512_reduce_add_epi32(sum);
 }
 
-INLINE void gather_queries(batch *q, const span_block *b, uint32_t first, uint32_t tokens) {
-    const span *s = &b->first;
-    uint32_t keys = largest_exponent(s->key_scales, s->held + first);
-    uint32_t values = largest_exponent(s->value_scales, s->held + first);
+INLINE FOR_AVX512 void gather_queries(batch *q, const shrew_span_block *b, uint32_t first, uint32_t tokens) {
+    const shrew_span *s = &b->first;
+    uint32_t keys = avx512_largest_exponent(s->key_scales, s->held + first);
+    uint32_t values = avx512_largest_exponent(s->value_scales, s->held + first);
     q->held = s->held + first + tokens - 1;
     q->count = 0;
     const uint32_t row = (q->held + 15) & ~15u;
@@ -265,7 +267,7 @@ INLINE void gather_queries(batch *q, const span_block *b, uint32_t first, uint32
         for (uint32_t h = 0; h < s->heads; h++, q->count++) {
             const size_t at = (size_t)t * b->query_step + h;
             const int8_t *query_values = s->queries + at * s->width;
-            q->queries[q->count] = (query){
+            q->queries[q->count] = (batch_query){
                 query_values, b->spare + (size_t)q->count * row, s->out + (size_t)t * b->out_step + h * s->head_dim,
                 s->factors[at], 0.0f, ZERO_POINT_Q8 * sum_of_bytes(query_values, s->width), held, keys, values};
         }
@@ -273,19 +275,19 @@ INLINE void gather_queries(batch *q, const span_block *b, uint32_t first, uint32
 }
 
 /* Sixteen keys from t on, so that a vector has four columns of each; behind the last held it comes again. */
-INLINE void turn_keys(const span *s, uint32_t t, uint32_t held, uint32_t width, __m512i *columns) {
+INLINE FOR_AVX512 void turn_keys(const shrew_span *s, uint32_t t, uint32_t held, uint32_t width, __m512i *columns) {
     for (uint32_t d = 0; d < width; d += 64) {
         const uint32_t used = at_most(width - d, 64);
         __m512i v[16];
         UNROLLED for (uint32_t i = 0; i < 16; i++)
             v[i] = load_keys(s->keys + (size_t)at_most(t + i, held - 1) * width + d, used);
-        transpose(v);
+        avx512_transpose(v);
         for (uint32_t i = 0; i < used / 4; i++)
             columns[d / 4 + i] = v[i];
     }
 }
 
-INLINE void score_batch(const span *s, const batch *q, uint32_t width) {
+INLINE FOR_AVX512 void score_batch(const shrew_span *s, const batch *q, uint32_t width) {
     __m512i columns[WIDEST / 4];
     uint32_t first = 0;
     for (uint32_t t = 0; t < q->held; t += 16) {
@@ -296,7 +298,7 @@ INLINE void score_batch(const span *s, const batch *q, uint32_t width) {
         while (q->queries[first].held <= t)
             first++;
         for (uint32_t i = first; i < q->count; i++) {
-            const query *one = q->queries + i;
+            const batch_query *one = q->queries + i;
             __m512i even = _mm512_set1_epi32(-one->zero), odd = _mm512_setzero_si512();
             for (uint32_t c = 0; c < width / 4; c += 2) {
                 even = _mm512_dpbusd_epi32(even, columns[c], broadcast_dword(one->values + 4 * c));
@@ -309,7 +311,7 @@ INLINE void score_batch(const span *s, const batch *q, uint32_t width) {
     }
 }
 
-INLINE int32_t largest_score(const int32_t *scores, uint32_t count) {
+INLINE FOR_AVX512 int32_t largest_score(const int32_t *scores, uint32_t count) {
     __m512i most = _mm512_set1_epi32(INT32_MIN);
     for (uint32_t t = 0; t < count; t += 16)
         most = _mm512_mask_max_epi32(most, first_lanes(count - t), most, _mm512_loadu_si512(scores + t));
@@ -317,7 +319,7 @@ INLINE int32_t largest_score(const int32_t *scores, uint32_t count) {
 }
 
 /* Columns 32 at a time of MIXED_AT_ONCE queries, whose weights end with zeros up to what the last one holds. */
-INLINE void mix_queries(const span *s, const query *queries) {
+INLINE FOR_AVX512 void mix_queries(const shrew_span *s, const batch_query *queries) {
     const __m512i low = _mm512_set_epi32(23, 22, 21, 20, 7, 6, 5, 4, 19, 18, 17, 16, 3, 2, 1, 0);
     const __m512i high = _mm512_set_epi32(31, 30, 29, 28, 15, 14, 13, 12, 27, 26, 25, 24, 11, 10, 9, 8);
     const uint32_t held = queries[MIXED_AT_ONCE - 1].held;
@@ -345,9 +347,9 @@ INLINE void mix_queries(const span *s, const query *queries) {
     }
 }
 
-INLINE void attend_batch(const span_block *b, uint32_t first, uint32_t tokens) {
+INLINE FOR_AVX512 void attend_batch(const shrew_span_block *b, uint32_t first, uint32_t tokens) {
     batch q;
-    span one = b->first;
+    shrew_span one = b->first;
     gather_queries(&q, b, first, tokens);
     if (one.width == 32)
         score_batch(&one, &q, 32);
@@ -358,7 +360,7 @@ INLINE void attend_batch(const span_block *b, uint32_t first, uint32_t tokens) {
         next = together ? i + MIXED_AT_ONCE : i + 1;
         const uint32_t until = q.queries[next - 1].held;
         for (uint32_t k = i; k < next; k++) {
-            query *query = q.queries + k;
+            batch_query *query = q.queries + k;
             one.held = query->held;
             query->scale = weights_of(&one, query->scores, until, largest_score(query->scores, query->held),
                                       query->factor, query->key_exponent, query->value_exponent);
@@ -366,12 +368,12 @@ INLINE void attend_batch(const span_block *b, uint32_t first, uint32_t tokens) {
         if (together)
             mix_queries(&one, q.queries + i);
         else
-            mix(&one, (const int16_t *)(const void *)q.queries[i].scores, q.queries[i].out, q.queries[i].scale);
+            avx512_mix(&one, (const int16_t *)(const void *)q.queries[i].scores, q.queries[i].out, q.queries[i].scale);
     }
 }
 
-static TARGET void attend_singly(const span_block *b) {
-    span one = b->first;
+static FOR_AVX512 void attend_singly(const shrew_span_block *b) {
+    shrew_span one = b->first;
     for (uint32_t t = 0; t < b->tokens; t++) {
         shrew_avx512_attend(&one);
         one.held++;
@@ -382,7 +384,7 @@ static TARGET void attend_singly(const span_block *b) {
 }
 
 /* Keys turn once for all queries, and values for a few; as many tokens at once as there is room for scores. */
-TARGET void shrew_avx512_attend_block(const span_block *b) {
+FOR_AVX512 void shrew_avx512_attend_block(const shrew_span_block *b) {
     const uint32_t row = (b->first.held + b->tokens + 14) & ~15u;
     const uint32_t at_once = at_most(b->room / row, MOST_QUERIES) / b->first.heads;
     if (!at_once || b->first.width > WIDEST) {

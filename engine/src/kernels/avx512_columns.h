@@ -2,20 +2,20 @@
 #ifndef SHREW_AVX512_COLUMNS_H
 #define SHREW_AVX512_COLUMNS_H
 
-#include "kernels/avx512.h"
+#include "kernels/avx512_vectors.h"
 
 enum { MOST_STRIPS = 4 }; /* of sixteen rows each */
 
-void shrew_avx512_multiply_block(const product *p, uint32_t first, uint32_t last);
+void shrew_avx512_multiply_block(const shrew_product *p, uint32_t first, uint32_t last);
 
-INLINE const int8_t *high_plane(const quantized_rows *q, uint32_t token) {
+INLINE FOR_AVX512 const int8_t *high_plane(const shrew_quantized_rows *q, uint32_t token) {
     return (const int8_t *)(q->values + (size_t)token * q->stride);
 }
 
 /* ---- Weights ---------------------------------------------------------------------------------------------------- */
 
 /* Sixteen bytes of every fourth of sixteen rows. */
-INLINE __m512i load_quarters(const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d) {
+INLINE FOR_AVX512 __m512i load_quarters(const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d) {
     const __m512i first = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(const void *)a));
     const __m512i half = _mm512_mask_broadcast_i32x4(first, 0x00F0, _mm_loadu_si128((const __m128i *)(const void *)b));
     const __m512i most = _mm512_mask_broadcast_i32x4(half, 0x0F00, _mm_loadu_si128((const __m128i *)(const void *)c));
@@ -23,7 +23,7 @@ INLINE __m512i load_quarters(const uint8_t *a, const uint8_t *b, const uint8_t *
 }
 
 /* Four such, of successive rows, to columns: v[i] gets the i-th four bytes of each row. */
-INLINE void turn_quarters(__m512i v[4], const __m512i rows[4]) {
+INLINE FOR_AVX512 void turn_quarters(__m512i v[4], const __m512i rows[4]) {
     const __m512i low_ab = _mm512_unpacklo_epi32(rows[0], rows[1]), high_ab = _mm512_unpackhi_epi32(rows[0], rows[1]);
     const __m512i low_cd = _mm512_unpacklo_epi32(rows[2], rows[3]), high_cd = _mm512_unpackhi_epi32(rows[2], rows[3]);
     v[0] = _mm512_unpacklo_epi64(low_ab, low_cd);
@@ -34,7 +34,7 @@ INLINE void turn_quarters(__m512i v[4], const __m512i rows[4]) {
 
 /* Up to 64 bytes of sixteen rows, or of as many times 16 as share bytes, from row on, behind the last of which it comes
  * again: v[i] gets the i-th four bytes of each. Loads do half of the turning, on other ports than shuffles. */
-INLINE void load_columns(__m512i v[16], const shrew_tensor *w, uint32_t row, uint32_t c) {
+INLINE FOR_AVX512 void load_columns(__m512i v[16], const shrew_tensor *w, uint32_t row, uint32_t c) {
     const uint32_t per_byte = shrew_rows_per_byte(w->type), byte_rows = (w->rows + per_byte - 1) / per_byte;
     const uint32_t byte_row = at_most(row / per_byte, byte_rows - 1), left = byte_rows - byte_row;
     const size_t stride = w->stride;
@@ -43,7 +43,7 @@ INLINE void load_columns(__m512i v[16], const shrew_tensor *w, uint32_t row, uin
         const __mmask64 there = first_bytes(w->stride - c);
         UNROLLED for (uint32_t i = 0; i < 16; i++, data += i < left ? stride : 0)
             v[i] = _mm512_maskz_loadu_epi8(there, data);
-        transpose(v);
+        avx512_transpose(v);
         return;
     }
     UNROLLED for (uint32_t k = 0; k < 4; k++, data += 16) {
@@ -57,7 +57,7 @@ INLINE void load_columns(__m512i v[16], const shrew_tensor *w, uint32_t row, uin
 }
 
 /* The s-th weights of bytes, raised to be unsigned. */
-INLINE __m512i unpack(__m512i bytes, uint32_t type, uint32_t s) {
+INLINE FOR_AVX512 __m512i unpack(__m512i bytes, uint32_t type, uint32_t s) {
     if (type == SHREW_Q8)
         return _mm512_xor_si512(bytes, _mm512_set1_epi8((char)ZERO_POINT_Q8));
     if (type == SHREW_Q4)
@@ -65,15 +65,15 @@ INLINE __m512i unpack(__m512i bytes, uint32_t type, uint32_t s) {
     return _mm512_and_si512(_mm512_srli_epi16(bytes, 2 * s), _mm512_set1_epi8(3));
 }
 
-INLINE int16_t zero_point(uint32_t type) {
-    return type == SHREW_Q8 ? ZERO_POINT_Q8 : type == SHREW_Q4 ? 8 : 1;
+INLINE FOR_AVX512 int16_t zero_point(uint32_t type) {
+    return type == SHREW_Q8 ? ZERO_POINT_Q8 : (int16_t)shrew_digit_of_zero(type);
 }
 
 /* ---- Multipliers ------------------------------------------------------------------------------------------------ */
 
 /* Multipliers of 16 rows, step apart, of four groups of which the last comes so many groups before the row's last that
  * it is a multiple of four. Reads up to three bytes before them, which are others or scales. */
-INLINE __m512i gather_multipliers(const shrew_tensor *w, uint32_t row, uint32_t step, uint32_t group) {
+INLINE FOR_AVX512 __m512i gather_multipliers(const shrew_tensor *w, uint32_t row, uint32_t step, uint32_t group) {
     const __m512i lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     const __m512i rows = _mm512_min_epu32(
         _mm512_add_epi32(_mm512_set1_epi32((int32_t)row), _mm512_mullo_epi32(lanes, _mm512_set1_epi32((int32_t)step))),
@@ -83,19 +83,19 @@ INLINE __m512i gather_multipliers(const shrew_tensor *w, uint32_t row, uint32_t 
 }
 
 /* Multipliers of four groups; ones where there are none. */
-typedef struct multiplier_window {
+typedef struct shrew_multiplier_window {
     __m512i four;
     uint32_t end; /* the group after them */
-} multiplier_window;
+} shrew_multiplier_window;
 
-INLINE multiplier_window open_window(const shrew_tensor *w) {
-    const multiplier_window window = {_mm512_set1_epi8(1), w->multipliers ? 0 : UINT32_MAX};
+INLINE FOR_AVX512 shrew_multiplier_window open_window(const shrew_tensor *w) {
+    const shrew_multiplier_window window = {_mm512_set1_epi8(1), w->multipliers ? 0 : UINT32_MAX};
     return window;
 }
 
 /* Those of one group, as pairs of equal words. Groups come in rising order. */
-INLINE __m512i multipliers_of(multiplier_window *m, const shrew_tensor *w, uint32_t row, uint32_t step,
-                              uint32_t group) {
+INLINE FOR_AVX512 __m512i multipliers_of(shrew_multiplier_window *m, const shrew_tensor *w, uint32_t row, uint32_t step,
+                                         uint32_t group) {
     const uint32_t which = (group - w->groups) & 3;
     if (group >= m->end) {
         m->four = gather_multipliers(w, row, step, group);
@@ -109,14 +109,14 @@ INLINE __m512i multipliers_of(multiplier_window *m, const shrew_tensor *w, uint3
 
 /* ---- Results ---------------------------------------------------------------------------------------------------- */
 
-INLINE int32_t sum_of_sums(const int16_t *sums, uint32_t count) {
+INLINE FOR_AVX512 int32_t sum_of_sums(const int16_t *sums, uint32_t count) {
     int32_t sum = 0;
     for (uint32_t i = 0; i < count; i++)
         sum += sums[i];
     return sum;
 }
 
-INLINE void interleave(__m512i *a, __m512i *b) {
+INLINE FOR_AVX512 void avx512_interleave(__m512i *a, __m512i *b) {
     const __m512i low = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
     const __m512i high = _mm512_set_epi32(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8);
     const __m512i first = _mm512_permutex2var_epi32(*a, low, *b);
@@ -125,22 +125,23 @@ INLINE void interleave(__m512i *a, __m512i *b) {
 }
 
 /* Sums of sixteen rows for a token. */
-INLINE void store_sums(const product *p, uint32_t token, uint32_t row, __mmask16 there, __m512 row_scales, __m512i sums) {
+INLINE FOR_AVX512 void store_sums(const shrew_product *p, uint32_t token, uint32_t row, __mmask16 there,
+                                  __m512 row_scales, __m512i sums) {
     const __m512 scales = _mm512_mul_ps(row_scales, _mm512_set1_ps(p->quantized->scales[token]));
     _mm512_mask_storeu_ps(p->y + (size_t)token * p->y_stride + row, there,
                           _mm512_mul_ps(_mm512_cvtepi32_ps(sums), scales));
 }
 
 /* Sums [tokens][MOST_STRIPS] of the strips of one load of bytes, to results from row on. */
-INLINE void store_strips(const product *p, uint32_t type, uint32_t row, uint32_t last, uint32_t strips,
-                         __m512i (*sums)[MOST_STRIPS]) {
+INLINE FOR_AVX512 void store_strips(const shrew_product *p, uint32_t type, uint32_t row, uint32_t last, uint32_t strips,
+                                    __m512i (*sums)[MOST_STRIPS]) {
     for (uint32_t t = 0; t < p->tokens && type != SHREW_Q8; t++) {
         if (type == SHREW_TERNARY) {
-            interleave(&sums[t][0], &sums[t][2]);
-            interleave(&sums[t][1], &sums[t][3]);
-            interleave(&sums[t][2], &sums[t][3]);
+            avx512_interleave(&sums[t][0], &sums[t][2]);
+            avx512_interleave(&sums[t][1], &sums[t][3]);
+            avx512_interleave(&sums[t][2], &sums[t][3]);
         }
-        interleave(&sums[t][0], &sums[t][1]);
+        avx512_interleave(&sums[t][0], &sums[t][1]);
     }
     for (uint32_t s = 0; s < strips && row < last; s++, row += 16) {
         const __mmask16 there = first_lanes(last - row);

@@ -1,38 +1,39 @@
 /* Products of several tokens with AVX-512. */
 #include "kernels/kernels.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#ifdef SHREW_X86
 
 #include "kernels/avx512_columns.h"
 
 enum { PANEL_COLS = 256, TILE_TOKENS = 4 };
 
 /* Columns of a panel that share a multiplier. */
-typedef struct segment {
+typedef struct panel_segment {
     uint32_t start, end;
     __m512i zero[MOST_STRIPS];   /* as pairs of words, for two sums of activations */
     __m512i factor[MOST_STRIPS]; /* as pairs of words for (high, low) where the panel is narrow, else as dwords */
-} segment;
+} panel_segment;
 
 /* Strips of sixteen rows, up to PANEL_COLS columns of them, turned so that a vector holds four columns of every row and
  * no sum runs across a vector; and unpacked, so that a byte holds one weight, raised to be unsigned. */
-typedef struct panel {
+typedef struct row_panel {
     __m512i columns[MOST_STRIPS][PANEL_COLS / 4];
-    segment segments[PANEL_COLS / 16];
+    panel_segment segments[PANEL_COLS / 16];
     uint32_t start, count; /* the first column; how many segments */
     int narrow;            /* neither plane's sum over a segment can leave 16 bits */
-} panel;
+} row_panel;
 
 /* q8 has two strips, one under the other, so that activations serve two rows of vectors. */
-INLINE uint32_t strips_of(uint32_t type) {
+INLINE FOR_AVX512 uint32_t strips_of(uint32_t type) {
     return type == SHREW_TERNARY ? 4 : 2;
 }
 
-INLINE uint32_t strip_row(uint32_t type, uint32_t row, uint32_t s) {
+INLINE FOR_AVX512 uint32_t strip_row(uint32_t type, uint32_t row, uint32_t s) {
     return type == SHREW_Q8 ? row + 16 * s : row + s;
 }
 
-INLINE void fill_columns(panel *panel, const shrew_tensor *w, uint32_t type, uint32_t row, uint32_t end) {
+INLINE FOR_AVX512 void fill_columns(row_panel *panel, const shrew_tensor *w, uint32_t type, uint32_t row,
+                                    uint32_t end) {
     const uint32_t loads = type == SHREW_Q8 ? 2 : 1, shared = strips_of(type) / loads;
     for (uint32_t load = 0; load < loads; load++)
         for (uint32_t c = panel->start; c < end; c += 64) {
@@ -45,24 +46,25 @@ INLINE void fill_columns(panel *panel, const shrew_tensor *w, uint32_t type, uin
         }
 }
 
-INLINE void one_segment(panel *panel, uint32_t end) {
+INLINE FOR_AVX512 void one_segment(row_panel *panel, uint32_t end) {
     panel->segments[0].start = panel->start;
     panel->segments[0].end = end;
     panel->count = 1;
     panel->narrow = 0;
 }
 
-INLINE void fill_segments(panel *panel, const shrew_tensor *w, uint32_t type, uint32_t row, uint32_t end) {
+INLINE FOR_AVX512 void fill_segments(row_panel *panel, const shrew_tensor *w, uint32_t type, uint32_t row,
+                                     uint32_t end) {
     const uint32_t narrow_cols = type == SHREW_Q8 ? 0 : type == SHREW_Q4 ? 64 : 256; /* INT16_MAX / (32 * weight) */
     uint32_t group = panel->start / w->group;
     const uint32_t step = shrew_rows_per_byte(type);
-    multiplier_window windows[MOST_STRIPS];
+    shrew_multiplier_window windows[MOST_STRIPS];
     for (uint32_t s = 0; s < strips_of(type); s++)
         windows[s] = open_window(w);
     panel->narrow = w->group <= narrow_cols;
     panel->count = 0;
     for (uint32_t c = panel->start; c < end; group++) {
-        segment *segment = panel->segments + panel->count++;
+        panel_segment *segment = panel->segments + panel->count++;
         segment->start = c;
         segment->end = c = at_most((group + 1) * w->group, end);
         for (uint32_t s = 0; s < strips_of(type); s++) {
@@ -76,8 +78,9 @@ INLINE void fill_segments(panel *panel, const shrew_tensor *w, uint32_t type, ui
 
 /* sums += columns * activations of a segment for two strips and some tokens, known when compiling. Both planes of both
  * strips, and with few tokens columns in turns, make 16 independent sums: as many as hide the latency. */
-INLINE void multiply_segment(const panel *p, const segment *segment, const quantized_rows *q, uint32_t first,
-                             uint32_t tokens, uint32_t strip, int grouped, __m512i sums[2][TILE_TOKENS]) {
+INLINE FOR_AVX512 void multiply_segment(const row_panel *p, const panel_segment *segment, const shrew_quantized_rows *q,
+                                        uint32_t first,
+                                        uint32_t tokens, uint32_t strip, int grouped, __m512i sums[2][TILE_TOKENS]) {
     const uint32_t chains = TILE_TOKENS / tokens;
     const size_t stride = 2 * (size_t)q->stride, to_low = q->stride;
     const int8_t *x = high_plane(q, first) + segment->start;
@@ -131,8 +134,9 @@ INLINE void multiply_segment(const panel *p, const segment *segment, const quant
 }
 
 /* The same for all segments of a panel. */
-INLINE void multiply_tile(const panel *p, const quantized_rows *q, uint32_t first, uint32_t tokens, uint32_t strip,
-                          int grouped, __m512i (*totals)[MOST_STRIPS]) {
+INLINE FOR_AVX512 void avx512_multiply_tile(const row_panel *p, const shrew_quantized_rows *q, uint32_t first,
+                                            uint32_t tokens, uint32_t strip,
+                                     int grouped, __m512i (*totals)[MOST_STRIPS]) {
     __m512i sums[2][TILE_TOKENS];
     UNROLLED for (uint32_t t = 0; t < tokens; t++) {
         sums[0][t] = totals[t][strip];
@@ -147,28 +151,30 @@ INLINE void multiply_tile(const panel *p, const quantized_rows *q, uint32_t firs
 }
 
 /* next: the bytes that are needed after this panel, fetched a few at a time so that no sum waits for them. */
-INLINE void multiply_panel(const panel *panel, const quantized_rows *q, uint32_t tokens, uint32_t type, int grouped,
-                           __m512i (*totals)[MOST_STRIPS], const uint8_t *next, uint32_t next_bytes) {
+INLINE FOR_AVX512 void multiply_panel(const row_panel *panel, const shrew_quantized_rows *q, uint32_t tokens,
+                                      uint32_t type, int grouped,
+                                      __m512i (*totals)[MOST_STRIPS], const uint8_t *next, uint32_t next_bytes) {
     for (uint32_t strip = 0; strip < strips_of(type); strip += 2) {
         uint32_t t = 0, fetched = 0;
         for (; tokens - t >= 4; t += 4) {
             for (const uint32_t until = next_bytes * (t + 4) / tokens; fetched < until; fetched += 64)
                 _mm_prefetch(next + fetched, _MM_HINT_T0);
-            multiply_tile(panel, q, t, 4, strip, grouped, totals + t);
+            avx512_multiply_tile(panel, q, t, 4, strip, grouped, totals + t);
         }
         if (tokens - t >= 2) {
-            multiply_tile(panel, q, t, 2, strip, grouped, totals + t);
+            avx512_multiply_tile(panel, q, t, 2, strip, grouped, totals + t);
             t += 2;
         }
         if (t < tokens)
-            multiply_tile(panel, q, t, 1, strip, grouped, totals + t);
+            avx512_multiply_tile(panel, q, t, 1, strip, grouped, totals + t);
     }
 }
 
-INLINE void multiply_panels(const product *p, uint32_t first, uint32_t last, uint32_t type, int grouped) {
+INLINE FOR_AVX512 void multiply_panels(const shrew_product *p, uint32_t first, uint32_t last, uint32_t type,
+                                       int grouped) {
     const shrew_tensor *w = p->weight;
-    const quantized_rows *q = p->quantized;
-    panel panel;
+    const shrew_quantized_rows *q = p->quantized;
+    row_panel panel;
     __m512i totals[SHREW_MAX_BLOCK][MOST_STRIPS];
     int32_t raised[SHREW_MAX_BLOCK]; /* what the zero point adds to the sums of whole rows */
     for (uint32_t t = 0; t < p->tokens; t++)
@@ -192,20 +198,20 @@ INLINE void multiply_panels(const product *p, uint32_t first, uint32_t last, uin
     }
 }
 
-INLINE void multiply(const product *p, uint32_t first, uint32_t last, uint32_t type) {
+INLINE FOR_AVX512 void avx512_multiply(const shrew_product *p, uint32_t first, uint32_t last, uint32_t type) {
     if (p->weight->multipliers)
         multiply_panels(p, first, last, type, 1);
     else
         multiply_panels(p, first, last, type, 0);
 }
 
-TARGET void shrew_avx512_multiply_block(const product *p, uint32_t first, uint32_t last) {
+FOR_AVX512 void shrew_avx512_multiply_block(const shrew_product *p, uint32_t first, uint32_t last) {
     if (p->weight->type == SHREW_Q8)
-        multiply(p, first, last, SHREW_Q8);
+        avx512_multiply(p, first, last, SHREW_Q8);
     else if (p->weight->type == SHREW_Q4)
-        multiply(p, first, last, SHREW_Q4);
+        avx512_multiply(p, first, last, SHREW_Q4);
     else
-        multiply(p, first, last, SHREW_TERNARY);
+        avx512_multiply(p, first, last, SHREW_TERNARY);
 }
 
 #endif

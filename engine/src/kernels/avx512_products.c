@@ -1,15 +1,15 @@
 /* Products of one token with AVX-512. */
 #include "kernels/kernels.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#ifdef SHREW_X86
 
 #include "kernels/avx512_columns.h"
 
 /* ---- A row at a time -------------------------------------------------------------------------------------------- */
 
 /* Four rows of q8 to four sums of four lanes; rows behind the last are the last again. */
-INLINE __m512i four_rows(const uint8_t *data, size_t stride, uint32_t row, uint32_t last, const int8_t *planes,
-                         uint32_t padded) {
+INLINE FOR_AVX512 __m512i four_rows(const uint8_t *data, size_t stride, uint32_t row, uint32_t last,
+                                    const int8_t *planes, uint32_t padded) {
     const __m512i raise = _mm512_set1_epi8((char)ZERO_POINT_Q8);
     const uint8_t *rows[4];
     __m512i high[4], low[4];
@@ -50,9 +50,9 @@ INLINE __m512i four_rows(const uint8_t *data, size_t stride, uint32_t row, uint3
     return fold4(fold2(high[0], high[1]), fold2(high[2], high[3]));
 }
 
-static TARGET void multiply_rows(const product *p, uint32_t first, uint32_t last) {
+static FOR_AVX512 void avx512_multiply_rows(const shrew_product *p, uint32_t first, uint32_t last) {
     const shrew_tensor *w = p->weight;
-    const quantized_rows *q = p->quantized;
+    const shrew_quantized_rows *q = p->quantized;
     const __m512i zero = _mm512_set1_epi32(ZERO_POINT_Q8 * sum_of_sums(q->sums, q->stride / 16));
     for (uint32_t row = first; row < last; row += 16) {
         __m512i quads[4];
@@ -67,13 +67,13 @@ static TARGET void multiply_rows(const product *p, uint32_t first, uint32_t last
 /* ---- Columns at a time ------------------------------------------------------------------------------------------ */
 
 /* One token alone: columns go from registers to the sums of all rows that they hold, and to no panel. */
-INLINE void multiply_token(const product *p, uint32_t first, uint32_t last, uint32_t type) {
+INLINE FOR_AVX512 void multiply_token(const shrew_product *p, uint32_t first, uint32_t last, uint32_t type) {
     const shrew_tensor *w = p->weight;
-    const quantized_rows *q = p->quantized;
+    const shrew_quantized_rows *q = p->quantized;
     const uint32_t per_byte = shrew_rows_per_byte(type), group_cols = w->group ? w->group : w->stride;
     const __m512i zero = _mm512_setzero_si512();
     for (uint32_t row = first; row < last; row += 16 * per_byte) {
-        multiplier_window windows[MOST_STRIPS];
+        shrew_multiplier_window windows[MOST_STRIPS];
         __m512i totals[MOST_STRIPS], high[MOST_STRIPS], low[MOST_STRIPS];
         UNROLLED for (uint32_t s = 0; s < per_byte; s++) {
             windows[s] = open_window(w);
@@ -117,23 +117,23 @@ INLINE void multiply_token(const product *p, uint32_t first, uint32_t last, uint
 }
 
 /* For one token and whole rows, sums across vectors cost less than turning columns. */
-TARGET void shrew_avx512_multiply_q8(const product *p, uint32_t first, uint32_t last) {
+FOR_AVX512 void shrew_avx512_multiply_q8(const shrew_product *p, uint32_t first, uint32_t last) {
     if (p->tokens > 1)
         shrew_avx512_multiply_block(p, first, last);
     else if (p->weight->multipliers)
         multiply_token(p, first, last, SHREW_Q8);
     else
-        multiply_rows(p, first, last);
+        avx512_multiply_rows(p, first, last);
 }
 
-TARGET void shrew_avx512_multiply_q4(const product *p, uint32_t first, uint32_t last) {
+FOR_AVX512 void shrew_avx512_multiply_q4(const shrew_product *p, uint32_t first, uint32_t last) {
     if (p->tokens > 1)
         shrew_avx512_multiply_block(p, first, last);
     else
         multiply_token(p, first, last, SHREW_Q4);
 }
 
-TARGET void shrew_avx512_multiply_ternary(const product *p, uint32_t first, uint32_t last) {
+FOR_AVX512 void shrew_avx512_multiply_ternary(const shrew_product *p, uint32_t first, uint32_t last) {
     if (p->tokens > 1)
         shrew_avx512_multiply_block(p, first, last);
     else

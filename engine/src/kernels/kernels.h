@@ -7,43 +7,30 @@
 #ifndef SHREW_KERNELS_H
 #define SHREW_KERNELS_H
 
-#include "options.h"
+#include "kernels/processor.h"
 #include "shrew.h"
-
-enum { ACTIVATION_LIMIT = 511 }; /* largest magnitude of a quantised activation: ten bits */
-
-/* Largest magnitude of a multiplier, for which a row of cols products stays below 2^31. */
-static inline uint32_t shrew_multiplier_limit(uint32_t type, uint32_t cols) {
-    const uint32_t largest = HAS_Q4 && type == SHREW_Q4 ? 8 : HAS_TERNARY && type == SHREW_TERNARY ? 1 : 127;
-    const uint32_t limit = 0x7FFFFFFFu / (((cols + 15) & ~15u) * largest * ACTIVATION_LIMIT);
-    return limit < 127 ? limit : 127;
-}
-
-/* Rows that share a byte, one above the other: q4 has two in it, the even row low, ternary four, the first lowest. */
-static inline uint32_t shrew_rows_per_byte(uint32_t type) {
-    return HAS_Q4 && type == SHREW_Q4 ? 2 : HAS_TERNARY && type == SHREW_TERNARY ? 4 : 1;
-}
+#include "weight_type.h"
 
 /* Vectors of one block of tokens, each as integers with one scale. */
-typedef struct quantized_rows {
+typedef struct shrew_quantized_rows {
     int16_t *values; /* [tokens][stride] within +-ACTIVATION_LIMIT, zeros behind the last column; or the same bits in
                       * the order that suits the kernels, which alone read them */
     int16_t *sums;   /* [tokens][stride / 16] of 16 neighbours each */
     float *scales;   /* [tokens]; NaN where the vector had NaN, infinity or a magnitude of 2^100 */
     uint32_t stride; /* a multiple of 16 */
-} quantized_rows;
+} shrew_quantized_rows;
 
 /* y[t][r] = sum over c of weight[r][c] * x[t][c] for t < tokens: for f32 from floats, else from quantized. */
-typedef struct product {
+typedef struct shrew_product {
     const shrew_tensor *weight;
     const float *x; /* rows x_stride floats apart */
-    const quantized_rows *quantized;
+    const shrew_quantized_rows *quantized;
     float *y; /* rows y_stride floats apart */
     uint32_t x_stride, y_stride, tokens;
-} product;
+} shrew_product;
 
 /* Query heads of one token that share a key head, against the int8 cache of that head. */
-typedef struct span {
+typedef struct shrew_span {
     const int8_t *keys, *values;               /* [held][width], zeros behind head_dim */
     const uint8_t *key_scales, *value_scales;  /* [held] scale codes (fixed.h) */
     const int8_t *queries;                     /* [heads][width] */
@@ -51,27 +38,27 @@ typedef struct span {
     float *out;                                /* [heads][head_dim] */
     int32_t *scores;                           /* scratch, [heads][held rounded up to 16] */
     uint32_t held, heads, head_dim, width;     /* width: head_dim rounded up to 8 */
-} span;
+} shrew_span;
 
 /* Whether some kernels of this processor take whole blocks and tokens; elsewhere what asks for them folds away. */
-#if defined(__x86_64__) && defined(__GNUC__)
+#ifdef SHREW_X86
 enum { HAS_BLOCK_KERNELS = 1 };
 #else
 enum { HAS_BLOCK_KERNELS = 0 };
 #endif
 
 /* The same heads of successive tokens, each of which sees one key more than the token before. */
-typedef struct span_block {
-    span first;
+typedef struct shrew_span_block {
+    shrew_span first;
     uint32_t tokens;
     uint32_t query_step; /* heads from a token's queries and factors to those of the next */
     uint32_t out_step;   /* floats, likewise */
     uint32_t room;       /* in spare */
     int32_t *spare;      /* scratch that may be too small for several tokens, unlike that of the first one alone */
-} span_block;
+} shrew_span_block;
 
 /* The heads of one token on their way to int8. Those of keys and values go to slabs of the cache. */
-typedef struct token_heads {
+typedef struct shrew_token_heads {
     const float *x;                    /* [heads + 2 * kv_heads][head_dim]: queries, keys, values */
     const float *turn;                 /* [head_dim] cosine and sine of each rotary pair, or NULL */
     int8_t *queries, *keys, *values;   /* [heads][width]; in the first slabs, likewise the scale codes */
@@ -80,7 +67,7 @@ typedef struct token_heads {
     size_t slab;                       /* rows from a key head to the next */
     float share;                       /* 1 / sqrt(head_dim) */
     uint32_t heads, kv_heads, head_dim, width;
-} token_heads;
+} shrew_token_heads;
 
 typedef struct shrew_kernels {
     const char *name;
@@ -88,30 +75,29 @@ typedef struct shrew_kernels {
     float (*quantize)(const float *x, uint32_t cols, int16_t *values, int16_t *sums);
     /* Rows first to last - 1 of a product, by weight type; first is a multiple of 16. Every weight row is read once for
      * all tokens. */
-    void (*multiply[SHREW_TYPES])(const product *p, uint32_t first, uint32_t last);
-    void (*attend)(const span *s);
+    void (*multiply[SHREW_TYPES])(const shrew_product *p, uint32_t first, uint32_t last);
+    void (*attend)(const shrew_span *s);
     /* out[i] = act(gate[i]) * up[i] with the integer sigmoid; SwiGLU and GELU (where up is NULL). out may be either. */
     void (*activate)(uint32_t mlp, const float *gate, const float *up, float *out, uint32_t count);
     float (*dot)(const float *a, const float *b, uint32_t count); /* in lanes */
     /* Attention of a block of tokens; NULL: one after the other. */
-    void (*attend_block)(const span_block *b);
+    void (*attend_block)(const shrew_span_block *b);
     /* Turns and stores a token's heads; returns the largest magnitude, as bits. NULL: attention does it head by head. */
-    uint32_t (*store_heads)(const token_heads *t);
+    uint32_t (*store_heads)(const shrew_token_heads *t);
 } shrew_kernels;
 
 extern const shrew_kernels shrew_kernels_reference, shrew_kernels_scalar;
 
 /* For sets that do not speed up everything. */
 float shrew_reference_quantize(const float *x, uint32_t cols, int16_t *values, int16_t *sums);
-void shrew_reference_multiply_f32(const product *p, uint32_t first, uint32_t last);
-void shrew_reference_multiply(const product *p, uint32_t first, uint32_t last);
-void shrew_reference_attend(const span *s);
+void shrew_reference_multiply_f32(const shrew_product *p, uint32_t first, uint32_t last);
+void shrew_reference_multiply(const shrew_product *p, uint32_t first, uint32_t last);
+void shrew_reference_attend(const shrew_span *s);
 void shrew_reference_activate(uint32_t mlp, const float *gate, const float *up, float *out, uint32_t count);
 float shrew_scalar_quantize(const float *x, uint32_t cols, int16_t *values, int16_t *sums);
-void shrew_scalar_attend(const span *s);
+void shrew_scalar_attend(const shrew_span *s);
 void shrew_scalar_activate(uint32_t mlp, const float *gate, const float *up, float *out, uint32_t count);
-void shrew_xtensa_score(const span *s, const int8_t *query, uint32_t start, int32_t *scores);
-void shrew_avx2_multiply_f32(const product *p, uint32_t first, uint32_t last);
+void shrew_avx2_multiply_f32(const shrew_product *p, uint32_t first, uint32_t last);
 float shrew_avx2_dot(const float *a, const float *b, uint32_t count);
 
 /* Scores to weights of the values, aligned to their largest exponent; returns the sum of the softmax numerators. */

@@ -13,11 +13,11 @@ void shrew_pie_scores(const int8_t *keys, const int8_t *query, uint32_t count, u
 void shrew_pie_mix(const int8_t *values, uint32_t width, const int32_t *weights, uint32_t count, uint8_t *sums);
 int shrew_pie_check(void);
 
-enum { TILE = 16 }; /* rows, whose weights stay in the cache from token to token */
+enum { PIE_TILE = 16 }; /* rows, whose weights stay in the cache from token to token */
 
 /* dots of some rows with chunks * 16 columns, whose first bytes are given. */
 static void dot_rows(uint32_t type, const uint8_t *weights, uint32_t stride, const int16_t *x, const int16_t *sums,
-                     uint32_t chunks, uint32_t rows, int32_t dots[TILE]) {
+                     uint32_t chunks, uint32_t rows, int32_t dots[PIE_TILE]) {
     if (type == SHREW_Q8) {
         shrew_pie_dots(weights, stride, x, chunks, dots, rows);
         return;
@@ -30,7 +30,7 @@ static void dot_rows(uint32_t type, const uint8_t *weights, uint32_t stride, con
     /* A byte is the sum of what it holds of every row, times 1, 16 or 1, 4, 16, 64: with the bits of one row more each
      * time, the difference is that row's. */
     const uint32_t per_byte = shrew_rows_per_byte(type), bits = 8 / per_byte, groups = (rows + per_byte - 1) / per_byte;
-    int32_t below[TILE] = {0}, with[TILE];
+    int32_t below[PIE_TILE] = {0}, with[PIE_TILE];
     for (uint32_t k = 0; k < per_byte; k++) {
         const uint32_t mask = ((1u << bits * (k + 1)) - 1) * 0x01010101u;
         shrew_pie_masked_dots(weights, stride, x, chunks, with, groups, mask);
@@ -41,16 +41,16 @@ static void dot_rows(uint32_t type, const uint8_t *weights, uint32_t stride, con
     }
 }
 
-static void multiply(const product *p, uint32_t first, uint32_t last) {
+static void pie_multiply(const shrew_product *p, uint32_t first, uint32_t last) {
     const shrew_tensor *w = p->weight;
-    const quantized_rows *q = p->quantized;
+    const shrew_quantized_rows *q = p->quantized;
     const uint32_t cols = (w->cols + 15) & ~15u, group = w->group ? w->group : cols;
-    for (uint32_t r = first; r < last; r += TILE) {
-        const uint32_t rows = last - r < TILE ? last - r : TILE;
+    for (uint32_t r = first; r < last; r += PIE_TILE) {
+        const uint32_t rows = last - r < PIE_TILE ? last - r : PIE_TILE;
         const uint8_t *weights = (const uint8_t *)w->data + (size_t)(r / shrew_rows_per_byte(w->type)) * w->stride;
         for (uint32_t t = 0; t < p->tokens; t++) {
             const int16_t *x = q->values + (size_t)t * q->stride, *sums = q->sums + (size_t)t * (q->stride / 16);
-            int32_t total[TILE] = {0}, dots[TILE];
+            int32_t total[PIE_TILE] = {0}, dots[PIE_TILE];
             for (uint32_t c = 0, g = 0; c < cols; c += group, g++) {
                 const uint32_t chunks = (cols - c < group ? cols - c : group) / 16;
                 dot_rows(w->type, weights + c, w->stride, x + c, sums + c / 16, chunks, rows, dots);
@@ -71,7 +71,7 @@ static int32_t mixed_sum(const uint8_t *sums, uint32_t d) {
     return sum;
 }
 
-static void attend(const span *s) {
+static void pie_attend(const shrew_span *s) {
     if (s->width != 8 && s->width % 16) {
         shrew_scalar_attend(s);
         return;
@@ -147,8 +147,8 @@ static int attention_is_right(uint32_t width) {
     }
     for (uint32_t d = 0; d < width; d++)
         query[d] = (int8_t)((int32_t)(d * 37 % 255) - 127);
-    span span = {keys, values, codes, codes, query, &factor, out[0], scores, HELD, 1, width, width};
-    attend(&span);
+    shrew_span span = {keys, values, codes, codes, query, &factor, out[0], scores, HELD, 1, width, width};
+    pie_attend(&span);
     span.out = out[1];
     shrew_scalar_attend(&span);
     int right = 1;
@@ -163,16 +163,23 @@ int shrew_pie_check(void) {
 
 /* ---- What is left to plain C ------------------------------------------------------------------------------------ */
 
-static float quantize(const float *x, uint32_t cols, int16_t *values, int16_t *sums) {
+static float pie_quantize(const float *x, uint32_t cols, int16_t *values, int16_t *sums) {
     return shrew_scalar_quantize(x, cols, values, sums);
 }
 
-static void activate(uint32_t mlp, const float *gate, const float *up, float *out, uint32_t count) {
+static void pie_activate(uint32_t mlp, const float *gate, const float *up, float *out, uint32_t count) {
     shrew_scalar_activate(mlp, gate, up, out, count);
 }
 
 const shrew_kernels shrew_kernels_pie = {
-    "pie", quantize, {shrew_reference_multiply_f32, multiply, multiply, multiply}, attend, activate, shrew_dot_f32, NULL, NULL,
+    "pie",
+    pie_quantize,
+    {shrew_reference_multiply_f32, pie_multiply, pie_multiply, pie_multiply},
+    pie_attend,
+    pie_activate,
+    shrew_dot_f32,
+    NULL,
+    NULL,
 };
 
 #endif

@@ -1,4 +1,5 @@
 /* The oracle: plain C that says what the bits are. */
+#include "compiler.h"
 #include "fixed.h"
 #include "kernels/kernels.h"
 
@@ -30,7 +31,7 @@ float shrew_sum_f32(const float *a, uint32_t count) {
     return add_lanes(lane);
 }
 
-void shrew_reference_multiply_f32(const product *p, uint32_t first, uint32_t last) {
+void shrew_reference_multiply_f32(const shrew_product *p, uint32_t first, uint32_t last) {
     const shrew_tensor *w = p->weight;
     for (uint32_t r = first; r < last; r++) {
         const float *row = (const float *)(const void *)((const uint8_t *)w->data + (size_t)r * w->stride);
@@ -63,13 +64,10 @@ float shrew_reference_quantize(const float *x, uint32_t cols, int16_t *values, i
 /* q of row r, column c. */
 static int32_t weight_at(const shrew_tensor *w, uint32_t r, uint32_t c) {
     const uint32_t per_byte = shrew_rows_per_byte(w->type);
-    const uint8_t byte = ((const uint8_t *)w->data)[(size_t)(r / per_byte) * w->stride + c];
-    if (w->type == SHREW_Q8)
-        return (int8_t)byte;
-    return w->type == SHREW_Q4 ? (byte >> 4 * (r & 1) & 15) - 8 : (byte >> 2 * (r & 3) & 3) - 1;
+    return shrew_integer_in(w->type, ((const uint8_t *)w->data)[(size_t)(r / per_byte) * w->stride + c], r);
 }
 
-void shrew_reference_multiply(const product *p, uint32_t first, uint32_t last) {
+void shrew_reference_multiply(const shrew_product *p, uint32_t first, uint32_t last) {
     const shrew_tensor *w = p->weight;
     const uint32_t group = w->group ? w->group : w->cols;
     for (uint32_t r = first; r < last; r++)
@@ -92,7 +90,7 @@ void shrew_reference_multiply(const product *p, uint32_t first, uint32_t last) {
 /* Scores to softmax numerators in units of 2^-15, the largest 2^15; returns their sum. One score is worth 4096 * factor
  * units of log2. */
 static uint32_t exponentials(int32_t *scores, uint32_t count, float factor) {
-    const fixed_factor f = shrew_fix(factor * 4096.0f);
+    const shrew_fixed_factor f = shrew_fix(factor * 4096.0f);
     const uint32_t before = f.shift > 14 ? f.shift - 14 : 0, after = f.shift - before;
     int32_t most = scores[0];
     for (uint32_t t = 1; t < count; t++)
@@ -108,7 +106,7 @@ static uint32_t exponentials(int32_t *scores, uint32_t count, float factor) {
     return sum;
 }
 
-void shrew_reference_attend(const span *s) {
+void shrew_reference_attend(const shrew_span *s) {
     const uint32_t key_exponent = shrew_largest_exponent(s->key_scales, s->held);
     const uint32_t value_exponent = shrew_largest_exponent(s->value_scales, s->held);
     const float unit = shrew_power_of_two((int32_t)key_exponent - SCALE_BIAS);

@@ -1,9 +1,13 @@
 /* Kernels in plain C for cores that do one thing at a time: few instructions rather than wide ones. */
+#include "compiler.h"
 #include "fixed.h"
 #include "kernels/kernels.h"
 #include "options.h"
+#if defined(__XTENSA__)
+#include "kernels/xtensa_score.h"
+#endif
 
-static uint32_t smaller(uint32_t a, uint32_t b) {
+static uint32_t smallest(uint32_t a, uint32_t b) {
     return a < b ? a : b;
 }
 
@@ -16,7 +20,7 @@ float shrew_scalar_quantize(const float *x, uint32_t cols, int16_t *values, int1
     const float magnitude = bits_float(largest);
     const float inverse = within ? (float)ACTIVATION_LIMIT * shrew_reciprocal(magnitude) : 0.0f;
     for (uint32_t start = 0; start < padded; start += 16) {
-        const uint32_t end = within ? smaller(cols, start + 16) : start;
+        const uint32_t end = within ? smallest(cols, start + 16) : start;
         uint32_t i = start;
         int32_t sum = 0;
         for (; i < end; i++) {
@@ -46,11 +50,9 @@ enum { ROWS = 8, BYTE_ROWS = FOR_SIZE ? 4 : ROWS, COLUMNS = FOR_SIZE ? 4 : 16 };
 #endif
 
 #if defined(__GNUC__)
-#define INLINE static inline __attribute__((always_inline))
 /* Keeps a compiler from loading many columns ahead, for which there are not enough registers. */
 #define IN_ORDER __asm__ volatile("" ::: "memory");
 #else
-#define INLINE static inline
 #define IN_ORDER
 #endif
 
@@ -67,21 +69,21 @@ enum { ROWS = 8, BYTE_ROWS = FOR_SIZE ? 4 : ROWS, COLUMNS = FOR_SIZE ? 4 : 16 };
     }
 
 /* Where a block of rows begins, and how its columns are grouped. */
-typedef struct block {
+typedef struct row_block {
     const uint8_t *data;
     const int16_t *x;
     const int8_t *multipliers; /* or NULL */
     uint32_t stride, columns, group, groups;
-} block;
+} row_block;
 
-INLINE void dot_bytes(const block *at, int32_t sums[ROWS]) {
+INLINE void dot_bytes(const row_block *at, int32_t sums[ROWS]) {
 #define POINT(row, i) const int8_t *row = (const int8_t *)at->data + i * at->stride;
     EACH_BYTE_ROW(POINT)
     const int8_t *multipliers = at->multipliers;
     const int16_t *x = at->x, *const last = x + at->columns;
     const uint32_t groups = at->groups;
     while (x != last) {
-        const int16_t *const end = x + smaller((uint32_t)(last - x), at->group);
+        const int16_t *const end = x + smallest((uint32_t)(last - x), at->group);
         EACH_BYTE_ROW(START)
         for (; x != end; x += COLUMNS) {
             int32_t column;
@@ -113,13 +115,13 @@ static inline int32_t upper(uint32_t lanes) {
 }
 
 /* Rows in pairs. |m x + n y| <= 2 * 8 * 511: four fit the lane. */
-INLINE void dot_nibbles(const block *at, int32_t sums[ROWS]) {
+INLINE void dot_nibbles(const row_block *at, int32_t sums[ROWS]) {
     const uint32_t stride = at->stride / 4, groups = at->groups;
     const uint32_t *ab = (const void *)at->data, *cd = ab + stride, *ef = cd + stride, *gh = ef + stride;
     const int8_t *multipliers = at->multipliers;
     const int16_t *x = at->x, *const last = x + at->columns;
     while (x != last) {
-        const int16_t *const end = x + smaller((uint32_t)(last - x), at->group);
+        const int16_t *const end = x + smallest((uint32_t)(last - x), at->group);
         EACH_ROW(START)
         for (; x != end; x += 8) {
             const uint32_t x02 = crosswise(x[0], x[2]), x13 = crosswise(x[1], x[3]);
@@ -138,13 +140,13 @@ INLINE void dot_nibbles(const block *at, int32_t sums[ROWS]) {
 }
 
 /* Rows in fours. |m x + n y| <= 2 * 511: those of 64 columns fit the lane. */
-INLINE void dot_ternaries(const block *at, int32_t sums[ROWS]) {
+INLINE void dot_ternaries(const row_block *at, int32_t sums[ROWS]) {
     const uint32_t *abcd = (const void *)at->data, *efgh = abcd + at->stride / 4;
     const int8_t *multipliers = at->multipliers;
     const int16_t *x = at->x, *const last = x + at->columns;
     const uint32_t groups = at->groups;
     for (uint32_t left = at->group; x != last; left = left ? left : at->group) {
-        const uint32_t columns = smaller(smaller((uint32_t)(last - x), left), 64);
+        const uint32_t columns = smallest(smallest((uint32_t)(last - x), left), 64);
         uint32_t zeros = 0;
 #define START_LANES(row, i) uint32_t lanes_##row = 0;
         EACH_ROW(START_LANES)
@@ -170,11 +172,11 @@ INLINE void dot_ternaries(const block *at, int32_t sums[ROWS]) {
 }
 
 /* Rows too few for a block, or not alone in their bytes, digit by digit. */
-static void multiply_rest(const product *p, uint32_t first, uint32_t last) {
+static void multiply_rest(const shrew_product *p, uint32_t first, uint32_t last) {
     const shrew_tensor *w = p->weight;
     const uint32_t type = HAS_Q4 || HAS_TERNARY ? w->type : SHREW_Q8;
     const uint32_t per_byte = shrew_rows_per_byte(type), bits = 8 / per_byte, top = 1u << (bits - 1);
-    const uint32_t zero = type == SHREW_TERNARY ? 1 : top, flip = type == SHREW_Q8 ? top : 0;
+    const uint32_t flip = type == SHREW_Q8 ? top : 0, zero = flip ? flip : shrew_digit_of_zero(type);
     const uint32_t group = w->group ? w->group : w->cols;
     for (uint32_t row = first; row < last; row++)
         for (uint32_t t = 0; t < p->tokens; t++) {
@@ -183,7 +185,7 @@ static void multiply_rest(const product *p, uint32_t first, uint32_t last) {
             int32_t sum = 0;
             for (uint32_t c = 0, g = 0; c < w->cols; g++) {
                 int32_t dot = 0;
-                for (const uint32_t end = c + smaller(w->cols - c, group); c < end; c++)
+                for (const uint32_t end = c + smallest(w->cols - c, group); c < end; c++)
                     dot += (int32_t)(((data[c] >> row % per_byte * bits & (2 * top - 1)) ^ flip) - zero) * x[c];
                 sum += w->multipliers ? dot * w->multipliers[(size_t)row * w->groups + g] : dot;
             }
@@ -191,7 +193,7 @@ static void multiply_rest(const product *p, uint32_t first, uint32_t last) {
         }
 }
 
-INLINE void multiply(const product *p, uint32_t first, uint32_t last, shrew_type type) {
+INLINE void multiply(const shrew_product *p, uint32_t first, uint32_t last, shrew_type type) {
     const shrew_tensor *w = p->weight;
     const uint32_t per_byte = shrew_rows_per_byte(type), padded = (w->cols + 15) & ~15u;
     const uint32_t rows = type == SHREW_Q8 ? BYTE_ROWS : ROWS;
@@ -200,7 +202,7 @@ INLINE void multiply(const product *p, uint32_t first, uint32_t last, shrew_type
         if (end - row < rows) /* some rows again rather than single ones */
             row = end - rows;
         for (uint32_t t = 0; t < p->tokens; t++) {
-            const block block = {
+            const row_block block = {
                 (const uint8_t *)w->data + (size_t)row / per_byte * w->stride,
                 p->quantized->values + (size_t)t * p->quantized->stride,
                 w->multipliers ? w->multipliers + (size_t)row * w->groups : NULL,
@@ -231,15 +233,15 @@ INLINE void multiply(const product *p, uint32_t first, uint32_t last, shrew_type
         multiply_rest(p, end, last);
 }
 
-static void multiply_q8(const product *p, uint32_t first, uint32_t last) {
+static void multiply_q8(const shrew_product *p, uint32_t first, uint32_t last) {
     multiply(p, first, last, SHREW_Q8);
 }
 
-static void multiply_q4(const product *p, uint32_t first, uint32_t last) {
+static void multiply_q4(const shrew_product *p, uint32_t first, uint32_t last) {
     multiply(p, first, last, SHREW_Q4);
 }
 
-static void multiply_ternary(const product *p, uint32_t first, uint32_t last) {
+static void multiply_ternary(const shrew_product *p, uint32_t first, uint32_t last) {
     multiply(p, first, last, SHREW_TERNARY);
 }
 
@@ -263,7 +265,8 @@ static uint32_t largest_exponent(const uint8_t *codes, uint32_t count) {
 
 /* Dot products of a key's eight dimensions with those of two heads' queries p and q, or of one. Two at once are
  * multiplied as p + q 2^16: two products fit the lower lane, so that adding HALF takes all of it from the upper one. */
-static inline void score(const span *s, const int8_t *p, uint32_t heads, uint32_t start, int32_t *to, uint32_t stride) {
+static inline void score(const shrew_span *s, const int8_t *p, uint32_t heads, uint32_t start, int32_t *to,
+                         uint32_t stride) {
     const int8_t *q = p + s->width;
     const int8_t *key = s->keys + start, *const end = key + (size_t)s->held * s->width;
 #define QUERY(i) const uint32_t query_##i = (uint32_t)p[i] + (heads > 1 ? (uint32_t)q[i] << 16 : 0);
@@ -311,7 +314,7 @@ enum { VANISHED = 61441 };
 /* Scores to weights of the values, aligned to their largest exponent; returns the sum of the softmax numerators. */
 uint32_t shrew_scalar_weigh(const uint8_t *codes, uint32_t exponent, int32_t *scores, uint32_t held, int32_t most,
                             float factor) {
-    const fixed_factor f = shrew_fix(factor * 4096.0f);
+    const shrew_fixed_factor f = shrew_fix(factor * 4096.0f);
     const uint32_t before = f.shift > 14 ? f.shift - 14 : 0, after = f.shift - before;
     const uint32_t limit = (((uint32_t)VANISHED << after) + f.mantissa - 1) / f.mantissa << before;
     uint32_t sum = 0;
@@ -329,7 +332,7 @@ uint32_t shrew_scalar_weigh(const uint8_t *codes, uint32_t exponent, int32_t *sc
 }
 
 /* Eight dimensions of the values' sum by weights. Many a weight is zero: late in a text about half. */
-static void mix(const span *s, const int32_t *weights, const int8_t *value, int32_t sums[8]) {
+static void mix(const shrew_span *s, const int32_t *weights, const int8_t *value, int32_t sums[8]) {
     int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, s5 = 0, s6 = 0, s7 = 0;
     const uint32_t width = s->width;
     for (const int32_t *const end = weights + s->held; weights != end; weights++, value += width) {
@@ -342,7 +345,8 @@ static void mix(const span *s, const int32_t *weights, const int8_t *value, int3
     sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3, sums[4] = s4, sums[5] = s5, sums[6] = s6, sums[7] = s7;
 }
 
-static void attend_head(const span *s, uint32_t head, int32_t *scores, int32_t most, float unit, uint32_t exponent) {
+static void attend_head(const shrew_span *s, uint32_t head, int32_t *scores, int32_t most, float unit,
+                        uint32_t exponent) {
     const uint32_t sum = shrew_scalar_weigh(s->value_scales, exponent, scores, s->held, most, s->factors[head] * unit);
     const uint32_t narrow = shrew_narrowing(sum);
     for (uint32_t t = 0; narrow && t < s->held; t++)
@@ -352,12 +356,12 @@ static void attend_head(const span *s, uint32_t head, int32_t *scores, int32_t m
     for (uint32_t start = 0; start < s->head_dim; start += 8) {
         int32_t sums[8];
         mix(s, scores, s->values + start, sums);
-        for (uint32_t d = start; d < smaller(s->head_dim, start + 8); d++)
+        for (uint32_t d = start; d < smallest(s->head_dim, start + 8); d++)
             out[d] = (float)sums[d - start] * scale;
     }
 }
 
-void shrew_scalar_attend(const span *s) {
+void shrew_scalar_attend(const shrew_span *s) {
     const uint32_t key_exponent = largest_exponent(s->key_scales, s->held);
     const uint32_t value_exponent = largest_exponent(s->value_scales, s->held);
     const uint32_t stride = (s->held + 15) & ~15u;
@@ -365,7 +369,7 @@ void shrew_scalar_attend(const span *s) {
     for (uint32_t head = 0, heads; head < s->heads; head += heads) {
         const int8_t *queries = s->queries + head * s->width;
         int32_t *scores = s->scores + (size_t)head * stride, most[2];
-        heads = FOR_SIZE ? 1 : smaller(s->heads - head, 2);
+        heads = FOR_SIZE ? 1 : smallest(s->heads - head, 2);
         for (uint32_t start = 0; start < s->width; start += 8) {
 #if defined(__XTENSA__)
             for (uint32_t h = 0; h < heads; h++)

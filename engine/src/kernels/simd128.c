@@ -1,5 +1,6 @@
 /* WebAssembly with 128-bit vectors. A shuffle or a conversion costs what a multiplication does, so that rows are taken
  * four at a time: their four sums leave in one vector. */
+#include "compiler.h"
 #include "fixed.h"
 #include "kernels/kernels.h"
 
@@ -7,12 +8,11 @@
 
 #include <wasm_simd128.h>
 
-#define INLINE static inline __attribute__((always_inline))
 
 /* ---- Sums of four vectors --------------------------------------------------------------------------------------- */
 
 /* Lane j becomes the vector of all lanes j. */
-INLINE void transpose(v128_t v[4]) {
+INLINE void simd128_transpose(v128_t v[4]) {
     const v128_t a = wasm_i32x4_shuffle(v[0], v[1], 0, 4, 1, 5), b = wasm_i32x4_shuffle(v[0], v[1], 2, 6, 3, 7);
     const v128_t c = wasm_i32x4_shuffle(v[2], v[3], 0, 4, 1, 5), d = wasm_i32x4_shuffle(v[2], v[3], 2, 6, 3, 7);
     v[0] = wasm_i64x2_shuffle(a, c, 0, 2);
@@ -22,11 +22,11 @@ INLINE void transpose(v128_t v[4]) {
 }
 
 INLINE v128_t sums_of(v128_t v[4]) {
-    transpose(v);
+    simd128_transpose(v);
     return wasm_i32x4_add(wasm_i32x4_add(v[0], v[1]), wasm_i32x4_add(v[2], v[3]));
 }
 
-INLINE void store_first(float *to, v128_t values, uint32_t count) {
+INLINE void simd128_store_first(float *to, v128_t values, uint32_t count) {
     if (count >= 4) {
         wasm_v128_store(to, values);
         return;
@@ -38,45 +38,46 @@ INLINE void store_first(float *to, v128_t values, uint32_t count) {
 }
 
 /* The last few of a row in floats of their own, zeros behind. */
-INLINE const float *padded(const float *from, uint32_t count, float lanes[16]) {
+INLINE const float *simd128_padded(const float *from, uint32_t count, float lanes[16]) {
     for (uint32_t i = 0; i < 16; i++)
         lanes[i] = i < count ? from[i] : 0.0f;
     return lanes;
 }
 
-INLINE uint32_t at_most(uint32_t value, uint32_t limit) {
+INLINE uint32_t simd128_at_most(uint32_t value, uint32_t limit) {
     return value < limit ? value : limit;
 }
 
 /* ---- Floats ----------------------------------------------------------------------------------------------------- */
 
-INLINE void add_products(const float *a, const float *b, v128_t *low, v128_t *high) {
+INLINE void simd128_add_products(const float *a, const float *b, v128_t *low, v128_t *high) {
     *low = wasm_f32x4_add(*low, wasm_f32x4_mul(wasm_v128_load(a), wasm_v128_load(b)));
     *high = wasm_f32x4_add(*high, wasm_f32x4_mul(wasm_v128_load(a + 4), wasm_v128_load(b + 4)));
 }
 
-static void multiply_f32(const product *p, uint32_t first, uint32_t last) {
+static void simd128_multiply_f32(const shrew_product *p, uint32_t first, uint32_t last) {
     const shrew_tensor *w = p->weight;
     const uint32_t whole = w->cols & ~7u, left = w->cols - whole;
     for (uint32_t r = first; r < last; r += 4) {
         const float *row[4];
         for (uint32_t k = 0; k < 4; k++)
             row[k] = (const float *)(const void *)((const uint8_t *)w->data +
-                                                   (size_t)at_most(r + k, last - 1) * w->stride);
+                                                   (size_t)simd128_at_most(r + k, last - 1) * w->stride);
         for (uint32_t t = 0; t < p->tokens; t++) {
             const float *x = p->x + (size_t)t * p->x_stride;
             v128_t low[4] = {0}, high[4] = {0}; /* lanes 0 to 3, 4 to 7 */
             for (uint32_t c = 0; c < whole; c += 8)
                 for (uint32_t k = 0; k < 4; k++)
-                    add_products(row[k] + c, x + c, &low[k], &high[k]);
+                    simd128_add_products(row[k] + c, x + c, &low[k], &high[k]);
             float u[16], v[16]; /* 0 times 0 changes no lane: none is -0 */
             for (uint32_t k = 0; left && k < 4; k++)
-                add_products(padded(row[k] + whole, left, u), padded(x + whole, left, v), &low[k], &high[k]);
+                simd128_add_products(simd128_padded(row[k] + whole, left, u), simd128_padded(x + whole, left, v),
+                                     &low[k], &high[k]);
             for (uint32_t k = 0; k < 4; k++)
                 low[k] = wasm_f32x4_add(low[k], high[k]);
-            transpose(low);
+            simd128_transpose(low);
             const v128_t y = wasm_f32x4_add(wasm_f32x4_add(low[0], low[2]), wasm_f32x4_add(low[1], low[3]));
-            store_first(p->y + (size_t)t * p->y_stride + r, y, last - r);
+            simd128_store_first(p->y + (size_t)t * p->y_stride + r, y, last - r);
         }
     }
 }
@@ -93,25 +94,25 @@ INLINE v128_t within_limit(v128_t v) {
                           wasm_i16x8_const_splat(-ACTIVATION_LIMIT));
 }
 
-INLINE v128_t largest_lane(v128_t v) {
+INLINE v128_t simd128_largest_lane(v128_t v) {
     v = wasm_u32x4_max(v, wasm_i32x4_shuffle(v, v, 2, 3, 0, 1));
     return wasm_u32x4_max(v, wasm_i32x4_shuffle(v, v, 1, 0, 3, 2));
 }
 
-INLINE v128_t magnitudes(v128_t v) {
+INLINE v128_t simd128_magnitudes(v128_t v) {
     return wasm_v128_and(v, wasm_i32x4_const_splat(0x7FFFFFFF));
 }
 
-static float quantize(const float *x, uint32_t cols, int16_t *values, int16_t *sums) {
+static float simd128_quantize(const float *x, uint32_t cols, int16_t *values, int16_t *sums) {
     const uint32_t whole = cols & ~15u, rounded = (cols + 15) & ~15u;
     float lanes[16];
-    const float *tail = padded(x + whole, cols - whole, lanes);
+    const float *tail = simd128_padded(x + whole, cols - whole, lanes);
     v128_t most = wasm_i32x4_const_splat(0);
     for (uint32_t i = 0; i < whole; i += 4)
-        most = wasm_u32x4_max(most, magnitudes(wasm_v128_load(x + i)));
+        most = wasm_u32x4_max(most, simd128_magnitudes(wasm_v128_load(x + i)));
     for (uint32_t i = 0; i < 16; i += 4)
-        most = wasm_u32x4_max(most, magnitudes(wasm_v128_load(tail + i)));
-    const uint32_t largest = wasm_u32x4_extract_lane(largest_lane(most), 0);
+        most = wasm_u32x4_max(most, simd128_magnitudes(wasm_v128_load(tail + i)));
+    const uint32_t largest = wasm_u32x4_extract_lane(simd128_largest_lane(most), 0);
     if (largest < TWO_POW_MINUS_100 || largest >= TWO_POW_100) {
         memset(values, 0, rounded * sizeof *values);
         memset(sums, 0, rounded / 16 * sizeof *sums);
@@ -136,7 +137,7 @@ static float quantize(const float *x, uint32_t cols, int16_t *values, int16_t *s
 }
 
 /* Eight columns of four neighbouring rows from the bytes that hold them, each too large by the type's zero. */
-INLINE void unpack(uint32_t type, const uint8_t *const row[4], uint32_t c, v128_t w[4]) {
+INLINE void simd128_unpack(uint32_t type, const uint8_t *const row[4], uint32_t c, v128_t w[4]) {
     if (type == SHREW_Q8) {
         for (uint32_t k = 0; k < 4; k++)
             w[k] = wasm_i16x8_load8x8(row[k] + c);
@@ -156,11 +157,11 @@ INLINE void unpack(uint32_t type, const uint8_t *const row[4], uint32_t c, v128_
 }
 
 /* Rows r to r + 3 for `tokens` tokens from t on. */
-INLINE void multiply_tile(uint32_t type, const product *p, const uint8_t *const row[4], uint32_t r, uint32_t last,
-                          uint32_t t, const uint32_t tokens) {
+INLINE void simd128_multiply_tile(uint32_t type, const shrew_product *p, const uint8_t *const row[4], uint32_t r,
+                                  uint32_t last, uint32_t t, const uint32_t tokens) {
     const shrew_tensor *w = p->weight;
     const uint32_t cols = (w->cols + 15) & ~15u, group = w->group ? w->group : cols;
-    const int32_t zero = type == SHREW_Q8 ? 0 : type == SHREW_Q4 ? 8 : 1;
+    const int32_t zero = (int32_t)shrew_digit_of_zero(type);
     const int16_t *x = p->quantized->values + (size_t)t * p->quantized->stride;
     const int16_t *sums = p->quantized->sums + (size_t)t * (p->quantized->stride / 16);
     v128_t total[2] = {0};
@@ -169,7 +170,7 @@ INLINE void multiply_tile(uint32_t type, const product *p, const uint8_t *const 
         v128_t sum[2][4] = {{0}};
         for (uint32_t c = start; c < end; c += 8) {
             v128_t weights[4];
-            unpack(type, row, c, weights);
+            simd128_unpack(type, row, c, weights);
             for (uint32_t b = 0; b < tokens; b++) {
                 const v128_t eight = wasm_v128_load(x + b * p->quantized->stride + c);
                 for (uint32_t k = 0; k < 4; k++)
@@ -179,9 +180,9 @@ INLINE void multiply_tile(uint32_t type, const product *p, const uint8_t *const 
         v128_t multipliers = wasm_i32x4_const_splat(1);
         if (w->multipliers) {
             const int8_t *m = w->multipliers + g;
-            multipliers = wasm_i32x4_make(m[r * w->groups], m[at_most(r + 1, last - 1) * w->groups],
-                                          m[at_most(r + 2, last - 1) * w->groups],
-                                          m[at_most(r + 3, last - 1) * w->groups]);
+            multipliers = wasm_i32x4_make(m[r * w->groups], m[simd128_at_most(r + 1, last - 1) * w->groups],
+                                          m[simd128_at_most(r + 2, last - 1) * w->groups],
+                                          m[simd128_at_most(r + 3, last - 1) * w->groups]);
         }
         for (uint32_t b = 0; b < tokens; b++) {
             v128_t dots = sums_of(sum[b]);
@@ -195,39 +196,40 @@ INLINE void multiply_tile(uint32_t type, const product *p, const uint8_t *const 
         }
     }
     float lanes[16];
-    const v128_t scales = wasm_v128_load(last - r < 4 ? padded(w->row_scales + r, last - r, lanes) : w->row_scales + r);
+    const v128_t scales = wasm_v128_load(last - r < 4 ? simd128_padded(w->row_scales + r, last - r,
+                                                                       lanes) : w->row_scales + r);
     for (uint32_t b = 0; b < tokens; b++) {
         const v128_t scale = wasm_f32x4_mul(scales, wasm_f32x4_splat(p->quantized->scales[t + b]));
-        store_first(p->y + (size_t)(t + b) * p->y_stride + r, wasm_f32x4_mul(wasm_f32x4_convert_i32x4(total[b]), scale),
-                    last - r);
+        simd128_store_first(p->y + (size_t)(t + b) * p->y_stride + r, wasm_f32x4_mul(wasm_f32x4_convert_i32x4(total[b]),
+                                                                                     scale), last - r);
     }
 }
 
-INLINE void multiply(uint32_t type, const product *p, uint32_t first, uint32_t last) {
+INLINE void simd128_multiply(uint32_t type, const shrew_product *p, uint32_t first, uint32_t last) {
     const shrew_tensor *w = p->weight;
     const uint32_t per_byte = shrew_rows_per_byte(type);
     for (uint32_t r = first; r < last; r += 4) {
         const uint8_t *row[4];
         for (uint32_t k = 0; k < 4; k++)
-            row[k] = (const uint8_t *)w->data + (size_t)(at_most(r + k, last - 1) / per_byte) * w->stride;
+            row[k] = (const uint8_t *)w->data + (size_t)(simd128_at_most(r + k, last - 1) / per_byte) * w->stride;
         uint32_t t = 0;
         for (; t + 2 <= p->tokens; t += 2)
-            multiply_tile(type, p, row, r, last, t, 2);
+            simd128_multiply_tile(type, p, row, r, last, t, 2);
         if (t < p->tokens)
-            multiply_tile(type, p, row, r, last, t, 1);
+            simd128_multiply_tile(type, p, row, r, last, t, 1);
     }
 }
 
-static void multiply_q8(const product *p, uint32_t first, uint32_t last) {
-    multiply(SHREW_Q8, p, first, last);
+static void simd128_multiply_q8(const shrew_product *p, uint32_t first, uint32_t last) {
+    simd128_multiply(SHREW_Q8, p, first, last);
 }
 
-static void multiply_q4(const product *p, uint32_t first, uint32_t last) {
-    multiply(SHREW_Q4, p, first, last);
+static void simd128_multiply_q4(const shrew_product *p, uint32_t first, uint32_t last) {
+    simd128_multiply(SHREW_Q4, p, first, last);
 }
 
-static void multiply_ternary(const product *p, uint32_t first, uint32_t last) {
-    multiply(SHREW_TERNARY, p, first, last);
+static void simd128_multiply_ternary(const shrew_product *p, uint32_t first, uint32_t last) {
+    simd128_multiply(SHREW_TERNARY, p, first, last);
 }
 
 /* ---- Attention -------------------------------------------------------------------------------------------------- */
@@ -239,7 +241,7 @@ INLINE v128_t power_of_15_minus(v128_t k) {
     return wasm_i8x16_swizzle(table, wasm_i8x16_add(both, wasm_u32x4_const_splat(0xFFFF00F8u)));
 }
 
-INLINE v128_t exp2_fixed(v128_t u) {
+INLINE v128_t simd128_exp2_fixed(v128_t u) {
     const v128_t f = wasm_i32x4_shl(wasm_v128_and(u, wasm_i32x4_const_splat(4095)), 4);
     v128_t t = wasm_u32x4_shr(wasm_i32x4_mul(wasm_i32x4_const_splat(1310), f), 16);
     t = wasm_u32x4_shr(wasm_i32x4_mul(wasm_i32x4_sub(wasm_i32x4_const_splat(7594), t), f), 16);
@@ -263,7 +265,7 @@ static void dot_with_rows(const int8_t *rows, uint32_t count, const int8_t *quer
     for (uint32_t t = 0; t < count; t += 4) {
         const int8_t *row[4];
         for (uint32_t k = 0; k < 4; k++)
-            row[k] = rows + (size_t)at_most(t + k, count - 1) * width;
+            row[k] = rows + (size_t)simd128_at_most(t + k, count - 1) * width;
         v128_t sum[4] = {{0}};
         for (uint32_t d = 0; d < width; d += 8) {
             const v128_t q = wasm_i16x8_load8x8(query + d);
@@ -291,8 +293,8 @@ static void align_scores(int32_t *scores, uint32_t count, uint32_t width, const 
 }
 
 /* As the reference's, but also [count rounded up to 8] are defined: 0 behind count. */
-static uint32_t exponentials(int32_t *scores, uint32_t count, float factor) {
-    const fixed_factor f = shrew_fix(factor * 4096.0f);
+static uint32_t simd128_exponentials(int32_t *scores, uint32_t count, float factor) {
+    const shrew_fixed_factor f = shrew_fix(factor * 4096.0f);
     const uint32_t before = f.shift > 14 ? f.shift - 14 : 0, after = f.shift - before;
     const uint32_t rounded = (count + 7) & ~7u;
     for (uint32_t t = count; t < rounded; t++)
@@ -308,7 +310,7 @@ static uint32_t exponentials(int32_t *scores, uint32_t count, float factor) {
         const v128_t below = wasm_u32x4_shr(wasm_i32x4_sub(most, wasm_v128_load(scores + t)), before);
         const v128_t far = wasm_i32x4_ne(wasm_u32x4_shr(below, after + 1), zero);
         const v128_t u = wasm_v128_or(wasm_u32x4_shr(wasm_i32x4_mul(below, mantissa), after), far);
-        const v128_t e = exp2_fixed(wasm_u32x4_min(u, wasm_i32x4_const_splat(0xFFFF)));
+        const v128_t e = simd128_exp2_fixed(wasm_u32x4_min(u, wasm_i32x4_const_splat(0xFFFF)));
         wasm_v128_store(scores + t, e);
         sums = wasm_i32x4_add(sums, e);
     }
@@ -335,7 +337,7 @@ static void align_weights(int32_t *scores, uint32_t count, const uint8_t *codes,
 }
 
 /* Eight sums of 16-bit weights times values, two rows at a time; behind an odd count there is a weight of 0. */
-INLINE void mix(const int16_t *weights, const int8_t *values, uint32_t count, uint32_t width, v128_t sums[2]) {
+INLINE void simd128_mix(const int16_t *weights, const int8_t *values, uint32_t count, uint32_t width, v128_t sums[2]) {
     sums[0] = sums[1] = wasm_i32x4_const_splat(0);
     for (uint32_t t = 0; t < count; t += 2) {
         const int8_t *row = values + (size_t)t * width;
@@ -348,14 +350,14 @@ INLINE void mix(const int16_t *weights, const int8_t *values, uint32_t count, ui
     }
 }
 
-static void attend(const span *s) {
+static void simd128_attend(const shrew_span *s) {
     const uint32_t key_exponent = shrew_largest_exponent(s->key_scales, s->held);
     const uint32_t value_exponent = shrew_largest_exponent(s->value_scales, s->held);
     const float unit = shrew_power_of_two((int32_t)key_exponent - SCALE_BIAS);
     for (uint32_t h = 0; h < s->heads; h++) {
         dot_with_rows(s->keys, s->held, s->queries + h * s->width, s->width, s->scores);
         align_scores(s->scores, s->held, s->width, s->key_scales, key_exponent);
-        const uint32_t sum = exponentials(s->scores, s->held, s->factors[h] * unit);
+        const uint32_t sum = simd128_exponentials(s->scores, s->held, s->factors[h] * unit);
         const uint32_t narrow = shrew_narrowing(sum);
         const int32_t power = SCALE_BIAS - (int32_t)(value_exponent + 4 + narrow);
         align_weights(s->scores, s->held, s->value_scales, power);
@@ -363,10 +365,11 @@ static void attend(const span *s) {
         for (uint32_t d = 0; d < s->head_dim; d += 8) {
             float *out = s->out + h * s->head_dim + d;
             v128_t mixed[2];
-            mix((const int16_t *)s->scores, s->values + d, s->held, s->width, mixed);
-            store_first(out, wasm_f32x4_mul(wasm_f32x4_convert_i32x4(mixed[0]), scale), s->head_dim - d);
+            simd128_mix((const int16_t *)s->scores, s->values + d, s->held, s->width, mixed);
+            simd128_store_first(out, wasm_f32x4_mul(wasm_f32x4_convert_i32x4(mixed[0]), scale), s->head_dim - d);
             if (s->head_dim > d + 4)
-                store_first(out + 4, wasm_f32x4_mul(wasm_f32x4_convert_i32x4(mixed[1]), scale), s->head_dim - d - 4);
+                simd128_store_first(out + 4, wasm_f32x4_mul(wasm_f32x4_convert_i32x4(mixed[1]), scale),
+                                    s->head_dim - d - 4);
         }
     }
 }
@@ -374,8 +377,9 @@ static void attend(const span *s) {
 /* ---- Activations ------------------------------------------------------------------------------------------------ */
 
 INLINE v128_t sigmoid_fixed(v128_t v) {
-    const v128_t t = wasm_f32x4_mul(magnitudes(v), wasm_f32x4_const_splat(5909.27888f));
-    const v128_t e = wasm_v128_and(exp2_fixed(round_to_ints(t)), wasm_f32x4_lt(t, wasm_f32x4_const_splat(65535.0f)));
+    const v128_t t = wasm_f32x4_mul(simd128_magnitudes(v), wasm_f32x4_const_splat(5909.27888f));
+    const v128_t within = wasm_f32x4_lt(t, wasm_f32x4_const_splat(65535.0f));
+    const v128_t e = wasm_v128_and(simd128_exp2_fixed(round_to_ints(t)), within);
     const v128_t one = wasm_i32x4_const_splat(1 << 30), below = wasm_i32x4_add(e, wasm_i32x4_const_splat(32768));
     const v128_t quotient = wasm_f32x4_div(wasm_f32x4_convert_i32x4(one), wasm_f32x4_convert_i32x4(below));
     v128_t q = wasm_i32x4_trunc_sat_f32x4(quotient); /* one too large where it was rounded up to an integer */
@@ -393,22 +397,22 @@ INLINE v128_t active(uint32_t mlp, v128_t v) {
     return wasm_f32x4_mul(v, wasm_f32x4_mul(sigmoid, wasm_f32x4_const_splat(1.0f / 32768.0f)));
 }
 
-static void activate(uint32_t mlp, const float *gate, const float *up, float *out, uint32_t count) {
+static void simd128_activate(uint32_t mlp, const float *gate, const float *up, float *out, uint32_t count) {
     float lanes[2][16];
     for (uint32_t i = 0; i < count; i += 4) {
         const uint32_t left = count - i;
-        const v128_t v = active(mlp, wasm_v128_load(left < 4 ? padded(gate + i, left, lanes[0]) : gate + i));
-        const float *factors = up && left < 4 ? padded(up + i, left, lanes[1]) : up ? up + i : NULL;
-        store_first(out + i, up ? wasm_f32x4_mul(v, wasm_v128_load(factors)) : v, left);
+        const v128_t v = active(mlp, wasm_v128_load(left < 4 ? simd128_padded(gate + i, left, lanes[0]) : gate + i));
+        const float *factors = up && left < 4 ? simd128_padded(up + i, left, lanes[1]) : up ? up + i : NULL;
+        simd128_store_first(out + i, up ? wasm_f32x4_mul(v, wasm_v128_load(factors)) : v, left);
     }
 }
 
 const shrew_kernels shrew_kernels_simd128 = {
     "simd128",
-    quantize,
-    {multiply_f32, multiply_q8, multiply_q4, multiply_ternary},
-    attend,
-    activate,
+    simd128_quantize,
+    {simd128_multiply_f32, simd128_multiply_q8, simd128_multiply_q4, simd128_multiply_ternary},
+    simd128_attend,
+    simd128_activate,
     shrew_dot_f32,
     NULL,
     NULL,

@@ -1,30 +1,13 @@
-/* Products and scores on Xtensa LX6 and LX7: MAC16 multiplies halves of registers into an accumulator of its own, in a
+/* Products on Xtensa LX6 and LX7: MAC16 multiplies halves of registers into an accumulator of its own, in a
  * loop that costs nothing itself. Compilers write neither. There is one accumulator, hence one row at a time; so it is
  * the activations that stay in registers, while rows pass by. The registers m0 to m3, which would load while it
  * multiplies, are left alone: QEMU 7.2 loses them now and then under -icount. */
 #include "kernels/kernels.h"
+#include "kernels/xtensa_assembly.h"
 #include "numbers.h"
 #include "options.h"
 
 #if defined(__XTENSA__)
-
-/* Four weights become halves of registers: the first and third in even, the others in word. Bytes come times 256, which
- * leaves them their signs; digits of rows that share bytes come in the place that they have there. */
-#define BYTES "slli %[even], %[word], 8\n" "and  %[even], %[even], %[mask]\n" "and  %[word], %[word], %[mask]\n"
-#define DIGITS "and  %[even], %[word], %[mask]\n" "srli %[word], %[word], 8\n" "and  %[word], %[word], %[mask]\n"
-#define SCALE_DOWN "srai %[even], %[even], 8\n"
-enum { EVERY_OTHER_DIGIT = 0x00010001 };
-#define EVERY_OTHER_BYTE 0xFF00FF00
-
-#define FOUR(weights, row, at, multiply_first, x_01, x_23) \
-    "l32i %[word], %[" #row "], " #at "\n"                 \
-    weights                                                \
-    multiply_first ".aa.ll %[" #x_01 "], %[even]\n"        \
-    "mula.aa.hl %[" #x_01 "], %[word]\n"                   \
-    "mula.aa.lh %[" #x_23 "], %[even]\n"                   \
-    "mula.aa.hh %[" #x_23 "], %[word]\n"
-
-/* ---- Products --------------------------------------------------------------------------------------------------- */
 
 /* Sixteen columns of a line, which is a row or the rows that share bytes: of one row, or of the bytes as they are. */
 #define DOT(weights)                                                                    \
@@ -45,8 +28,8 @@ enum { EVERY_OTHER_DIGIT = 0x00010001 };
     TWO_BYTES(12, 13, "mula", x_cd) TWO_BYTES(14, 15, "mula", x_ef)          \
     "rsr  %[even], acclo\n"
 
-#define ADD(at) "l32i %[word], %[dots], " #at "\n" "add  %[even], %[even], %[word]\n"
-#define STORE(at) "s32i %[even], %[dots], " #at "\n"
+#define ADD_DOT(at) "l32i %[word], %[dots], " #at "\n" "add  %[even], %[even], %[word]\n"
+#define STORE_DOT(at) "s32i %[even], %[dots], " #at "\n"
 #define NEXT(bytes) "addi %[dots], %[dots], " #bytes "\n"
 
 typedef void columns(const uint8_t *line, uint32_t stride, uint32_t lines, uint32_t mask, const int16_t *x,
@@ -76,13 +59,13 @@ typedef void columns(const uint8_t *line, uint32_t stride, uint32_t lines, uint3
                          : "memory");                                                                            \
     }
 
-DEFINE_COLUMNS(start_bytes, DOT(BYTES) SCALE_DOWN STORE(0) NEXT(4))
-DEFINE_COLUMNS(add_bytes, DOT(BYTES) SCALE_DOWN ADD(0) STORE(0) NEXT(4))
-DEFINE_COLUMNS(start_digits, DOT(DIGITS) STORE(0) NEXT(4))
-DEFINE_COLUMNS(add_digits, DOT(DIGITS) ADD(0) STORE(0) NEXT(4))
+DEFINE_COLUMNS(start_bytes, DOT(BYTES) SCALE_DOWN STORE_DOT(0) NEXT(4))
+DEFINE_COLUMNS(add_bytes, DOT(BYTES) SCALE_DOWN ADD_DOT(0) STORE_DOT(0) NEXT(4))
+DEFINE_COLUMNS(start_digits, DOT(DIGITS) STORE_DOT(0) NEXT(4))
+DEFINE_COLUMNS(add_digits, DOT(DIGITS) ADD_DOT(0) STORE_DOT(0) NEXT(4))
 /* The odd row comes as its bytes, even + 16 odd: loading one takes no mask, for which there is no register. */
-DEFINE_COLUMNS(start_nibbles, DOT(DIGITS) STORE(0) DOT_WHOLE_BYTES STORE(4) NEXT(8))
-DEFINE_COLUMNS(add_nibbles, DOT(DIGITS) ADD(0) STORE(0) DOT_WHOLE_BYTES ADD(4) STORE(4) NEXT(8))
+DEFINE_COLUMNS(start_nibbles, DOT(DIGITS) STORE_DOT(0) DOT_WHOLE_BYTES STORE_DOT(4) NEXT(8))
+DEFINE_COLUMNS(add_nibbles, DOT(DIGITS) ADD_DOT(0) STORE_DOT(0) DOT_WHOLE_BYTES ADD_DOT(4) STORE_DOT(4) NEXT(8))
 
 #define TO_SUM(dot, at) "l32i %[multiplier], %[sums], " #at "\n" "add  %[" #dot "], %[" #dot "], %[multiplier]\n"
 
@@ -169,7 +152,7 @@ static int32_t add_up(const int16_t *sums, uint32_t count) {
 enum { LINES = 64 };
 
 /* The rows in at most LINES lines, for one token. Integer sums grow where the results will be. */
-static void multiply_lines(const product *p, uint32_t first, uint32_t last, uint32_t t, uint32_t bits,
+static void multiply_lines(const shrew_product *p, uint32_t first, uint32_t last, uint32_t t, uint32_t bits,
                            int32_t zero_point) {
     static const int8_t one = 1;
     const shrew_tensor *w = p->weight;
@@ -183,7 +166,7 @@ static void multiply_lines(const product *p, uint32_t first, uint32_t last, uint
     const int16_t *x = p->quantized->values + (size_t)t * p->quantized->stride;
     const int16_t *x_sums = p->quantized->sums + (size_t)t * all;
     const int8_t *multipliers = groups ? w->multipliers + (size_t)first * groups : &one;
-    float_view *y = (float_view *)(p->y + (size_t)t * p->y_stride + first);
+    shrew_float_view *y = (shrew_float_view *)(p->y + (size_t)t * p->y_stride + first);
     int32_t scratch[2 * LINES], *const sums = (int32_t *)&y->bits, *const dots = bits < 8 || groups ? scratch : sums;
     for (uint32_t at = 0; at < all; at += group, multipliers++) {
         const uint32_t end = all - at < group ? all : at + group;
@@ -201,64 +184,35 @@ static void multiply_lines(const product *p, uint32_t first, uint32_t last, uint
         }
     }
     const float *row_scale = w->row_scales + first, scale = p->quantized->scales[t];
-    for (float_view *const y_end = y + rows; y < y_end; y++)
+    for (shrew_float_view *const y_end = y + rows; y < y_end; y++)
         y->value = (float)(int32_t)y->bits * (*row_scale++ * scale);
 }
 
 /* The lines stay in the cache of the flash for all tokens. */
-static void multiply(const product *p, uint32_t first, uint32_t last, uint32_t bits, int32_t zero_point) {
+static void xtensa_multiply(const shrew_product *p, uint32_t first, uint32_t last, uint32_t bits, int32_t zero_point) {
     const uint32_t step = LINES * 8 / bits;
     for (; first < last; first += step)
         for (uint32_t t = 0; t < p->tokens; t++)
             multiply_lines(p, first, last - first < step ? last : first + step, t, bits, zero_point);
 }
 
-static void multiply_q8(const product *p, uint32_t first, uint32_t last) {
-    multiply(p, first, last, 8, 0);
+static void xtensa_multiply_q8(const shrew_product *p, uint32_t first, uint32_t last) {
+    xtensa_multiply(p, first, last, 8, 0);
 }
 
-static void multiply_q4(const product *p, uint32_t first, uint32_t last) {
-    multiply(p, first, last, 4, 8);
+static void xtensa_multiply_q4(const shrew_product *p, uint32_t first, uint32_t last) {
+    xtensa_multiply(p, first, last, 4, 8);
 }
 
-static void multiply_ternary(const product *p, uint32_t first, uint32_t last) {
-    multiply(p, first, last, 2, 1);
-}
-
-/* ---- Attention -------------------------------------------------------------------------------------------------- */
-
-#define SCORE(add)                                                                                               \
-    __asm__ volatile("loopnez %[held], 1f\n"                                                                     \
-                     FOUR(BYTES, key, 0, "mul", q_01, q_23) FOUR(BYTES, key, 4, "mula", q_45, q_67)              \
-                     "rsr  %[even], acclo\n"                                                                     \
-                     SCALE_DOWN                                                                                  \
-                     add                                                                                         \
-                     "s32i %[even], %[scores], 0\n"                                                              \
-                     "add  %[key], %[key], %[width]\n"                                                           \
-                     "addi %[scores], %[scores], 4\n"                                                            \
-                     "1:\n"                                                                                      \
-                     : [key] "+r"(key), [scores] "+r"(scores), [even] "=&r"(even), [word] "=&r"(word)            \
-                     : [held] "r"(s->held), [width] "r"(s->width), [mask] "r"(EVERY_OTHER_BYTE),                 \
-                       [q_01] "r"(pair[0]), [q_23] "r"(pair[1]), [q_45] "r"(pair[2]), [q_67] "r"(pair[3])        \
-                     : "memory")
-
-/* Dot products of eight dimensions of a query with those of the keys, the first ones or more to be added. */
-void shrew_xtensa_score(const span *s, const int8_t *query, uint32_t start, int32_t *scores) {
-    const int8_t *key = s->keys + start;
-    uint32_t pair[4], even, word;
-    for (uint32_t i = 0; i < 4; i++)
-        pair[i] = (uint32_t)(uint16_t)query[2 * i] | (uint32_t)query[2 * i + 1] << 16;
-    if (start)
-        SCORE("l32i %[word], %[scores], 0\n" "add  %[even], %[even], %[word]\n");
-    else
-        SCORE("");
+static void xtensa_multiply_ternary(const shrew_product *p, uint32_t first, uint32_t last) {
+    xtensa_multiply(p, first, last, 2, 1);
 }
 
 const shrew_kernels shrew_kernels_xtensa = {
     "xtensa",
     shrew_scalar_quantize,
-    {HAS_F32 ? shrew_reference_multiply_f32 : NULL, multiply_q8, HAS_Q4 ? multiply_q4 : NULL,
-     HAS_TERNARY ? multiply_ternary : NULL},
+    {HAS_F32 ? shrew_reference_multiply_f32 : NULL, xtensa_multiply_q8, HAS_Q4 ? xtensa_multiply_q4 : NULL,
+     HAS_TERNARY ? xtensa_multiply_ternary : NULL},
     shrew_scalar_attend,
     shrew_scalar_activate,
     shrew_dot_f32,

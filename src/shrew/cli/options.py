@@ -160,10 +160,9 @@ def sampling_options(default_temperature: float) -> Callable[[Callable[..., Any]
 
 def sampling(options: dict[str, Any]) -> Sampling:
     """Takes the sampling values out of a command's options."""
-    from shrew.engine import Sampling
+    from shrew.engine import SAMPLING_OPTIONS, Sampling
 
-    names = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
-    return Sampling(**{name: options.pop(name) for name in names})
+    return Sampling(**{name: options.pop(name) for name in SAMPLING_OPTIONS})
 
 
 def byte_count(option: str, text: str, kilo: int = 1000) -> int:

@@ -9,12 +9,13 @@ from shrew.engine.session import (
     MAX_COMMAND_BYTES,
     MAX_STOP_BYTES,
     PROMPT_BYTES_PER_TOKEN,
+    SAMPLING_OPTIONS,
     Progress,
     Sampling,
     Session,
     units,
 )
-from shrew.engine.tensor import DEFAULT_GROUP, ROWS_PER_BYTE, QuantizedMatrix, multiplier_limit, pack, quantize
+from shrew.engine.tensor import DEFAULT_GROUP, ROWS_PER_BYTE, TYPES, QuantizedMatrix, multiplier_limit, pack, quantize
 
 __all__ = [
     "DEFAULT_GROUP",
@@ -22,6 +23,8 @@ __all__ = [
     "MAX_STOP_BYTES",
     "PROMPT_BYTES_PER_TOKEN",
     "ROWS_PER_BYTE",
+    "SAMPLING_OPTIONS",
+    "TYPES",
     "Model",
     "Progress",
     "QuantizedMatrix",

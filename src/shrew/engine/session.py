@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,31 +23,58 @@ FINISH = ("running", "end", "stop", "length", "context", "refused")
 Finish = Literal["running", "end", "stop", "length", "context", "refused"]
 
 
+class SamplingOption(NamedTuple):
+    """``shrew_option``"""
+
+    description: str
+    range: str
+    kind: type[int] | type[float]
+    low: float
+    high: float
+    above_low: bool
+    """Whether ``low`` itself is out of range."""
+    usual: Any
+
+
+def _sampling_option(index: int) -> tuple[str, SamplingOption]:
+    told = ffi.new("shrew_option *")
+    check(lib.shrew_sampling_option(index, told), f"sampling option {index}")
+    name, description, range_ = (ffi.string(text).decode() for text in (told.name, told.description, told.range))
+    values = told.least, told.most, told.usual
+    if told.is_integer:
+        low, high, usual = (value.integer for value in values)
+    else:  # the shortest decimal of a binary32: 0.01 and not 0.00999999978
+        low, high, usual = (float(str(np.float32(value.number))) for value in values)
+    kind = int if told.is_integer else float
+    return name, SamplingOption(description, range_, kind, low, high, bool(told.above_least), usual)
+
+
+#: The options of :class:`Sampling` by their names, as the engine states them.
+SAMPLING_OPTIONS: Final = dict(map(_sampling_option, range(lib.SHREW_SAMPLING_OPTIONS)))
+
+
+def _usual(name: str) -> Any:
+    return SAMPLING_OPTIONS[name].usual
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How the next token is chosen; applied in the order repetition penalty, temperature, top-k, top-p, min-p."""
+    """How the next token is chosen; applied in the order repetition penalty, temperature, top-k, top-p, min-p.
 
-    temperature: float = 0.0
-    """0 is greedy; up to 100."""
-    top_p: float = 1.0
-    """Keep the likeliest tokens that together reach this probability; 1 keeps all."""
-    min_p: float = 0.0
-    """Keep tokens at least this likely relative to the likeliest; 0 keeps all."""
-    top_k: int = 0
-    """Keep this many of the likeliest; 0 keeps all."""
-    repetition_penalty: float = 1.0
-    """Divides the logits of tokens already seen; 1 changes nothing."""
+    Without arguments it is greedy. :data:`SAMPLING_OPTIONS` has what each option means, its range and its default.
+    """
+
+    temperature: float = _usual("temperature")
+    top_p: float = _usual("top_p")
+    top_k: int = _usual("top_k")
+    min_p: float = _usual("min_p")
+    repetition_penalty: float = _usual("repetition_penalty")
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ("temperature", 0.0, 100.0),
-            ("min_p", 0.0, 1.0),
-            ("repetition_penalty", 0.01, 100.0),
-            ("top_k", 0, 0xFFFF),
-        ):
-            require_range(name, getattr(self, name), low, high)
-        if not 0.0 < self.top_p <= 1.0:
-            raise ConfigError(f"top_p is {self.top_p}, must be above 0 and at most 1")
+        for name, option in SAMPLING_OPTIONS.items():
+            value = getattr(self, name)
+            if not option.low <= value <= option.high or (option.above_low and value == option.low):
+                raise ConfigError(f"{name} is {value}, must be {option.range}")
 
 
 @dataclass(frozen=True)
@@ -146,7 +173,7 @@ class Session:
         options = {"block": HOST_BLOCK, **options}
         settings = session_options(model, **options)
         self._threads = _start_threads(settings)
-        self._times = ffi.new("times_record *") if timed else None
+        self._times = ffi.new("shrew_times *") if timed else None
         if timed:
             settings.mark, settings.mark_context = ffi.addressof(lib, "shrew_stopwatch"), self._times
         size = model.session_bytes(**options)
@@ -176,7 +203,7 @@ class Session:
             phases = dict(zip(PHASES, list(spent.by_phase[kind])[1:], strict=True))
             return Times(spent.tokens[kind], phases, list(spent.by_layer[kind])[: spent.layers])
 
-        return {"prompt": of(lib.TIMES_PROMPT), "answer": of(lib.TIMES_ANSWER)}
+        return {"prompt": of(lib.SHREW_TIMES_PROMPT), "answer": of(lib.SHREW_TIMES_ANSWER)}
 
     def feed(self, ids: NDArray[np.uint16] | Sequence[int]) -> NDArray[np.float32]:
         """Appends tokens [n], n >= 1, and returns the logits [vocab] of the token to come."""
@@ -312,13 +339,4 @@ def _stop_bytes(stop: str) -> bytes:
 
 
 def _sampling(sampling: Sampling) -> Any:
-    return ffi.new(
-        "shrew_sampling *",
-        {
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "min_p": sampling.min_p,
-            "repetition_penalty": sampling.repetition_penalty,
-            "top_k": sampling.top_k,
-        },
-    )
+    return ffi.new("shrew_sampling *", {name: getattr(sampling, name) for name in SAMPLING_OPTIONS})

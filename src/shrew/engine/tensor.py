@@ -3,26 +3,47 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shrew.engine.binding import check, ffi, lib
 
+
+class _Kind(NamedTuple):
+    """``shrew_type_description``"""
+
+    name: str
+    range: tuple[int, int]
+    rows_per_byte: int
+    digit_of_zero: int
+    usual_group: int
+
+
+def _describe(kind: int) -> _Kind:
+    told = ffi.new("shrew_type_description *")
+    check(lib.shrew_describe_type(kind, told), f"weight type {kind}")
+    name = ffi.string(told.name).decode()
+    return _Kind(name, (told.low, told.high), told.rows_per_byte, told.digit_of_zero, told.usual_group)
+
+
+_KINDS = [_describe(kind) for kind in range(lib.SHREW_TYPES)]
+
 #: In the order of ``shrew_type``.
-TYPES = ("f32", "q8", "q4", "ternary")
+TYPES = tuple(kind.name for kind in _KINDS)
 
 #: Columns that share a multiplier unless something else is asked for; 0: a whole row.
-DEFAULT_GROUP = {"f32": 0, "q8": 0, "q4": 32, "ternary": 32}
+DEFAULT_GROUP = {kind.name: kind.usual_group for kind in _KINDS}
 
 #: Smallest and largest integer of each quantised type.
-RANGES = {"q8": (-127, 127), "q4": (-8, 7), "ternary": (-1, 1)}
+RANGES = {kind.name: kind.range for kind in _KINDS if any(kind.range)}
 
 #: Rows that share a byte.
-ROWS_PER_BYTE = {"f32": 1, "q8": 1, "q4": 2, "ternary": 4}
+ROWS_PER_BYTE = {kind.name: kind.rows_per_byte for kind in _KINDS}
 
 #: What is added to an integer to make it a digit of its byte.
-_DIGIT_OF_ZERO = {"q8": 0, "q4": 8, "ternary": 1}
+_DIGIT_OF_ZERO = {kind.name: kind.digit_of_zero for kind in _KINDS}
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from shrew.engine import (
     DEFAULT_GROUP,
     MAX_COMMAND_BYTES,
     ROWS_PER_BYTE,
+    TYPES,
     Model,
     QuantizedMatrix,
     Sampling,
@@ -164,7 +165,7 @@ def _tensor_sections(
         directory += _TENSOR.pack(
             spec.role,
             spec.layer,
-            tuple(DEFAULT_GROUP).index(kind),
+            TYPES.index(kind),
             0,
             group,
             spec.rows,

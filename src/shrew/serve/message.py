@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
-from shrew.engine import Sampling
+from shrew.engine import SAMPLING_OPTIONS, Sampling
 from shrew.serve.refusal import Refusal
 
 MAX_SEED: Final = 2**53 - 1
 MAX_ID: Final = 2**32 - 1
-MAX_VOCAB: Final = 0xFFFF
 
 
 @dataclass(frozen=True)
@@ -41,11 +40,7 @@ class Field:
 
 
 SAMPLING: Final[Mapping[str, Field]] = {
-    "temperature": Field(float, 0, 100),
-    "top_p": Field(float, 0, 1, above_low=True),
-    "top_k": Field(int, 0, 2**32 - 1),
-    "min_p": Field(float, 0, 1),
-    "repetition_penalty": Field(float, 0.01, 100),
+    name: Field(option.kind, option.low, option.high, option.above_low) for name, option in SAMPLING_OPTIONS.items()
 }
 MAX_TOKENS: Final = Field(int, 1, 0xFFFF)
 SEED: Final = Field(int, 0, MAX_SEED)
@@ -121,14 +116,9 @@ def client_message(message: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Defaults:
+class Defaults(Sampling):
     """What a request gets that does not say."""
 
-    temperature: float = 0.0
-    top_p: float = 1.0
-    top_k: int = 0
-    min_p: float = 0.0
-    repetition_penalty: float = 1.0
     max_tokens: int = 0
     """0: what fits."""
 
@@ -147,8 +137,7 @@ class Question:
 
 def question(values: Mapping[str, Any], defaults: Defaults) -> Question:
     """A question of checked fields; what they do not say is the default, and a new seed."""
-    sampling = {field.name: values.get(field.name, getattr(defaults, field.name)) for field in fields(Sampling)}
-    sampling["top_k"] = min(sampling["top_k"], MAX_VOCAB)
+    sampling = {name: values.get(name, getattr(defaults, name)) for name in SAMPLING}
     return Question(
         prompt=values["prompt"],
         raw=values.get("raw", False),

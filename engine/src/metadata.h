@@ -1,0 +1,9 @@
+#ifndef SHREW_METADATA_H
+#define SHREW_METADATA_H
+
+#include <stdint.h>
+
+/* Checks a metadata section, and the lengths of the stop strings in it. */
+int shrew_metadata_check(const uint8_t *bytes, uint32_t size);
+
+#endif
