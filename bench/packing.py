@@ -41,8 +41,9 @@ from shrew.corpus import (
     read_corpus,
 )
 from shrew.model.config import ModelConfig
+from shrew.model.gradients import evaluate
 from shrew.model.parameters import Parameters
-from shrew.model.transformer import evaluate, forward
+from shrew.model.transformer import forward
 from shrew.tokenizer import Tokenizer, train_for_corpus
 from shrew.train.config import RunConfig, TrainConfig
 from shrew.train.export import load_run

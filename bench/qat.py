@@ -34,12 +34,12 @@ from shrew.model.parameters import init_parameters
 from shrew.quantize.text import write_documents
 from shrew.tokenizer import Tokenizer, train_for_corpus
 from shrew.tokenizer import import_llama2c as import_tokenizer
+from shrew.train.backends.rounding import stored_types
 from shrew.train.config import RunConfig, TrainConfig
 from shrew.train.export import load_run
 from shrew.train.loop import train
 from shrew.train.prepare import prepare
 from shrew.train.progress import make_progress
-from shrew.train.rounding import stored_types
 from shrew.train.run import Run
 
 DATA = Path(os.environ.get("SHREW_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -26,11 +26,11 @@ from shrew.engine import Model
 from shrew.evaluation import score_tokens
 from shrew.image import WeightType, build_image, import_llama2c
 from shrew.image.writer import Matrix
+from shrew.model.allocator import keep_freed_memory
 from shrew.quantize import choose_types, parse_override
-from shrew.quantize.distillation import calibrate, calibration_tokens
+from shrew.quantize.calibration import calibrate, calibration_tokens
 from shrew.quantize.text import write_documents
 from shrew.tokenizer import import_llama2c as import_tokenizer
-from shrew.train.allocator import keep_freed_memory
 
 DATA = Path(os.environ.get("SHREW_DATA", Path(__file__).parents[2] / "shared" / "data"))
 MODELS = {"stories260K": ("stories260K.bin", "tok512.bin"), "stories3M": ("stories3M-q80.bin", "tok4096.bin")}

@@ -30,9 +30,9 @@ from packing import accuracy, apart, leaking, questions
 
 from shrew.corpus import EncodedDocument, encode_documents
 from shrew.model.config import ModelConfig
+from shrew.model.gradients import evaluate
 from shrew.model.parameters import Parameters, init_parameters
 from shrew.model.presets import preset
-from shrew.model.transformer import evaluate
 from shrew.tokenizer import Tokenizer
 from shrew.train.config import RunConfig, TrainConfig
 from shrew.train.export import load_run

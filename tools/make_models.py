@@ -17,11 +17,11 @@ from shrew.engine import Model
 from shrew.evaluation import Accuracy, CommandAccuracy, ask
 from shrew.image import Commands, build_image, read_commands, write_image
 from shrew.shipped import FOLDER
+from shrew.train.backends.rounding import stored_types
 from shrew.train.export import load_run
 from shrew.train.loop import train
 from shrew.train.prepare import DataConfig
 from shrew.train.progress import make_progress
-from shrew.train.rounding import stored_types
 from shrew.train.start import new_run
 
 #: In q4, twice the parameters of the demo's model fit the same bytes; trained as such.

@@ -13,7 +13,8 @@ import pytest
 from toy_rows import MODEL, VOCAB, toy_rows
 
 from shrew.errors import DataError, RunError, TrainingError
-from shrew.model.transformer import evaluate, forward
+from shrew.model.gradients import evaluate
+from shrew.model.transformer import forward
 from shrew.train import loop
 from shrew.train.batches import Batches
 from shrew.train.config import RunConfig, TrainConfig

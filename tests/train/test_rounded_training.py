@@ -18,15 +18,14 @@ from shrew.errors import ConfigError, RunError
 from shrew.evaluation import score_tokens
 from shrew.image import WeightType, build_image
 from shrew.model.config import ModelConfig, tensor_specs
+from shrew.model.gradients import evaluate, loss_and_gradients
 from shrew.model.parameters import Parameters
-from shrew.model.transformer import evaluate, loss_and_gradients
 from shrew.quantize.rounded import Rounded, integers_of
-from shrew.train.backend import make_backend
+from shrew.train.backends.rounding import SCALE_RATE, stored_types
 from shrew.train.config import RunConfig, TrainConfig
 from shrew.train.export import load_run
-from shrew.train.loop import train
+from shrew.train.loop import make_backend, train
 from shrew.train.progress import SilentProgress
-from shrew.train.rounding import SCALE_RATE, stored_types
 from shrew.train.run import Run
 
 ROWS = toy_rows(8)

@@ -18,7 +18,7 @@ from shrew.cli.options import json_option, print_json, remarks, seed_option
 if TYPE_CHECKING:
     from shrew.corpus import Document
     from shrew.model.parameters import Parameters
-    from shrew.train.second_stage import Outcome, SecondStage
+    from shrew.train.correct.stage import Outcome, SecondStage
 
 
 @click.command()
@@ -74,12 +74,12 @@ def correct(
     of the corpus the model is held to what it said before.
     """
     from shrew.errors import RunError
-    from shrew.train.confusions import Mining
-    from shrew.train.correction import CorrectionConfig
+    from shrew.train.correct.confusions import Mining
+    from shrew.train.correct.correction import CorrectionConfig
+    from shrew.train.correct.stage import SecondStage
     from shrew.train.export import load_run
     from shrew.train.prepare import DataConfig
     from shrew.train.run import Run
-    from shrew.train.second_stage import SecondStage
 
     how = CorrectionConfig(**options)
     loaded = load_run(run)

@@ -108,9 +108,9 @@ def quantize(
     """Shrink the model in RUN, a run folder or an f32 image, into one image, and measure what that costs."""
     from shrew.engine import Model
     from shrew.image import build_image, write_image
+    from shrew.model.allocator import keep_freed_memory
     from shrew.quantize import choose_types, parse_override, tensor_errors
     from shrew.quantize.job import Job
-    from shrew.train.allocator import keep_freed_memory
 
     chosen = bool(type_ or tensors or group is not None)
     if budget is not None and chosen:

@@ -15,7 +15,7 @@ from shrew.errors import ConfigError
 from shrew.evaluation import Likelihood, score_tokens
 from shrew.image import WeightType, build_image
 from shrew.image.writer import ALIGNMENT, Matrix, stored_tensors
-from shrew.quantize.distillation import calibrate, calibration_tokens
+from shrew.quantize.calibration import calibrate, calibration_tokens
 from shrew.quantize.fit import CANDIDATES, Choice, fit, measure_choices
 from shrew.quantize.source import Source
 from shrew.quantize.text import write_documents

@@ -14,8 +14,8 @@ from shrew.engine import QuantizedMatrix
 from shrew.errors import RunError
 from shrew.quantize.rounded import integers_of
 from shrew.tokenizer import Tokenizer
+from shrew.train.backends.rounding import stored_types
 from shrew.train.prepare import DataConfig
-from shrew.train.rounding import stored_types
 from shrew.train.run import Run
 
 

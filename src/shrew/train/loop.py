@@ -1,4 +1,4 @@
-"""The training loop."""
+"""The training loop, and the choice of its backend."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib import import_module
 
 import numpy as np
 
 from shrew.corpus.packed import PackedRows
-from shrew.errors import DataError, RunError, TrainingError
+from shrew.errors import ConfigError, DataError, RunError, TrainingError
+from shrew.model.config import ModelConfig
 from shrew.model.parameters import Array, Parameters, init_parameters
-from shrew.train.backend import make_backend
+from shrew.train.backends.protocol import Backend
+from shrew.train.backends.rounding import stored_types
 from shrew.train.batches import Batches
 from shrew.train.checkpoint import Counters, State, load_checkpoint, save_checkpoint
+from shrew.train.config import TrainConfig
 from shrew.train.plot import plot_loss
+from shrew.train.processes import this_process
 from shrew.train.progress import SilentProgress, TrainingProgress
-from shrew.train.rounding import stored_types
 from shrew.train.run import LogRecord, Run
 from shrew.train.schedule import rate_factor
 
@@ -74,6 +78,23 @@ def train(
     result = trainer.train()
     trainer.backend.close()  # not after a failure: processes that are gone would be waited for
     return result
+
+
+def make_backend(model: ModelConfig, config: TrainConfig, initial: Parameters) -> Backend:
+    """The backend that ``config`` names, starting from ``initial``, which it may keep and change."""
+    if config.backend == "numpy":
+        if this_process().count > 1:
+            raise ConfigError("train: several processes train together with PyTorch only; add --backend torch")
+        from shrew.train.backends.numpy_backend import NumpyBackend
+
+        return NumpyBackend(model, config, initial)
+    try:
+        import_module("torch")
+    except ImportError as error:
+        raise ConfigError(f"train: backend torch needs PyTorch ({error}): pip install 'shrew[torch]'") from None
+    from shrew.train.backends.torch_backend import TorchBackend
+
+    return TorchBackend(model, config, initial)
 
 
 class _Trainer:

@@ -13,10 +13,10 @@ from shrew.errors import ConfigError
 from shrew.model.config import ModelConfig
 from shrew.model.parameters import Array
 from shrew.model.presets import Preset, preset
+from shrew.train.backends.rounding import stored_types
 from shrew.train.config import RunConfig, TrainConfig
 from shrew.train.export import load_run
 from shrew.train.prepare import DataConfig, PreparedData, prepare
-from shrew.train.rounding import stored_types
 from shrew.train.run import Run
 
 Changes = Mapping[str, Any]

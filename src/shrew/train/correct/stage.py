@@ -14,8 +14,8 @@ from shrew.errors import DataError
 from shrew.evaluation import answer_accuracy
 from shrew.image import WeightType, build_image
 from shrew.model.parameters import Parameters
-from shrew.train.confusions import Confusion, Confusions, Mining, blurred, prefers_wrong
-from shrew.train.correction import CorrectionConfig, correct
+from shrew.train.correct.confusions import Confusion, Confusions, Mining, blurred, prefers_wrong
+from shrew.train.correct.correction import CorrectionConfig, correct
 from shrew.train.export import LoadedRun
 
 #: Questions that the model learnt and is asked again.
