@@ -27,7 +27,7 @@ import numpy as np
 
 from shrew.corpus.packed import PackedRows
 from shrew.model.config import ModelConfig
-from shrew.train.config import TrainConfig
+from shrew.run import TrainConfig
 
 LEARNING_RATE = 1e-3
 CHECKED_STEPS = 3

@@ -14,8 +14,7 @@ from shrew.cli import shrew
 from shrew.cli.options import byte_count
 from shrew.engine import Model
 from shrew.errors import ConfigError, ShrewError
-from shrew.image import WeightType
-from shrew.quantize.source import open_float_image
+from shrew.image import WeightType, open_float_image
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from shrew.model.config import ModelConfig
 from shrew.model.documents import split_into_blocks
 from shrew.model.gradients import loss_and_gradients
 from shrew.model.parameters import Parameters, init_parameters
-from shrew.train.config import TrainConfig
+from shrew.run import TrainConfig
 from shrew.train.correct.confusions import blurred
 from shrew.train.correct.correction import (
     Correction,

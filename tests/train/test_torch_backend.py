@@ -14,10 +14,9 @@ from toy_rows import MODEL, toy_rows
 from shrew.errors import ConfigError, TrainingError
 from shrew.model.config import ModelConfig
 from shrew.model.gradients import loss_and_gradients
-from shrew.train.config import RunConfig, TrainConfig
+from shrew.run import Run, RunConfig, TrainConfig, read_tensors
 from shrew.train.loop import make_backend, train
 from shrew.train.progress import SilentProgress
-from shrew.train.run import Run, read_tensors
 
 torch = pytest.importorskip("torch")
 

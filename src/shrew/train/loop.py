@@ -17,15 +17,13 @@ from shrew.corpus.packed import PackedRows
 from shrew.errors import ConfigError, DataError, RunError, TrainingError
 from shrew.model.config import ModelConfig
 from shrew.model.parameters import Array, Parameters, init_parameters
+from shrew.run import LogRecord, Run, TrainConfig, sole_writer, stored_types
+from shrew.run.processes import this_process
 from shrew.train.backends.protocol import Backend
-from shrew.train.backends.rounding import stored_types
 from shrew.train.batches import Batches
 from shrew.train.checkpoint import Counters, State, load_checkpoint, save_checkpoint
-from shrew.train.config import TrainConfig
 from shrew.train.plot import plot_loss
-from shrew.train.processes import this_process
 from shrew.train.progress import SilentProgress, TrainingProgress
-from shrew.train.run import LogRecord, Run
 from shrew.train.schedule import rate_factor
 
 
@@ -62,6 +60,8 @@ def train(
     second one aborts. Raises DataError, RunError, or TrainingError where the loss is no longer a number; the weights
     and the checkpoint that were written last stay as they are.
 
+    No other process may write to the folder meanwhile: RunError says which one does.
+
     Under ``torchrun``, with the backend torch, all processes call this alike; the first writes and shows progress.
     """
     for name, rows in (("training", train_rows), ("validation", validation_rows)):
@@ -69,13 +69,14 @@ def train(
             raise DataError(f"the {name} rows hold nothing to learn: no target has a weight")
     if progress is None or not run.writes:
         progress = SilentProgress()
-    trainer = _Trainer(run, train_rows, validation_rows, progress, initial)
-    run.remove_unfinished()
-    if resume:
-        trainer.resume()
-    else:
-        save_checkpoint(run, trainer.state)
-    result = trainer.train()
+    with sole_writer(run.path):
+        trainer = _Trainer(run, train_rows, validation_rows, progress, initial)
+        run.remove_unfinished()
+        if resume:
+            trainer.resume()
+        else:
+            save_checkpoint(run, trainer.state)
+        result = trainer.train()
     trainer.backend.close()  # not after a failure: processes that are gone would be waited for
     return result
 
@@ -121,8 +122,8 @@ class _Trainer:
     def resume(self) -> None:
         load_checkpoint(self.run, self.state)
         self.saved_step = self.state.counters.step
-        self.run.cut_log(self.saved_step)
-        self.last_loss = next((record.loss for record in reversed(self.run.read_log())), math.nan)
+        records = self.run.cut_log(self.saved_step)
+        self.last_loss = records[-1].loss if records else math.nan
 
     def train(self) -> TrainResult:
         config, counters = self.config, self.state.counters

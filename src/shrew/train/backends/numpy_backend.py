@@ -13,9 +13,9 @@ from shrew.model.allocator import keep_freed_memory
 from shrew.model.config import ModelConfig
 from shrew.model.gradients import evaluate, loss_and_gradients
 from shrew.model.parameters import Array, Parameters
+from shrew.run import TrainConfig
 from shrew.train.backends.protocol import Step
 from shrew.train.backends.rounding import LateRounding
-from shrew.train.config import TrainConfig
 from shrew.train.optimizer import clip_gradients, make_optimizer
 
 

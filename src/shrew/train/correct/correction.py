@@ -34,7 +34,7 @@ from shrew.model.gradients import evaluate, loss_and_gradients, weighted_cross_e
 from shrew.model.operators import Ids
 from shrew.model.parameters import Array, Parameters
 from shrew.model.transformer import network_forward
-from shrew.train.config import TrainConfig
+from shrew.run import TrainConfig
 from shrew.train.optimizer import AdamW, clip_gradients
 
 Tokens = NDArray[np.uint16]
