@@ -161,7 +161,7 @@ def test_a_run_whose_data_is_gone_still_becomes_an_image(project: Path) -> None:
     (project / "texts" / "facts.txt").unlink()
     result, said = quantize(project, project / "again.bin")
     assert result["measured_on"] == "self-written"
-    assert said.startswith(f"shrew: warning: {run}: its data is gone: ")
+    assert said.startswith(f"shrew: warning: {run}: its data is gone (")
     assert "facts.txt" in said
     assert said.count("\n") == 1
     assert (project / "again.bin").read_bytes() == (project / "mine.bin").read_bytes()  # its commands, too

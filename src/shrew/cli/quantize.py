@@ -69,7 +69,8 @@ THREADS = 2
     "--commands",
     "grammar",
     metavar="FILE|none",
-    help="Patterns of the commands that answers may be, one a line.  [default: those that RUN learnt, or the image has]",
+    help="Patterns of the commands that answers may be, one a line.  [default: those that RUN learnt, or the image "
+    "has]",
 )
 @click.option(
     "--confidence",

@@ -31,6 +31,9 @@ TAKES: Final = "llama2.c checkpoints (version 0, float, or 2, int8)"
 _MAGIC_V1_UP = 0x616B3432
 _V0_HEADER_BYTES, _V2_HEADER_BYTES = 28, 256
 
+#: No model is as wide, as deep or as long; what text looks like as numbers is far above.
+_ABSURD = 1 << 20
+
 #: Kinds of tensors per layer: our name, rows and columns in terms of the configuration.
 _MATRICES = ("query", "key", "value", "out", "gate", "down", "up")
 
@@ -38,7 +41,7 @@ _UNK, _BOS, _EOS, _FIRST_BYTE, _FIRST_TEXT = 0, 1, 2, 3, 259
 
 
 def recognises(file: Path) -> bool:
-    """By the magic number, or, as version 0 has none, by a header that makes a model."""
+    """By the magic number, or, as version 0 has none, by seven numbers that make the shape of some model."""
     if not file.is_file():
         return False
     with file.open("rb") as content:
@@ -47,11 +50,9 @@ def recognises(file: Path) -> bool:
         return False
     if struct.unpack_from("<I", header)[0] == _MAGIC_V1_UP:
         return True
-    try:
-        _v0_config(file, header)
-    except ImportFileError:
-        return False
-    return True
+    fields = [abs(field) for field in struct.unpack("<7i", header)]  # the vocabulary may be negative
+    dim, _, _, heads, kv_heads, *_ = fields
+    return all(0 < field < _ABSURD for field in fields) and dim % heads == 0 and heads % kv_heads == 0
 
 
 def source_of(file: Path, tokenizer: Path | None) -> ForeignModel:
@@ -125,12 +126,6 @@ def _config(path: Path, fields: tuple[int, ...], *, tied: bool) -> ModelConfig:
         raise ImportFileError(f"{path}: not a llama2.c checkpoint that fits a Shrew image ({error})") from error
 
 
-def _v0_config(path: Path, data: bytes) -> ModelConfig:
-    fields = struct.unpack_from("<7i", data)
-    tied = fields[5] > 0  # a negative vocabulary marks a head of its own
-    return _config(path, (*fields[:5], abs(fields[5]), fields[6]), tied=tied)
-
-
 def _shapes(c: ModelConfig) -> dict[str, tuple[int, int]]:
     query, kv = c.heads * c.head_dim, c.kv_heads * c.head_dim
     return {
@@ -145,7 +140,9 @@ def _shapes(c: ModelConfig) -> dict[str, tuple[int, int]]:
 
 
 def _read_v0(path: Path, data: bytes) -> tuple[ModelConfig, dict[str, NDArray[np.float32]]]:
-    c = _v0_config(path, data)
+    fields = struct.unpack_from("<7i", data)
+    tied = fields[5] > 0  # a negative vocabulary marks a head of its own
+    c = _config(path, (*fields[:5], abs(fields[5]), fields[6]), tied=tied)
     reader, shapes = _Reader(path, data, _V0_HEADER_BYTES), _shapes(c)
     parameters = {"token_embedding.weight": reader.floats(c.vocab, c.dim)}
 
@@ -164,7 +161,7 @@ def _read_v0(path: Path, data: bytes) -> tuple[ModelConfig, dict[str, NDArray[np
     matrices("gate", "down", "up")
     parameters["final_norm.weight"] = reader.floats(c.dim)
     reader.floats(2, c.context, c.head_dim // 2)  # cosines and sines of old versions: an image stores frequencies
-    if not c.tied_head:
+    if not tied:
         parameters["head.weight"] = reader.floats(c.vocab, c.dim)
     reader.done()
     return c, parameters

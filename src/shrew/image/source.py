@@ -20,6 +20,8 @@ from shrew.model.config import ModelConfig, tensor_specs
 
 @dataclass(frozen=True)
 class Source:
+    """A model with all that goes into its image."""
+
     config: ModelConfig
     parameters: Mapping[str, NDArray[np.float32]]
     tokenizer: ImageTokenizer

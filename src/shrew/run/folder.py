@@ -35,6 +35,7 @@ from shrew.model.parameters import Array, Parameters
 from shrew.quantize.rounded import SCALES_OF
 from shrew.run.config import RunConfig, read_run_config
 from shrew.run.data import DataConfig
+from shrew.run.lock import make_folder
 from shrew.run.processes import this_process
 
 
@@ -86,10 +87,7 @@ class Run:
         run = cls(path, config)
         if not run.writes:
             return run
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"{path}: cannot make the run folder: {error.strerror}") from None
+        make_folder(path)
         if (path / "config.toml").exists():
             if not overwrite:
                 raise RunError(f"{path}: holds a run already; go on with --resume or replace it with --overwrite")

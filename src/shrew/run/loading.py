@@ -67,9 +67,9 @@ class LoadedRun:
         ]
         left_out = []
         if data and data.gone:
-            left_out.append(f"its data is gone: {', '.join(data.gone)}")
+            left_out.append(f"its data is gone ({', '.join(data.gone)}); text that the model writes stands in for it")
             if self.commands is None:
-                left_out.append("without its data its commands are not known; give a grammar if it has some")
+                left_out.append("its commands are not known without its data; give --commands FILE if it has some")
         return Source(
             self.run.config.model,
             self.parameters,

@@ -32,6 +32,14 @@ LONGEST_COMMAND = 200
 _held: set[Path] = set()
 
 
+def make_folder(folder: Path) -> None:
+    """Makes a run folder, or takes one that is there. RunError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{folder}: cannot make the run folder: {error.strerror}") from None
+
+
 @contextmanager
 def sole_writer(folder: Path) -> Iterator[None]:
     """Makes the run folder if need be, and keeps other processes from writing there.
@@ -44,10 +52,7 @@ def sole_writer(folder: Path) -> Iterator[None]:
         yield
         return
     made = [path for path in (resolved, *resolved.parents) if not path.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{folder}: cannot make the run folder: {error.strerror}") from None
+    make_folder(folder)
     try:
         with _locked(folder):
             _held.add(resolved)
