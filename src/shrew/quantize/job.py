@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +73,7 @@ class Job:
                 s.config, s.parameters, self._rows(SENSITIVITY_TOKENS), executor=self.executor, progress=advance
             )
         least = sum(choices[0].bytes for choices in table)
-        rest = len(image_of(replace(s, commands=None), CANDIDATES[0])) - least
+        rest = len(image_of(s, CANDIDATES[0])) - least
         if not stored_tensors(s.config)[-1].vector:
             rest += ALIGNMENT - 1  # the last tensor is not padded, by how much depends on its type
         try:
