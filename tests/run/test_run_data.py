@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -190,6 +191,18 @@ def test_any_path_survives(tmp_path: Path) -> None:
     assert data.sources == (str(odd), "names")
     assert not data.gone
     assert DataConfig.from_table({"imported": "x"}, tmp_path) is None
+
+
+def test_a_path_that_toml_cannot_hold_is_refused_in_one_line(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"\xff")
+    odd.mkdir()
+    (odd / "facts.txt").write_text(FACTS)
+    error = shrew("train", "--data", odd / "facts.txt", "--out", tmp_path / "run", "--steps", 1, code=1).stderr
+    assert "facts.txt: its path is not UTF-8" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+    shrew("train", "--data", "names", "--preset", "microgpt", "--out", odd / "run", "--steps", 1, "--json")
+    shrew("train", "--out", odd / "run", "--resume", "--json")
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", "[", "\xff"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from shrew.corpus import BUILTIN_NAMES, END_OF_TEXT, HELD_OUT, Corpus, Format, drop_duplicates, load_corpus
-from shrew.errors import ConfigError
+from shrew.errors import ConfigError, DataError
 from shrew.run.config import Value
 
 
@@ -40,15 +40,15 @@ class DataConfig:
         """The table for the run at ``folder``.
 
         Paths become absolute, so that the run can be resumed from anywhere. The table keeps where the run folder is, so
-        that data which is moved along with it is found again.
+        that data which is moved along with it is found again. DataError where TOML cannot hold a path.
         """
         return {
-            "sources": [s if s in BUILTIN_NAMES else str(Path(s).resolve()) for s in self.sources],
+            "sources": [s if s in BUILTIN_NAMES else _absolute(s) for s in self.sources],
             "format": self.format,
             "separator": self.separator,
             "held_out": self.held_out,
             "drop_duplicates": self.drop_duplicates,
-            "run_folder": str(folder.resolve()),
+            "run_folder": str(folder.resolve()).encode(errors="replace").decode(),
         }
 
     @classmethod
@@ -68,6 +68,15 @@ class DataConfig:
             return msgspec.convert(values, cls)
         except msgspec.ValidationError as error:
             raise ConfigError(f"{folder / 'config.toml'}: data: {error}") from None
+
+
+def _absolute(source: str) -> str:
+    path = str(Path(source).resolve())
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{source}: its path is not UTF-8, and config.toml cannot keep it; rename it") from None
+    return path
 
 
 def _present_path(source: str, folder: Path, was: str) -> str:

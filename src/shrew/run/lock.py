@@ -84,33 +84,38 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _acquire(folder: Path, path: Path) -> int | None:
     """The descriptor that holds the lock; None where there are no locks."""
-    if flock is None:
-        _warn_of_no_locks(folder)
-        return None
-    mode = os.O_RDONLY
-    while True:
-        try:
-            descriptor = os.open(path, os.O_CREAT | mode, 0o666)
-        except OSError as error:
-            raise RunError(f"{path}: cannot be written: {error.strerror}") from None
-        try:
-            flock(descriptor, LOCK_EX | LOCK_NB)
-            if os.path.exists(path) and os.path.samestat(os.fstat(descriptor), os.stat(path)):
+    # A network drive may lock only what is open for writing.
+    for mode in () if flock is None else (os.O_RDONLY, os.O_RDWR):
+        while (descriptor := _lock(folder, path, mode)) is not None:
+            if _is_at(path, descriptor):
                 return descriptor
-            os.close(descriptor)  # the writer before removed it after we had opened it
-        except BlockingIOError:
-            os.close(descriptor)
-            raise RunError(f"{folder}: {_writer_at(path)}; wait for its end, or use another folder") from None
-        except OSError:
-            os.close(descriptor)
-            if mode == os.O_RDWR:
-                _warn_of_no_locks(folder)
-                return None
-            mode = os.O_RDWR  # a network drive may lock only what is open for writing
+            os.close(descriptor)  # the writer before removed the file after we had opened it
+    warnings.warn(f"{folder}: no locks on this system; see that only one process trains there", stacklevel=6)
+    return None
 
 
-def _warn_of_no_locks(folder: Path) -> None:
-    warnings.warn(f"{folder}: no locks on this system; see that only one process trains there", stacklevel=4)
+def _lock(folder: Path, path: Path, mode: int) -> int | None:
+    """None where the system cannot lock the file; RunError where another process has locked it."""
+    try:
+        descriptor = os.open(path, os.O_CREAT | mode, 0o666)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {error.strerror}") from None
+    try:
+        flock(descriptor, LOCK_EX | LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise RunError(f"{folder}: {_writer_at(path)}; wait for its end, or use another folder") from None
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _this_writer() -> dict[str, str | int]:
