@@ -135,6 +135,8 @@ def test_a_run_of_the_first_version_opens_resumes_and_quantizes(project: Path) -
     result, said = quantize(project, project / "again.bin")
     assert (result["measured_on"], said) == ("held-out", "")
     assert (project / "again.bin").read_bytes() == (project / "mine.bin").read_bytes()
+    (run / "config.toml").write_text(text.replace("steps = 6", "steps = 8"))
+    assert resumed(project) == 8
 
 
 def test_a_run_that_moves_with_its_data_goes_on(project: Path) -> None:

@@ -16,13 +16,23 @@ from shrew.cli.options import (
 )
 
 
-@click.command("import")
+class _Import(click.Command):
+    """Its help names what the doors take."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from shrew.doors import DOORS
+
+        formatter.write_paragraph()
+        formatter.write_text(f"Files that can be imported: {'; '.join(door.TAKES for door in DOORS)}.")
+
+
+@click.command("import", cls=_Import)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--tokenizer",
     "tokenizer_file",
     type=click.Path(path_type=Path),
-    help="The tokenizer, where it is a file of its own: tokenizer.bin of llama2.c.",
+    help="The tokenizer, where it is a file of its own.",
 )
 @weight_type_options()
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write an image here.")
@@ -39,7 +49,7 @@ def import_(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Import FILE, a llama2.c checkpoint (version 0, float, or version 2, int8), with its tokenizer."""
+    """Import FILE, a model of another program, with its tokenizer."""
     from shrew.doors import open_door
     from shrew.image import image_of, write_image
     from shrew.model.parameters import Parameters

@@ -26,7 +26,7 @@ from shrew.model.config import ModelConfig
 from shrew.tokenizer import Tokenizer
 from shrew.tokenizer.tokenizer import MAX_PIECE_BYTES
 
-TAKES: Final = "llama2.c checkpoints (version 0, float, or 2, int8)"
+TAKES: Final = "llama2.c checkpoints (version 0, float, or 2, int8) with their tokenizer.bin"
 
 _MAGIC_V1_UP = 0x616B3432
 _V0_HEADER_BYTES, _V2_HEADER_BYTES = 28, 256
