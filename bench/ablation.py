@@ -22,10 +22,10 @@ from qat import OPTIONS, stories
 from shrew.corpus import PackedRows
 from shrew.model.config import ModelConfig
 from shrew.model.parameters import Parameters, init_parameters
+from shrew.run import TrainConfig
 from shrew.tokenizer import train_for_corpus
+from shrew.train.backends.numpy_backend import NumpyBackend
 from shrew.train.batches import Batches
-from shrew.train.config import TrainConfig
-from shrew.train.numpy_backend import NumpyBackend
 from shrew.train.prepare import prepare
 from shrew.train.schedule import rate_factor
 

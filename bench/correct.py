@@ -26,13 +26,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 from shrew.corpus import Corpus, Document, drop_duplicates, format_jsonl, read_corpus
-from shrew.train.confusions import Mining
-from shrew.train.correction import CorrectionConfig
-from shrew.train.export import LoadedRun, load_run
+from shrew.run import DataConfig, LoadedRun, load_run
+from shrew.train.correct.confusions import Mining
+from shrew.train.correct.correction import CorrectionConfig
+from shrew.train.correct.stage import SecondStage
 from shrew.train.loop import train
-from shrew.train.prepare import DataConfig
 from shrew.train.progress import make_progress
-from shrew.train.second_stage import SecondStage
 from shrew.train.start import new_run
 
 

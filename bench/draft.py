@@ -14,9 +14,9 @@ import random
 from pathlib import Path
 
 from shrew.corpus.builtin import builtin_corpus
+from shrew.doors.llama2c import read_checkpoint, read_tokenizer
 from shrew.engine import Model
-from shrew.image import WeightType, build_image, import_llama2c
-from shrew.tokenizer import import_llama2c as import_tokenizer
+from shrew.image import WeightType, build_image
 
 DATA = Path(os.environ.get("SHREW_DATA", Path(__file__).parents[2] / "shared" / "data"))
 DRAFTS = (1, 2, 4, 8)
@@ -47,8 +47,8 @@ def main() -> None:
         chosen = random.Random(0).sample(questions, min(options.questions, len(questions)))
         models["desk, answers"] = Model.open(options.desk), chosen
     if (DATA / "stories260K.bin").exists():
-        config, parameters = import_llama2c(DATA / "stories260K.bin")
-        tokenizer = import_tokenizer(DATA / "tok512.bin", vocab=config.vocab)
+        config, parameters = read_checkpoint(DATA / "stories260K.bin")
+        tokenizer = read_tokenizer(DATA / "tok512.bin", vocab=config.vocab)
         image = build_image(config, parameters, tokenizer, types=WeightType("q8"))
         models["stories260K, temperature 0.8"] = Model.from_bytes(image), [""] * 10
     rows = [

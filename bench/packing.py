@@ -41,13 +41,12 @@ from shrew.corpus import (
     read_corpus,
 )
 from shrew.model.config import ModelConfig
+from shrew.model.gradients import evaluate
 from shrew.model.parameters import Parameters
-from shrew.model.transformer import evaluate, forward
+from shrew.model.transformer import forward
+from shrew.run import Run, RunConfig, TrainConfig, load_run
 from shrew.tokenizer import Tokenizer, train_for_corpus
-from shrew.train.config import RunConfig, TrainConfig
-from shrew.train.export import load_run
 from shrew.train.loop import train
-from shrew.train.run import Run
 
 DATA = Path(os.environ.get("SHREW_DATA", Path(__file__).parents[2] / "shared" / "data"))
 CONTEXT = {"questions": 128, "stories": 512}

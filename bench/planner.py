@@ -28,13 +28,13 @@ from shrew.chips.facts import CHIPS, Memory
 from shrew.chips.layout import Layout, config_layout, image_layout
 from shrew.chips.plan import Plan, Request, make_plan
 from shrew.chips.work import BLOCK, decode_steps, steps
+from shrew.doors.llama2c import read_checkpoint, read_tokenizer
 from shrew.engine import Model
-from shrew.image import WeightType, build_image, import_llama2c
+from shrew.image import WeightType, build_image
 from shrew.model.config import ModelConfig
 from shrew.model.presets import preset
 from shrew.ports import EMULATED
 from shrew.ports.cost import measure
-from shrew.tokenizer import import_llama2c as import_tokenizer
 
 DATA = Path(os.environ.get("SHREW_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
 
@@ -178,8 +178,8 @@ def stories() -> Iterator[tuple[str, Layout, Model]]:
         ("stories260K", "stories260K.bin", "tok512.bin"),
         ("stories3M", "stories3M-q80.bin", "tok4096.bin"),
     ):
-        config, parameters = import_llama2c(DATA / file)
-        tokenizer = import_tokenizer(DATA / tokens, vocab=config.vocab)
+        config, parameters = read_checkpoint(DATA / file)
+        tokenizer = read_tokenizer(DATA / tokens, vocab=config.vocab)
         for weight in (WeightType("q8"), WeightType("q4"), WeightType("f32")):
             if name == "stories3M" and weight.type == "f32":
                 continue  # larger than the emulated memory

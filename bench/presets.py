@@ -21,8 +21,8 @@ from qat import OPTIONS, SHAPE, fresh_bytes, stories, train_and_score
 from shrew.corpus import Corpus
 from shrew.engine import Model
 from shrew.model.config import ModelConfig
+from shrew.run import RunConfig, TrainConfig
 from shrew.tokenizer import Tokenizer, train_for_corpus
-from shrew.train.config import RunConfig, TrainConfig
 
 SIZES = {"64k": 64_000, "230k": 230_000, "1m": 1_000_000, "4m": 4_000_000}
 

@@ -26,21 +26,18 @@ from typing import Any, NamedTuple
 from shrew.corpus import Corpus, Document, read_corpus
 from shrew.corpus.documents import text_document
 from shrew.corpus.split import hold_out_fraction
+from shrew.doors.llama2c import read_checkpoint, read_tokenizer
 from shrew.engine import Model
 from shrew.evaluation import score_texts
-from shrew.image import WeightType, build_image, import_llama2c
+from shrew.image import WeightType, build_image
 from shrew.model.config import ModelConfig
 from shrew.model.parameters import init_parameters
 from shrew.quantize.text import write_documents
+from shrew.run import Run, RunConfig, TrainConfig, load_run, stored_types
 from shrew.tokenizer import Tokenizer, train_for_corpus
-from shrew.tokenizer import import_llama2c as import_tokenizer
-from shrew.train.config import RunConfig, TrainConfig
-from shrew.train.export import load_run
 from shrew.train.loop import train
 from shrew.train.prepare import prepare
 from shrew.train.progress import make_progress
-from shrew.train.rounding import stored_types
-from shrew.train.run import Run
 
 DATA = Path(os.environ.get("SHREW_DATA", Path(__file__).parents[2] / "shared" / "data"))
 BUDGET = 230_000
@@ -90,8 +87,8 @@ def write(path: Path, size: int) -> list[Document]:
     texts = [text for text in path.read_text().split(separator) if text] if path.exists() else []
     total = sum(map(len, texts))
     if total < size:
-        config, parameters = import_llama2c(DATA / "stories3M-q80.bin")
-        tokenizer = import_tokenizer(DATA / "tok4096.bin", vocab=config.vocab)
+        config, parameters = read_checkpoint(DATA / "stories3M-q80.bin")
+        tokenizer = read_tokenizer(DATA / "tok4096.bin", vocab=config.vocab)
         teacher = Model.from_bytes(build_image(config, parameters, tokenizer, types=WeightType("q8")), "stories3M")
         for seed in count(1 + len(texts)):
             found = [tokenizer.decode(d.ids[1:]).strip() for d in write_documents(teacher, 20_000, seed=seed)]

@@ -22,15 +22,15 @@ from pathlib import Path
 import numpy as np
 
 from shrew.corpus import pack, read_corpus
+from shrew.doors.llama2c import read_checkpoint, read_tokenizer
 from shrew.engine import Model
 from shrew.evaluation import score_tokens
-from shrew.image import WeightType, build_image, import_llama2c
+from shrew.image import WeightType, build_image
 from shrew.image.writer import Matrix
+from shrew.model.allocator import keep_freed_memory
 from shrew.quantize import choose_types, parse_override
-from shrew.quantize.distillation import calibrate, calibration_tokens
+from shrew.quantize.calibration import calibrate, calibration_tokens
 from shrew.quantize.text import write_documents
-from shrew.tokenizer import import_llama2c as import_tokenizer
-from shrew.train.allocator import keep_freed_memory
 
 DATA = Path(os.environ.get("SHREW_DATA", Path(__file__).parents[2] / "shared" / "data"))
 MODELS = {"stories260K": ("stories260K.bin", "tok512.bin"), "stories3M": ("stories3M-q80.bin", "tok4096.bin")}
@@ -67,8 +67,8 @@ def main() -> None:
     options = parser.parse_args()
     keep_freed_memory()
     checkpoint, vocabulary = MODELS[options.model]
-    config, parameters = import_llama2c(DATA / checkpoint)
-    tokenizer = import_tokenizer(DATA / vocabulary, vocab=config.vocab)
+    config, parameters = read_checkpoint(DATA / checkpoint)
+    tokenizer = read_tokenizer(DATA / vocabulary, vocab=config.vocab)
     floats = Model.from_bytes(build_image(config, parameters, tokenizer))
     cut = options.tokens or config.context
     texts = [document.response for document in read_corpus(DATA / "tinystories.txt", format="text")]

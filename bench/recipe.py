@@ -30,15 +30,13 @@ from packing import accuracy, apart, leaking, questions
 
 from shrew.corpus import EncodedDocument, encode_documents
 from shrew.model.config import ModelConfig
+from shrew.model.gradients import evaluate
 from shrew.model.parameters import Parameters, init_parameters
 from shrew.model.presets import preset
-from shrew.model.transformer import evaluate
+from shrew.run import LogRecord, Run, RunConfig, TrainConfig, load_run
 from shrew.tokenizer import Tokenizer
-from shrew.train.config import RunConfig, TrainConfig
-from shrew.train.export import load_run
 from shrew.train.loop import train
 from shrew.train.progress import SilentProgress
-from shrew.train.run import LogRecord, Run
 
 if TYPE_CHECKING:
     from torch_gpt import TorchGpt

@@ -27,7 +27,7 @@ import numpy as np
 
 from shrew.corpus.packed import PackedRows
 from shrew.model.config import ModelConfig
-from shrew.train.config import TrainConfig
+from shrew.run import TrainConfig
 
 LEARNING_RATE = 1e-3
 CHECKED_STEPS = 3
@@ -62,9 +62,9 @@ SHAPES = {
 def shrew_step(shape: Shape, threads: int) -> Callable[[], float]:
     from concurrent.futures import ThreadPoolExecutor
 
+    from shrew.model.allocator import keep_freed_memory
+    from shrew.model.gradients import loss_and_gradients
     from shrew.model.parameters import init_parameters
-    from shrew.model.transformer import loss_and_gradients
-    from shrew.train.allocator import keep_freed_memory
     from shrew.train.optimizer import clip_gradients, make_optimizer
 
     keep_freed_memory()

@@ -11,17 +11,15 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from shrew.cli.demo import desk_metadata, refusal_of
-from shrew.corpus import builtin_corpus, commands_of
+from shrew.cli.demo import desk_source, refusal_of
+from shrew.corpus import builtin_corpus
 from shrew.engine import Model
 from shrew.evaluation import Accuracy, CommandAccuracy, ask
-from shrew.image import Commands, build_image, read_commands, write_image
+from shrew.image import image_of, read_commands, write_image
+from shrew.run import DataConfig, load_run
 from shrew.shipped import FOLDER
-from shrew.train.export import load_run
 from shrew.train.loop import train
-from shrew.train.prepare import DataConfig
 from shrew.train.progress import make_progress
-from shrew.train.rounding import stored_types
 from shrew.train.start import new_run
 
 #: In q4, twice the parameters of the demo's model fit the same bytes; trained as such.
@@ -39,15 +37,7 @@ def main() -> None:
         training = TRAINING | {"steps": given.steps}
         run, prepared, _ = new_run(Path(folder), DataConfig(("desk",)), "desk", model=MODEL, training=training)
         train(run, prepared.train, progress=make_progress())
-        loaded = load_run(run.path)
-    image = build_image(
-        run.config.model,
-        {**loaded.parameters, **loaded.quantized},
-        loaded.tokenizer,
-        types=stored_types(run.config.model, run.config.train),
-        metadata=desk_metadata(loaded, corpus),
-        commands=Commands.of_texts(commands_of(corpus.train)),
-    )
+        image = image_of(desk_source(load_run(run.path), corpus))
     given.out.mkdir(parents=True, exist_ok=True)
     write_image(given.out / "desk.bin", image)
     model = Model.open(given.out / "desk.bin")

@@ -10,7 +10,14 @@ import sys
 import time
 from pathlib import Path
 
-_START = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); from shrew.cli import main; main()"
+# Ctrl-C is ignored at first, as below a terminal that was started in the background: the command must take it back.
+_START = """
+import fcntl, signal, termios
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+from shrew.cli import main
+main()
+"""
 
 
 class Terminal:

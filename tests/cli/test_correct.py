@@ -8,7 +8,7 @@ from pathlib import Path
 from cli.test_cli import shrew
 
 from shrew.cli.correct import correct
-from shrew.train.correction import CorrectionConfig
+from shrew.train.correct.correction import CorrectionConfig
 
 FACTS = """Q: How do I turn on the lamp?
 Q: Turn the lamp on

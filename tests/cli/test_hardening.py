@@ -19,10 +19,8 @@ from shrew.evaluation import Likelihood
 from shrew.image import build_image
 from shrew.image.writer import with_checksum
 from shrew.model.config import ModelConfig
+from shrew.run import DataConfig, Run, RunConfig, TrainConfig
 from shrew.tokenizer import train_character
-from shrew.train.config import RunConfig, TrainConfig
-from shrew.train.prepare import DataConfig
-from shrew.train.run import Run
 
 HOSTILE = "[/red] [red]x[/] \x1b[2J\x07\x9b :smile: \\"
 
@@ -196,7 +194,7 @@ def test_eval_holds_out_as_it_is_told(image: Path, questions: Path) -> None:
 
 
 def test_eval_asks_a_runs_own_split(image: Path, questions: Path, tmp_path: Path) -> None:
-    table = DataConfig((str(questions),), held_out=0.25).as_table()
+    table = DataConfig((str(questions),), held_out=0.25).as_table(tmp_path / "run")
     learnt = RunConfig(model=tiny_config(), train=TrainConfig(steps=1), data=table)
     Run.create(tmp_path / "run", learnt)
     mine = shrew("eval", image, "--run", tmp_path / "run", "--json").stdout

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shrew.corpus import read_corpus
+from shrew.doors.llama2c import read_checkpoint, read_tokenizer
 from shrew.engine import DEFAULT_GROUP, ROWS_PER_BYTE, TYPES, Model, Sampling, multiplier_limit, pack, quantize
 from shrew.engine.tensor import RANGES, unpack
-from shrew.errors import ConfigError, EngineError, ImageTruncatedError, ImportFileError, RunError
+from shrew.errors import ConfigError, EngineError, ImageTruncatedError, RunError
 from shrew.evaluation import score_texts
-from shrew.image import WeightType, build_image, describe, import_llama2c, write_image
-from shrew.tokenizer import import_llama2c as import_tokenizer
+from shrew.image import WeightType, build_image, describe, write_image
 
 QUANTIZED = ("q8", "q4", "ternary")
 #: What a value of a group may lose at most, in parts of the group's largest magnitude: half a step, and for few levels
@@ -126,8 +125,8 @@ def test_writing_is_whole_or_not_at_all(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="session")
 def stories(shared_data: Path) -> dict[str, Model]:
-    config, parameters = import_llama2c(shared_data / "stories260K.bin")
-    tokenizer = import_tokenizer(shared_data / "tok512.bin", vocab=config.vocab)
+    config, parameters = read_checkpoint(shared_data / "stories260K.bin")
+    tokenizer = read_tokenizer(shared_data / "tok512.bin", vocab=config.vocab)
     return {
         str(weight): Model.from_bytes(build_image(config, parameters, tokenizer, types=weight))
         for weight in (WeightType("f32"), WeightType("q8", 32))
@@ -162,41 +161,3 @@ def test_stories260k_as_q8_keeps_its_perplexity(stories: dict[str, Model], share
     texts = [text.strip("\n") for text in texts]
     exact, q8 = (score_texts(model, texts).perplexity for model in stories.values())
     assert q8 == pytest.approx(exact, rel=0.01)
-
-
-def test_an_int8_checkpoint_arrives(shared_data: Path) -> None:
-    """Its groups of 64 are rounded again, to our scales: less than a percent, and the story stays."""
-    path = shared_data / "stories3M-q80.bin"
-    config, parameters = import_llama2c(path)
-    tokenizer = import_tokenizer(shared_data / "tok4096.bin", vocab=config.vocab)
-    model = Model.from_bytes(build_image(config, parameters, tokenizer, types=WeightType("q8", 64)))
-    exact = parameters["token_embedding.weight"]
-    assert np.sqrt(np.mean((model.tensor(0).values() - exact) ** 2)) < 0.01 * exact.std()
-    story = "".join(s.text for s in model.session().generate("", raw=True, max_tokens=30))
-    assert story.startswith("Once upon a time, there was a little girl named Lily.")
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "too few"),
-        (b"\0" * 100, "not a llama2.c checkpoint"),
-        (struct.pack("<7i", 64, 172, 5, 8, 4, 512, 512), "cut short"),
-        (struct.pack("<7i", 64, 172, 5, 8, 3, 512, 512), "not a llama2.c checkpoint"),
-        (struct.pack("<Ii", 0x616B3432, 1) + bytes(248), "version 1"),
-        (struct.pack("<Ii", 0x616B3432, 2), "cut short|too few"),
-        (struct.pack("<Ii7iBi", 0x616B3432, 2, 64, 172, 5, 8, 4, 512, 512, 1, 7) + bytes(256), "group size 7"),
-    ],
-)
-def test_bad_checkpoints_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
-    path = tmp_path / "bad.bin"
-    path.write_bytes(content)
-    with pytest.raises(ImportFileError, match=message):
-        import_llama2c(path)
-
-
-def test_a_checkpoint_with_bytes_left_over_is_refused(tmp_path: Path, shared_data: Path) -> None:
-    path = tmp_path / "long.bin"
-    path.write_bytes((shared_data / "stories260K.bin").read_bytes() + bytes(4))
-    with pytest.raises(ImportFileError, match="left over"):
-        import_llama2c(path)

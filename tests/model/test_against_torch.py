@@ -10,7 +10,8 @@ from gradient_checks import pack_lengths, random_parameters
 
 from shrew.model.attention import rope_frequencies
 from shrew.model.config import ModelConfig
-from shrew.model.transformer import forward, loss_and_gradients
+from shrew.model.gradients import loss_and_gradients
+from shrew.model.transformer import forward
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional

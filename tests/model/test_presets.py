@@ -15,9 +15,8 @@ from shrew.model import presets
 from shrew.model.config import tensor_specs
 from shrew.model.parameters import init_parameters
 from shrew.model.presets import PRESETS, preset
+from shrew.run import TrainConfig, stored_types
 from shrew.tokenizer import train_bpe
-from shrew.train.config import TrainConfig
-from shrew.train.rounding import stored_types
 
 
 def test_the_two_that_are_known_by_their_size():

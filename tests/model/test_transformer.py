@@ -12,8 +12,9 @@ from gradient_checks import numerical_gradient, pack_lengths, random_parameters
 from shrew.corpus.packed import PackedRows
 from shrew.model.config import ModelConfig
 from shrew.model.documents import split_into_blocks
+from shrew.model.gradients import evaluate, loss_and_gradients
 from shrew.model.parameters import Parameters, init_parameters
-from shrew.model.transformer import evaluate, forward, loss_and_gradients
+from shrew.model.transformer import forward
 
 BASE = ModelConfig(dim=6, layers=2, heads=4, kv_heads=2, head_dim=2, vocab=7, context=9, ffn=5)
 ALL_BIASES = {"bias_qkv": True, "bias_out": True, "bias_mlp": True}

@@ -1,4 +1,4 @@
-"""Balancing changes nothing, distillation only improves, and neither depends on threads."""
+"""Balancing changes nothing, calibration only improves, and neither depends on threads."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from shrew.corpus import PackedRows, pack
 from shrew.engine import Model, QuantizedMatrix
 from shrew.errors import DataError
 from shrew.image import WeightType, build_image
+from shrew.model.divergence import divergence
 from shrew.model.documents import split_into_blocks
 from shrew.model.parameters import Parameters
 from shrew.model.transformer import forward
-from shrew.quantize import choose_types, distillation
+from shrew.quantize import calibration, choose_types
 from shrew.quantize.balance import balance, input_moments
-from shrew.quantize.distillation import calibrate, divergence
+from shrew.quantize.calibration import calibrate
 from shrew.quantize.text import write_documents
 
 KINDS: list[dict[str, Any]] = [
@@ -64,7 +65,7 @@ def test_divergence_is_zero_between_equals_and_its_gradient_is_the_slope() -> No
 
 @pytest.mark.parametrize("changes", KINDS[:3], ids=["plain", "grouped", "layer-norm"])
 @pytest.mark.parametrize("kind", ["q4", "ternary"])
-def test_distillation_brings_the_network_nearer(kind: Any, changes: dict[str, Any]) -> None:
+def test_calibration_brings_the_network_nearer(kind: Any, changes: dict[str, Any]) -> None:
     config, distances = tiny_config(**changes), []
     matrices = calibrate(
         config,
@@ -93,12 +94,12 @@ def test_threads_change_nothing() -> None:
     assert images[0] == images[1]
 
 
-def test_a_teacher_without_room_to_remember_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reference_without_room_to_remember_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     config, rows = tiny_config(), written_rows(tokens=500)
     arguments = config, random_parameters(config), choose_types(config, WeightType("q4", 16)), rows
     images = []
-    for room in (distillation.REMEMBERED_BYTES, 0):
-        monkeypatch.setattr(distillation, "REMEMBERED_BYTES", room)
+    for room in (calibration.REMEMBERED_BYTES, 0):
+        monkeypatch.setattr(calibration, "REMEMBERED_BYTES", room)
         images.append(build_image(config, calibrate(*arguments, steps=4), BYTES))
     assert images[0] == images[1]
 

@@ -14,8 +14,7 @@ from shrew.cli import shrew
 from shrew.cli.options import byte_count
 from shrew.engine import Model
 from shrew.errors import ConfigError, ShrewError
-from shrew.image import WeightType
-from shrew.quantize.source import open_float_image
+from shrew.image import WeightType, open_float_image
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +69,18 @@ def test_more_budget_is_kept_and_loses_less(floats: Path, tmp_path: Path) -> Non
     text = run(floats, out, "--fit", smallest, "--steps", 2).output
     assert f"of {smallest:,} bytes" in text
     assert "loss by rounding it alone" in text
+
+
+def test_the_grammar_of_commands_counts_in_a_budget(floats: Path, tmp_path: Path) -> None:
+    out, commands = tmp_path / "m.bin", tmp_path / "commands.txt"
+    commands.write_text("\n".join(f"pin {n} (on|off|toggle) [for <1-{n + 1}> seconds]" for n in range(20)))
+    smallest = []
+    for options in ((), ("--commands", commands)):
+        refused = run(floats, out, "--fit", "1KB", *options)
+        smallest.append(int(str(refused.exception).rsplit(" ", 1)[1].replace(",", "")))
+        result = quantize(floats, out, "--fit", smallest[-1], "--rounding", "nearest", *options)
+        assert out.stat().st_size == result["image_bytes"] <= smallest[-1]
+    assert smallest[0] < smallest[1]
 
 
 def test_text_to_calibrate_on_is_not_what_is_measured(floats: Path, tmp_path: Path) -> None:

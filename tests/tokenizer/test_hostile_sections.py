@@ -253,9 +253,9 @@ def test_a_misaligned_section_is_refused() -> None:
 
 
 def test_llama2c_sections_survive_random_damage(shared_data: Path) -> None:
-    from shrew.tokenizer import import_llama2c
+    from shrew.doors.llama2c import read_tokenizer
 
-    rng, section = random.Random(5), import_llama2c(shared_data / "tok512.bin", vocab=512).section()
+    rng, section = random.Random(5), read_tokenizer(shared_data / "tok512.bin", vocab=512).section()
     assert survives(section)
     for _ in range(500):
         damaged = bytearray(section)

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shrew.doors.llama2c import read_tokenizer
 from shrew.engine.tokenizer import TokenizerView
 from shrew.errors import TokenizerError
-from shrew.tokenizer import Tokenizer, import_llama2c
+from shrew.tokenizer import Tokenizer
 
 FILES = {"tok512.bin": 512, "tok4096.bin": 4096}
 
@@ -50,7 +51,7 @@ class Llama2c:
 @pytest.fixture(scope="module", params=FILES)
 def both(request: pytest.FixtureRequest, shared_data: Path) -> tuple[Tokenizer, Llama2c]:
     path = shared_data / request.param
-    return import_llama2c(path, vocab=FILES[request.param]), Llama2c(path.read_bytes())
+    return read_tokenizer(path, vocab=FILES[request.param]), Llama2c(path.read_bytes())
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -89,7 +90,7 @@ def test_stories_are_cut_as_by_llama2c(both: tuple[Tokenizer, Llama2c], shared_d
     ],
 )
 def test_golden_encodings(shared_data: Path, name: str, text: str, expected: list[int]) -> None:
-    assert import_llama2c(shared_data / name, vocab=FILES[name]).encode(text).tolist() == expected
+    assert read_tokenizer(shared_data / name, vocab=FILES[name]).encode(text).tolist() == expected
 
 
 def test_bytes_that_are_not_text_come_back(both: tuple[Tokenizer, Llama2c]) -> None:
@@ -114,7 +115,7 @@ def test_scores_decide_and_the_leftmost_of_equals_comes_first(tmp_path: Path) ->
     letters = [(-9.0, b" "), (-9.0, b"a"), (-9.0, b"b")]
     tokens = [*letters, (-1.0, b"ab"), (-1.0, b"ba"), (-0.5, b"bab"), (-1.0, b"aab")]
     (tmp_path / "t.bin").write_bytes(tokenizer_bin(tokens))
-    ours = import_llama2c(tmp_path / "t.bin", vocab=259 + len(tokens))
+    ours = read_tokenizer(tmp_path / "t.bin", vocab=259 + len(tokens))
     assert ours.ranks is not None
     theirs = Llama2c((tmp_path / "t.bin").read_bytes())
     view = TokenizerView(ours.section())
@@ -148,11 +149,11 @@ GOOD = tokenizer_bin([(-1.0, b" "), (-2.0, b"a")])
 def test_damaged_files_are_refused(tmp_path: Path, data: bytes, vocab: int, reason: str) -> None:
     (tmp_path / "t.bin").write_bytes(data)
     with pytest.raises(TokenizerError, match=reason) as error:
-        import_llama2c(tmp_path / "t.bin", vocab=vocab)
+        read_tokenizer(tmp_path / "t.bin", vocab=vocab)
     assert "t.bin" in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(TokenizerError, match=r"none\.bin"):
-        import_llama2c(tmp_path / "none.bin", vocab=512)
+        read_tokenizer(tmp_path / "none.bin", vocab=512)

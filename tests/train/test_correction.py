@@ -9,11 +9,11 @@ from shrew.corpus import EncodedDocument, Questions, response_document
 from shrew.errors import ConfigError, DataError
 from shrew.model.config import ModelConfig
 from shrew.model.documents import split_into_blocks
+from shrew.model.gradients import loss_and_gradients
 from shrew.model.parameters import Parameters, init_parameters
-from shrew.model.transformer import loss_and_gradients
-from shrew.train.config import TrainConfig
-from shrew.train.confusions import blurred
-from shrew.train.correction import (
+from shrew.run import TrainConfig
+from shrew.train.correct.confusions import blurred
+from shrew.train.correct.correction import (
     Correction,
     CorrectionConfig,
     _Push,

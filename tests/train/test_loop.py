@@ -13,13 +13,13 @@ import pytest
 from toy_rows import MODEL, VOCAB, toy_rows
 
 from shrew.errors import DataError, RunError, TrainingError
-from shrew.model.transformer import evaluate, forward
+from shrew.model.gradients import evaluate
+from shrew.model.transformer import forward
+from shrew.run import Run, RunConfig, TrainConfig, read_tensors
 from shrew.train import loop
 from shrew.train.batches import Batches
-from shrew.train.config import RunConfig, TrainConfig
 from shrew.train.loop import train
 from shrew.train.progress import SilentProgress
-from shrew.train.run import Run, read_tensors
 
 ROWS, VALIDATION = toy_rows(8), toy_rows(4, seed=9)
 PERIODS = {"log_every": 3, "eval_every": 7, "checkpoint_every": 5}
@@ -61,7 +61,7 @@ def test_learns_eight_documents_by_heart(tmp_path, optimizer):
     assert result.step == 250
     assert not result.interrupted
     assert result.best_loss < 0.02
-    weights, metadata = run.load_weights()
+    weights, _, metadata = run.load_weights()
     nats, tokens = evaluate(MODEL, weights, ROWS)
     assert nats / tokens == result.best_loss == float(metadata["validation_loss"])
     logits = forward(MODEL, weights, ROWS.inputs, documents=ROWS.documents, positions=ROWS.positions)
@@ -134,7 +134,7 @@ def test_the_best_weights_are_kept(tmp_path):
     checks = [(r.validation, r.step) for r in run.read_log() if r.validation is not None]
     assert (result.best_loss, result.best_step) == min(checks)
     assert result.best_step < 120
-    weights, metadata = run.load_weights()
+    weights, _, metadata = run.load_weights()
     assert metadata["step"] == str(result.best_step)
     nats, tokens = evaluate(MODEL, weights, VALIDATION)
     assert nats / tokens == result.best_loss
@@ -181,7 +181,7 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_state(tmp_path, rate):
 def test_initial_weights(tmp_path):
     first = make_run(tmp_path / "first", steps=60)
     train(first, ROWS, ROWS)
-    weights, _ = first.load_weights()
+    weights, *_ = first.load_weights()
     before = weights.flat.copy()
     second = make_run(tmp_path / "second", steps=1, log_every=1, learning_rate=1e-9)
     result = train(second, ROWS, ROWS, initial=weights)

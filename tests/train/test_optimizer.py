@@ -7,7 +7,7 @@ from toy_rows import MODEL
 from shrew.errors import RunError
 from shrew.model.config import tensor_specs
 from shrew.model.parameters import Parameters, init_parameters
-from shrew.train.config import TrainConfig
+from shrew.run import TrainConfig
 from shrew.train.optimizer import AdamW, Muon, clip_gradients, make_optimizer, orthogonalize
 
 

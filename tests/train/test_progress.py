@@ -4,8 +4,8 @@ import io
 
 import pytest
 
+from shrew.run import LogRecord
 from shrew.train.progress import LiveProgress, PlainProgress, SilentProgress, make_progress
-from shrew.train.run import LogRecord
 
 
 class Terminal(io.StringIO):

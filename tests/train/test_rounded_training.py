@@ -18,16 +18,13 @@ from shrew.errors import ConfigError, RunError
 from shrew.evaluation import score_tokens
 from shrew.image import WeightType, build_image
 from shrew.model.config import ModelConfig, tensor_specs
+from shrew.model.gradients import evaluate, loss_and_gradients
 from shrew.model.parameters import Parameters
-from shrew.model.transformer import evaluate, loss_and_gradients
 from shrew.quantize.rounded import Rounded, integers_of
-from shrew.train.backend import make_backend
-from shrew.train.config import RunConfig, TrainConfig
-from shrew.train.export import load_run
-from shrew.train.loop import train
+from shrew.run import Run, RunConfig, TrainConfig, load_run, stored_types
+from shrew.train.backends.rounding import SCALE_RATE
+from shrew.train.loop import make_backend, train
 from shrew.train.progress import SilentProgress
-from shrew.train.rounding import SCALE_RATE, stored_types
-from shrew.train.run import Run
 
 ROWS = toy_rows(8)
 
@@ -177,7 +174,7 @@ def test_pytorch_goes_on_where_numpy_has_begun_to_round(tmp_path):
     assert len(straight.read_log()) == len(other.read_log())
     for one, two in zip(straight.read_log(), other.read_log(), strict=True):
         assert one.loss == pytest.approx(two.loss, rel=0.02)
-    assert other.load_scales().keys() == straight.load_scales().keys()
+    assert other.load_weights().scales.keys() == straight.load_weights().scales.keys()
 
 
 HEART = {"model": replace(MODEL, dim=32, ffn=64), "steps": 400, "optimizer": "muon", "eval_every": 50}
@@ -192,7 +189,7 @@ def test_learns_by_heart_in_few_bits(tmp_path, weights):
 def test_without_it_ternary_forgets(tmp_path):
     run = make_run(tmp_path / "run", **HEART)
     train(run, ROWS)
-    learnt, _ = run.load_weights()
+    learnt, *_ = run.load_weights()
     types = dict.fromkeys(stored_types(HEART["model"], run.config.train), WeightType("ternary", 16))
     rounded = Rounded(learnt, types, SCALE_RATE)
     nats, learned = evaluate(HEART["model"], rounded.round(learnt), ROWS)
@@ -205,7 +202,7 @@ def test_the_best_of_the_floats_is_not_kept(tmp_path):
     result = train(run, ROWS, ROWS)
     assert result.best_step > 90
     assert result.best_loss > min(r.validation for r in run.read_log() if r.validation is not None)
-    assert run.load_scales()
+    assert run.load_weights().scales
 
 
 def test_commands_train_and_export_the_types_that_were_asked_for(tmp_path):
@@ -226,7 +223,7 @@ def test_commands_train_and_export_the_types_that_were_asked_for(tmp_path):
 
     result = quantized(out, image, "--type", "q8")
     assert (result["rounding"], {tensor["type"] for tensor in result["tensors"]}) == ("nearest", {"q8"})
-    assert len(Run.open(out).load_scales()) == len(types) + 1
+    assert len(Run.open(out).load_weights().scales) == len(types) + 1
 
 
 def quantized(run, image, *options):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shrew.train.config import TrainConfig
+from shrew.run import TrainConfig
 from shrew.train.schedule import rate_factor
 
 

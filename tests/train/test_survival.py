@@ -19,10 +19,9 @@ import pytest
 from toy_rows import MODEL, toy_rows
 
 from shrew.errors import RunError, TrainingError
-from shrew.train.config import RunConfig, TrainConfig
+from shrew.run import Run, RunConfig, TrainConfig, read_tensors
 from shrew.train.loop import train
 from shrew.train.progress import SilentProgress
-from shrew.train.run import Run, read_tensors
 
 ROWS, VALIDATION = toy_rows(8), toy_rows(4, seed=9)
 

@@ -13,12 +13,10 @@ from toy_rows import MODEL, toy_rows
 
 from shrew.errors import ConfigError, TrainingError
 from shrew.model.config import ModelConfig
-from shrew.model.transformer import loss_and_gradients
-from shrew.train.backend import make_backend
-from shrew.train.config import RunConfig, TrainConfig
-from shrew.train.loop import train
+from shrew.model.gradients import loss_and_gradients
+from shrew.run import Run, RunConfig, TrainConfig, read_tensors
+from shrew.train.loop import make_backend, train
 from shrew.train.progress import SilentProgress
-from shrew.train.run import Run, read_tensors
 
 torch = pytest.importorskip("torch")
 
@@ -64,7 +62,7 @@ def losses(run):
 @pytest.mark.parametrize("weights", ["zero-or-one", "fractional", "negative"])
 @pytest.mark.parametrize("name", MODELS)
 def test_gradients_equal_numpys(name, weights):
-    from shrew.train.torch_network import Network, Rows
+    from shrew.train.backends.torch_network import Network, Rows
 
     model = MODELS[name]
     parameters = random_parameters(model, np.float32)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from shrew.train.run import Run, read_tensors
+from shrew.run import Run, read_tensors
 
 pytest.importorskip("torch.distributed.run")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import io
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -116,13 +117,15 @@ def converse(talker: Talker, title: Text, chosen: Sampling, *, quiet: bool = Fal
 
 
 def prepare_input() -> None:
-    """Line editing on a terminal, and a history that outlasts it; broken UTF-8 is the question's fault, not the end
-    of all."""
+    """Line editing and Ctrl-C on a terminal, and a history that outlasts it; broken UTF-8 is the question's fault, not
+    the end of all."""
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")
     if sys.stdin.isatty():
         import readline
 
+        # A terminal that was started in the background, as by `nohup … &`, hands on that Ctrl-C is ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         path = Path(click.get_app_dir("shrew")) / "history"
         with suppress(OSError):  # there is none yet
             readline.read_history_file(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from shrew.cli.options import json_option, print_json, remarks, seed_option
 if TYPE_CHECKING:
     from shrew.corpus import Document
     from shrew.model.parameters import Parameters
-    from shrew.train.second_stage import Outcome, SecondStage
+    from shrew.train.correct.stage import Outcome, SecondStage
 
 
 @click.command()
@@ -74,33 +74,33 @@ def correct(
     of the corpus the model is held to what it said before.
     """
     from shrew.errors import RunError
-    from shrew.train.confusions import Mining
-    from shrew.train.correction import CorrectionConfig
-    from shrew.train.export import load_run
-    from shrew.train.prepare import DataConfig
-    from shrew.train.run import Run
-    from shrew.train.second_stage import SecondStage
+    from shrew.run import Run, load_run, sole_writer
+    from shrew.train.correct.confusions import Mining
+    from shrew.train.correct.correction import CorrectionConfig
+    from shrew.train.correct.stage import SecondStage
 
     how = CorrectionConfig(**options)
     loaded = load_run(run)
-    learnt = DataConfig.from_table(loaded.run.config.data)
+    learnt = loaded.run.data
     if learnt is None:
         raise RunError(f"{run}: does not say what it learnt from, and a correction holds it to that")
     if out.exists() and out.samefile(run):
         raise RunError(f"{out}: is the run to correct; give another folder, so that both can be compared")
     if (out / "config.toml").exists() and not overwrite:
         raise RunError(f"{out}: holds a run already; replace it with --overwrite")
-    with ThreadPoolExecutor(threads) as executor:
+    with sole_writer(out), ThreadPoolExecutor(threads) as executor:
         mining = Mining(alike, tempting, how.margin)
         with remarks.status("looking for confusions"):
-            stage = SecondStage(loaded, learnt.load(), _questions(data), mining, how, executor)
+            stage = SecondStage(loaded, loaded.corpus, _questions(data), mining, how, executor)
         remarks.print(_found(stage), highlight=False, soft_wrap=True)
         corrected = _correct(stage, how.steps, plain)
         with remarks.status("asking before and after"):
             outcomes = stage.outcomes(corrected)
-    target = Run.create(out, loaded.run.config, overwrite=overwrite)
-    loaded.tokenizer.save(target.tokenizer_path)
-    target.save_weights(corrected, {"corrected": run.resolve().name, "way": "plain" if plain else "corrections"})
+        config = replace(loaded.run.config, data=learnt.as_table(out))
+        target = Run.create(out, config, overwrite=overwrite)
+        loaded.tokenizer.save(target.tokenizer_path)
+        target.save_commands(loaded.commands or [])
+        target.save_weights(corrected, {"corrected": run.resolve().name, "way": "plain" if plain else "corrections"})
     if as_json:
         result = {"run": str(out), "questions": len(stage.confusions), "pairs": stage.pairs}
         print_json(result | {"outcomes": [asdict(outcome) for outcome in outcomes]})

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from shrew.corpus import Corpus, Document
     from shrew.engine import Model
     from shrew.evaluation import Accuracy
-    from shrew.train.export import LoadedRun
+    from shrew.image import Source
+    from shrew.run import LoadedRun
 
 IMAGE_LIMIT = 230_000
 TRAINED_SAMPLE = 1000
@@ -73,43 +74,32 @@ def demo(out: Path, minutes: float, steps: int | None, story: bool, chat: bool, 
 
 
 def _assistant(out: Path, limits: dict[str, Any], show: _Show) -> tuple[dict[str, Any], Model]:
-    from shrew.corpus import builtin_corpus, commands_of
+    from shrew.corpus import builtin_corpus
     from shrew.engine import Model
     from shrew.errors import TrainingError
-    from shrew.image import Commands, WeightType, build_image, write_image
-    from shrew.quantize import choose_types
-    from shrew.train.export import load_run
+    from shrew.image import WeightType, image_of, write_image
+    from shrew.run import DataConfig, load_run, sole_writer
     from shrew.train.loop import train
-    from shrew.train.prepare import DataConfig
     from shrew.train.progress import make_progress
     from shrew.train.start import new_run
 
     corpus = builtin_corpus("desk")
-    show.corpus(corpus)
-    run, prepared, _ = new_run(out / "desk", DataConfig(("desk",)), "desk", training=limits, overwrite=True)
-    config = run.config.model
-    show.step(
-        "Train", f"{config.layers} layers of {config.dim}, {config.parameters:,} parameters, NumPy on this machine"
-    )
-    # Nothing is chosen by looking at the held-out questions: they are only asked at the end.
-    trained = train(run, prepared.train, progress=make_progress())
-    if trained.interrupted:
-        raise click.Abort
+    with sole_writer(out / "desk"):
+        show.corpus(corpus)
+        run, prepared, _ = new_run(out / "desk", DataConfig(("desk",)), "desk", training=limits, overwrite=True)
+        config = run.config.model
+        show.step(
+            "Train", f"{config.layers} layers of {config.dim}, {config.parameters:,} parameters, NumPy on this machine"
+        )
+        # Nothing is chosen by looking at the held-out questions: they are only asked at the end.
+        trained = train(run, prepared.train, progress=make_progress())
+        if trained.interrupted:
+            raise click.Abort
+        source = desk_source(load_run(run.path), corpus)
 
     show.step("Shrink", "int8 weights, one scale for each row")
-    loaded = load_run(run.path)
-    metadata, commands = desk_metadata(loaded, corpus), Commands.of_texts(commands_of(corpus.train))
-    floats = Model.from_bytes(
-        build_image(config, loaded.parameters, loaded.tokenizer, metadata=metadata, commands=commands), "float image"
-    )
-    image = build_image(
-        config,
-        loaded.parameters,
-        loaded.tokenizer,
-        types=choose_types(config, WeightType("q8")),
-        metadata=metadata,
-        commands=commands,
-    )
+    floats = Model.from_bytes(image_of(source, WeightType("f32")), "float image")
+    image = image_of(source, WeightType("q8"))
     if len(image) > IMAGE_LIMIT:
         raise TrainingError(f"the image has {len(image):,} bytes, more than the {IMAGE_LIMIT:,} of this demo")
     path = out / "model.bin"
@@ -141,9 +131,9 @@ def _assistant(out: Path, limits: dict[str, Any], show: _Show) -> tuple[dict[str
     }, model
 
 
-def desk_metadata(trained: LoadedRun, corpus: Corpus) -> list[tuple[str, str]]:
-    """Of a model that learnt the built-in corpus ``desk``."""
-    return trained.metadata(
+def desk_source(trained: LoadedRun, corpus: Corpus) -> Source:
+    """Of a model that learnt the built-in corpus ``desk``, with what its images say about themselves."""
+    return trained.source(
         name="Shrew desk assistant",
         licence="CC0-1.0",
         description="\n".join((DESCRIPTION, *QUESTIONS)),
@@ -179,33 +169,27 @@ def _show_answers(corpus: Corpus, model: Model, show: _Show) -> list[dict[str, A
 def _story(out: Path, show: _Show) -> dict[str, Any]:
     """A second model, which learns plain text instead of answers."""
     from shrew.engine import Model, Sampling
-    from shrew.image import WeightType, build_image, write_image
-    from shrew.train.export import load_run
+    from shrew.image import WeightType, image_of, write_image
+    from shrew.run import DataConfig, load_run, sole_writer
     from shrew.train.loop import train
-    from shrew.train.prepare import DataConfig
     from shrew.train.progress import make_progress
     from shrew.train.start import new_run
 
     show.step("A story teller", "the same engine and trainer, one minute on plain text")
-    run, prepared, _ = new_run(
-        out / "story",
-        DataConfig(("stories",)),
-        "desk",
-        model={"vocab": 1024, "context": 192},
-        training={"minutes": 1.0, "batch": 12},
-        overwrite=True,
-    )
-    trained = train(run, prepared.train, progress=make_progress())
-    if trained.interrupted:
-        raise click.Abort
-    loaded = load_run(run.path)
-    image = build_image(
-        run.config.model,
-        loaded.parameters,
-        loaded.tokenizer,
-        types=WeightType("q8"),
-        metadata=loaded.metadata(name="Shrew story teller", licence="CC0-1.0"),
-    )
+    with sole_writer(out / "story"):
+        run, prepared, _ = new_run(
+            out / "story",
+            DataConfig(("stories",)),
+            "desk",
+            model={"vocab": 1024, "context": 192},
+            training={"minutes": 1.0, "batch": 12},
+            overwrite=True,
+        )
+        trained = train(run, prepared.train, progress=make_progress())
+        if trained.interrupted:
+            raise click.Abort
+        source = load_run(run.path).source(name="Shrew story teller", licence="CC0-1.0")
+    image = image_of(source, WeightType("q8"))
     write_image(out / "story.bin", image)
     model = Model.open(out / "story.bin")
     chosen = Sampling(temperature=0.5, top_p=0.9)

@@ -123,13 +123,12 @@ def _accuracy(model: Model, corpus: Corpus, split: str, limit: int | None) -> di
 
 def _learnt_corpus(run: Path) -> Corpus:
     from shrew.errors import RunError
-    from shrew.train.prepare import DataConfig
-    from shrew.train.run import Run
+    from shrew.run import Run
 
-    config = DataConfig.from_table(Run.open(run).config.data)
-    if config is None:
+    opened = Run.open(run)
+    if opened.data is None:
         raise RunError(f"{run}: does not say what it learnt from; give --data instead")
-    return config.load()
+    return opened.load_corpus()
 
 
 def _progress() -> Progress:

@@ -1,4 +1,4 @@
-"""``shrew import``: llama2.c checkpoints into an image or a run."""
+"""``shrew import``: a model of another program into an image or a run."""
 
 from __future__ import annotations
 
@@ -6,13 +6,33 @@ from pathlib import Path
 
 import click
 
-from shrew.cli.options import human_bytes, json_option, print_json, weight_type, weight_type_options
+from shrew.cli.options import (
+    human_bytes,
+    json_option,
+    print_json,
+    print_warning,
+    weight_type,
+    weight_type_options,
+)
 
 
-@click.command("import")
+class _Import(click.Command):
+    """Its help names what the doors take."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from shrew.doors import DOORS
+
+        formatter.write_paragraph()
+        formatter.write_text(f"Files that can be imported: {'; '.join(door.TAKES for door in DOORS)}.")
+
+
+@click.command("import", cls=_Import)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
-    "--tokenizer", "tokenizer_file", required=True, type=click.Path(path_type=Path), help="Its tokenizer.bin."
+    "--tokenizer",
+    "tokenizer_file",
+    type=click.Path(path_type=Path),
+    help="The tokenizer, where it is a file of its own.",
 )
 @weight_type_options()
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write an image here.")
@@ -21,7 +41,7 @@ from shrew.cli.options import human_bytes, json_option, print_json, weight_type,
 @json_option
 def import_(
     file: Path,
-    tokenizer_file: Path,
+    tokenizer_file: Path | None,
     type_: str,
     group: int | None,
     output: Path | None,
@@ -29,28 +49,29 @@ def import_(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Import FILE, a llama2.c checkpoint (version 0, float, or version 2, int8), with its tokenizer."""
-    from shrew.image import build_image, import_llama2c, write_image
+    """Import FILE, a model of another program, with its tokenizer."""
+    from shrew.doors import open_door
+    from shrew.image import image_of, write_image
     from shrew.model.parameters import Parameters
-    from shrew.tokenizer import import_llama2c as import_tokenizer
-    from shrew.train.config import RunConfig, TrainConfig
-    from shrew.train.run import Run
+    from shrew.run import Run, RunConfig, TrainConfig, sole_writer
 
     if output is None and out is None:
         raise click.UsageError("say where to: -o model.bin for an image, --out FOLDER for a run, or both")
-    config, parameters = import_llama2c(file)
-    tokenizer = import_tokenizer(tokenizer_file, vocab=config.vocab)
+    model = open_door(file, tokenizer_file)
+    for line in model.left_out:
+        print_warning(f"{file}: {line}")
+    config = model.config
     result: dict[str, object] = {"parameters": config.parameters}
     if out is not None:
         run_config = RunConfig(model=config, train=TrainConfig(steps=1000), data={"imported": file.name})
-        run = Run.create(out, run_config, overwrite=overwrite)
-        tokenizer.save(run.tokenizer_path)
-        run.save_weights(Parameters.of(config, parameters), {"imported": file.name})
+        with sole_writer(out):
+            run = Run.create(out, run_config, overwrite=overwrite)
+            model.tokenizer.save(run.tokenizer_path)
+            run.save_weights(Parameters.of(config, model.parameters), {"imported": file.name})
         result["run"] = str(out)
     if output is not None:
         weight = weight_type(type_, group)
-        metadata = [("name", file.stem), ("provenance", f"imported from llama2.c checkpoint {file.name}")]
-        image = build_image(config, parameters, tokenizer, types=weight, metadata=metadata)
+        image = image_of(model, weight)
         write_image(output, image)
         result |= {"image": str(output), "image_bytes": len(image), "type": str(weight)}
     if as_json:

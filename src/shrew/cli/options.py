@@ -52,6 +52,11 @@ def print_error(error: Exception | str) -> None:
     click.echo(f"shrew: {printable(str(error))}".replace("\n", " "), err=True)
 
 
+def print_warning(text: str) -> None:
+    """One line on standard error about what works all the same."""
+    print_error(f"warning: {text}")
+
+
 def print_json(result: dict[str, Any]) -> None:
     """Exact and always valid: UTF-8, a file name's odd bytes escaped, null for numbers that are none."""
     click.echo(json.dumps(_finite(result), ensure_ascii=False).encode("utf-8", "backslashreplace"))

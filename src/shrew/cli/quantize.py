@@ -20,6 +20,7 @@ from shrew.cli.options import (
     human_bytes,
     json_option,
     print_json,
+    print_warning,
     remarks,
     seed_option,
     tensor_option,
@@ -28,9 +29,9 @@ from shrew.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from shrew.image import Commands
+    from shrew.corpus import EncodedDocument
+    from shrew.image import Commands, Source
     from shrew.image.writer import Matrix
-    from shrew.quantize.source import Source
 
 THREADS = 2
 
@@ -68,8 +69,8 @@ THREADS = 2
     "--commands",
     "grammar",
     metavar="FILE|none",
-    help="Patterns of the commands that answers may be, one a line.  [default: those that RUN's corpus teaches, or the "
-    "image has]",
+    help="Patterns of the commands that answers may be, one a line.  [default: those that RUN learnt, or the image "
+    "has]",
 )
 @click.option(
     "--confidence",
@@ -107,21 +108,24 @@ def quantize(
 ) -> None:
     """Shrink the model in RUN, a run folder or an f32 image, into one image, and measure what that costs."""
     from shrew.engine import Model
-    from shrew.image import build_image, write_image
+    from shrew.image import image_of, write_image
+    from shrew.model.allocator import keep_freed_memory
     from shrew.quantize import choose_types, parse_override, tensor_errors
     from shrew.quantize.job import Job
-    from shrew.train.allocator import keep_freed_memory
 
     chosen = bool(type_ or tensors or group is not None)
     if budget is not None and chosen:
         raise click.UsageError("--fit chooses the types itself; leave out --type, --group and --tensor")
     keep_freed_memory()
-    given = _open(source, {"name": name, "licence": licence, "description": description, "refusal": refusal})
-    commands = _commands(given, grammar, confidence)
+    own = {"name": name, "licence": licence, "description": description, "refusal": refusal}
+    given, learnt, held_out = _open(source, own)
+    given = replace(given, commands=_commands(given, grammar, confidence))
+    for line in given.left_out:
+        print_warning(f"{source}: {line}")
     as_trained = bool(given.quantized) and not chosen and budget is None and rounding is None
     default = weight_type(type_ or "q8", group)
     with ThreadPoolExecutor(THREADS) as executor:
-        job = Job(given, text, measure, separator, seed, executor, _progress)
+        job = Job(given, learnt, held_out, text, measure, separator, seed, executor, _progress)
         choices = None if budget is None else job.fit(byte_count("--fit", budget))
         if choices is not None:
             types = {choice.name: choice.type for choice in choices}
@@ -131,14 +135,8 @@ def quantize(
             types = choose_types(given.config, default, [parse_override(text, default.group) for text in tensors])
         fine = all(weight.type in ("f32", "q8") for weight in types.values())
         way = "trained" if as_trained else rounding or ("nearest" if fine else "calibrated")
-        matrices: Mapping[str, Matrix] = given.parameters
-        if way == "trained":
-            matrices = {**matrices, **given.quantized}
-        elif way == "calibrated":
-            matrices = job.calibrate(types, steps)
-        image = build_image(
-            given.config, matrices, given.tokenizer, types=types, metadata=given.metadata, commands=commands
-        )
+        matrices: Mapping[str, Matrix] | None = job.calibrate(types, steps) if way == "calibrated" else None
+        image = image_of(given, None if as_trained else types, matrices)
         model = Model.from_bytes(image, "quantised image")
         before, after, measured_on = job.losses(model)
     write_image(output, image)
@@ -183,36 +181,24 @@ def quantize(
         )
 
 
-def _open(path: Path, own: Mapping[str, str | None]) -> Source:
-    """``own`` is metadata that the caller gives."""
-    from shrew.corpus import commands_of, encode_documents
-    from shrew.image import Commands
-    from shrew.quantize.source import Source, open_float_image
-    from shrew.train.export import load_run
-    from shrew.train.prepare import DataConfig
+def _open(
+    path: Path, own: Mapping[str, str | None]
+) -> tuple[Source, Sequence[EncodedDocument], Sequence[EncodedDocument]]:
+    """The model, what it learnt and what was held out from it, as far as known. ``own`` is the caller's metadata."""
+    from shrew.corpus import encode_documents
+    from shrew.image import open_float_image
+    from shrew.run import load_run
 
     if path.is_file():
         image = open_float_image(path)
         new = {key: value for key, value in own.items() if value}
         kept = [(key, value) for key, value in image.metadata if key not in new]
-        return replace(image, metadata=[*new.items(), *kept])
+        return replace(image, metadata=[*new.items(), *kept]), (), ()
     run = load_run(path)
-    data = DataConfig.from_table(run.run.config.data)
-    corpus = data.load() if data else None
-    learnt, held_out = (
-        (encode_documents(side, run.tokenizer) for side in (corpus.train, corpus.held_out)) if corpus else ((), ())
-    )
-    taught = commands_of(corpus.train) if corpus else []
-    return Source(
-        run.run.config.model,
-        run.parameters,
-        run.tokenizer,
-        run.metadata(**own),
-        run.quantized,
-        learnt,
-        held_out,
-        Commands.of_texts(taught) if taught else None,
-    )
+    if not run.knows_corpus:
+        return run.source(**own), (), ()
+    learnt, held_out = (encode_documents(side, run.tokenizer) for side in (run.corpus.train, run.corpus.held_out))
+    return run.source(**own), learnt, held_out
 
 
 def _commands(source: Source, given: str | None, confidence: float | None) -> Commands | None:

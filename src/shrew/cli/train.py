@@ -21,10 +21,14 @@ from shrew.cli.options import (
 from shrew.errors import ConfigError, RunError, TrainingError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from shrew.corpus import Format
+    from shrew.model.parameters import Array
+    from shrew.run import Run
     from shrew.tokenizer import Tokenizer
     from shrew.train.loop import TrainResult
-    from shrew.train.run import Run
+    from shrew.train.prepare import PreparedData
 
 
 @click.command()
@@ -101,30 +105,29 @@ def train(
 
     With PyTorch, `torchrun --nproc-per-node 2 -m shrew train … --backend torch` trains in two processes.
     """
-    from shrew.train.loop import train as train_model
-    from shrew.train.prepare import DataConfig, prepare
-    from shrew.train.progress import make_progress
+    from shrew.run import DataConfig, sole_writer
+    from shrew.train.prepare import prepare
     from shrew.train.start import new_run
 
     if resume:
         if data or source or overwrite or overrides or steps or minutes or type_ or group is not None or tensors:
             raise click.UsageError("--resume takes all but --backend from the run folder; give only --out with it")
         run, tokenizer = _reopen(out, backend)
-        data_config = DataConfig.from_table(run.config.data)
-        if data_config is None:
-            raise RunError(f"{out}: an imported run has no data to go on with; train on it with --from {out}")
-        prepared, initial = prepare(data_config.load(), tokenizer, run.config.model.context), None
-    else:
-        if not data:
-            raise click.UsageError("--data is missing: a built-in corpus (names, stories, desk), a file or a folder")
-        data_config = DataConfig(data, format_, separator, held_out, drop_duplicates)
-        given = {"steps": steps, "minutes": minutes, "backend": backend, "tensors": " ".join(tensors)}
-        if type_ is not None:
-            given["weights"] = str(weight_type(type_, group))
-        elif group is not None:
-            raise click.UsageError("--group is of a --type; give that too")
-        options = {"seed": seed, **{name: value for name, value in given.items() if value}}
-        model_changes, train_changes = _overrides(overrides)
+        with sole_writer(out):
+            prepared = prepare(run.load_corpus(), tokenizer, run.config.model.context)
+            _train(run, prepared, as_json, resume=True)
+        return
+    if not data:
+        raise click.UsageError("--data is missing: a built-in corpus (names, stories, desk), a file or a folder")
+    data_config = DataConfig(data, format_, separator, held_out, drop_duplicates)
+    given = {"steps": steps, "minutes": minutes, "backend": backend, "tensors": " ".join(tensors)}
+    if type_ is not None:
+        given["weights"] = str(weight_type(type_, group))
+    elif group is not None:
+        raise click.UsageError("--group is of a --type; give that too")
+    options = {"seed": seed, **{name: value for name, value in given.items() if value}}
+    model_changes, train_changes = _overrides(overrides)
+    with sole_writer(out):
         run, prepared, initial = new_run(
             out,
             data_config,
@@ -134,6 +137,20 @@ def train(
             source=source,
             overwrite=overwrite,
         )
+        _train(run, prepared, as_json, initial=initial)
+
+
+def _train(
+    run: Run,
+    prepared: PreparedData,
+    as_json: bool,
+    *,
+    resume: bool = False,
+    initial: Mapping[str, Array] | None = None,
+) -> None:
+    from shrew.train.loop import train as train_model
+    from shrew.train.progress import make_progress
+
     remarks.quiet = not run.writes
     report = prepared.report
     remarks.print(
@@ -159,10 +176,12 @@ def train(
 
 
 def _reopen(out: Path, backend: str | None) -> tuple[Run, Tokenizer]:
+    from shrew.run import Run
     from shrew.tokenizer import Tokenizer
-    from shrew.train.run import Run
 
     run = Run.open(out)
+    if run.data is None:
+        raise RunError(f"{out}: an imported run has no data to go on with; train on it with --from {out}")
     if backend and backend != run.config.train.backend:
         changes: dict[str, Any] = {"backend": backend}
         if backend == "numpy":  # which knows none of PyTorch's options
@@ -176,7 +195,7 @@ def _overrides(texts: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
     import tomllib
 
     from shrew.model.config import ModelConfig
-    from shrew.train.config import TrainConfig
+    from shrew.run import TrainConfig
 
     changes: dict[str, dict[str, Any]] = {"model": {}, "train": {}}
     known = {"model": ModelConfig, "train": TrainConfig}

@@ -1,18 +1,20 @@
-"""Model images: the only writer of ``model.bin``, what is in one, and importers of other formats."""
+"""Model images: the only writer of ``model.bin``, what one is made of, and what is in one."""
 
 from shrew.image.commands import Commands
 from shrew.image.contents import describe, model_config, read_commands, read_parameters
-from shrew.image.llama2c import import_llama2c
+from shrew.image.source import Source, image_of, open_float_image
 from shrew.image.writer import GROUPS, WeightType, build_image, stored_tensors, weight_bytes, write_image
 
 __all__ = [
     "GROUPS",
     "Commands",
+    "Source",
     "WeightType",
     "build_image",
     "describe",
-    "import_llama2c",
+    "image_of",
     "model_config",
+    "open_float_image",
     "read_commands",
     "read_parameters",
     "stored_tensors",

@@ -65,7 +65,7 @@ class Preset:
     """``model.vocab`` is the tokenizer's size to aim for; the tokenizer that comes out decides."""
     tokenizer: Literal["bpe", "character"] = "bpe"
     train: Mapping[str, int | float | str] = field(default_factory=dict)
-    """Options for ``shrew.train.config.TrainConfig`` that differ from its own."""
+    """Options for ``shrew.run.TrainConfig`` that differ from its own."""
 
     def model_for(self, vocab: int) -> ModelConfig:
         """The model for a tokenizer of ``vocab`` tokens."""

@@ -1,8 +1,8 @@
 """Choosing how each matrix of a model is stored, and what that costs.
 
-Rounding to the nearest is the C engine's; ``rounding`` and ``rounded`` are roundings whose scales are learnt, by
-training or, in ``distillation``, from what the floats say, with ``balance`` before it; ``fit`` chooses types for a
-budget; ``source`` and ``text`` say what all that starts from.
+Rounding to the nearest is the C engine's. ``rounding`` and ``rounded`` are roundings whose scales are learnt: by
+training, or in ``calibration`` from what the float network says, after ``balance``. ``fit`` chooses types for a budget;
+``text`` is what the model writes to calibrate on. ``job`` runs all of it.
 """
 
 from __future__ import annotations

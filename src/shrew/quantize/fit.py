@@ -20,7 +20,7 @@ from shrew.model.config import ModelConfig, tensor_specs
 from shrew.model.documents import split_into_blocks
 from shrew.model.parameters import Array, Parameters
 from shrew.quantize.balance import balance, input_moments
-from shrew.quantize.distillation import BLOCK_TOKENS, Teacher
+from shrew.quantize.calibration import BLOCK_TOKENS, Reference
 from shrew.quantize.rounding import Rounding
 
 #: What a tensor may become, from the smallest.
@@ -55,10 +55,10 @@ def measure_choices(
     progress: Callable[[], None] | None = None,
 ) -> list[list[Choice]]:
     """For each matrix its choices, measured on ``rows`` with all other tensors as they are."""
-    teacher = Teacher(config, Parameters.of(config, parameters), split_into_blocks(rows, BLOCK_TOKENS))
-    moments = input_moments(config, teacher.parameters, teacher.blocks)
-    balanced, moments = balance(config, teacher.parameters, moments)
-    student = balanced.copy()
+    reference = Reference(config, Parameters.of(config, parameters), split_into_blocks(rows, BLOCK_TOKENS))
+    moments = input_moments(config, reference.parameters, reference.blocks)
+    balanced, moments = balance(config, reference.parameters, moments)
+    rounded = balanced.copy()
     table = []
     for spec in tensor_specs(config):
         if spec.vector:
@@ -66,12 +66,12 @@ def measure_choices(
         choices = []
         for weight in candidates:
             matrix = Rounding(weight, balanced[spec.name], moments.get(spec.name)).quantized(balanced[spec.name])
-            student[spec.name][...] = matrix.floats()
-            loss = max(0.0, teacher.mean_distance(student, executor))  # rounding may put it below
+            rounded[spec.name][...] = matrix.floats()
+            loss = max(0.0, reference.mean_distance(rounded, executor))  # rounding may put it below
             choices.append(Choice(spec.name, weight, weight.checked().stored_bytes(*spec.shape), loss))
             if progress:
                 progress()
-        student[spec.name][...] = balanced[spec.name]
+        rounded[spec.name][...] = balanced[spec.name]
         table.append(choices)
     return table
 

@@ -13,11 +13,10 @@ from shrew.corpus import EncodedDocument, PackedRows, pack, read_corpus
 from shrew.engine import Model
 from shrew.errors import ConfigError
 from shrew.evaluation import Likelihood, score_tokens
-from shrew.image import WeightType, build_image
+from shrew.image import Source, WeightType, image_of
 from shrew.image.writer import ALIGNMENT, Matrix, stored_tensors
-from shrew.quantize.distillation import calibrate, calibration_tokens
+from shrew.quantize.calibration import calibrate, calibration_tokens
 from shrew.quantize.fit import CANDIDATES, Choice, fit, measure_choices
-from shrew.quantize.source import Source
 from shrew.quantize.text import write_documents
 
 #: Tokens that the model writes, or reads at the most: to weigh types for a size, to measure on.
@@ -34,6 +33,8 @@ class Job:
     def __init__(
         self,
         source: Source,
+        learnt: Sequence[EncodedDocument],
+        held_out: Sequence[EncodedDocument],
         text: Path | None,
         measure: Path | None,
         separator: str,
@@ -41,10 +42,11 @@ class Job:
         executor: Executor,
         progress: Progress,
     ) -> None:
+        """``learnt`` and ``held_out`` are what the model was trained on and what was kept from it, if known."""
         self.source, self.seed, self.executor, self.progress = source, seed, executor, progress
-        parts = source.config, source.parameters, source.tokenizer
-        self._floats = Model.from_bytes(build_image(*parts), "float image")
-        self._writer = Model.from_bytes(build_image(*parts, types=WeightType("q8")), "float image")  # writes faster
+        self._learnt, self._held_out = learnt, held_out
+        self._floats = Model.from_bytes(image_of(source.bare, WeightType("f32")), "float image")
+        self._writer = Model.from_bytes(image_of(source.bare, WeightType("q8")), "float image")  # writes faster
         self._text = None if text is None else read_documents(text, separator, self._floats)
         self._measure = None if measure is None else read_documents(measure, separator, self._floats)
 
@@ -71,7 +73,7 @@ class Job:
                 s.config, s.parameters, self._rows(SENSITIVITY_TOKENS), executor=self.executor, progress=advance
             )
         least = sum(choices[0].bytes for choices in table)
-        rest = len(build_image(s.config, s.parameters, s.tokenizer, types=CANDIDATES[0], metadata=s.metadata)) - least
+        rest = len(image_of(s, CANDIDATES[0])) - least
         if not stored_tensors(s.config)[-1].vector:
             rest += ALIGNMENT - 1  # the last tensor is not padded, by how much depends on its type
         try:
@@ -82,7 +84,7 @@ class Job:
 
     def losses(self, model: Model) -> tuple[Likelihood | None, Likelihood | None, str]:
         """Before and after, and on what; None where there is nothing to measure on."""
-        documents, kind = (self._measure, "given") if self._measure else (self.source.held_out, "held-out")
+        documents, kind = (self._measure, "given") if self._measure else (self._held_out, "held-out")
         if not documents:
             if self._floats.bos is None:
                 return None, None, ""
@@ -93,7 +95,7 @@ class Job:
 
     def _rows(self, tokens: int) -> PackedRows:
         """Rows of documents with about so many tokens, chosen at random where there are more."""
-        documents = self._text or self.source.learnt or self._written(tokens, self.seed)
+        documents = self._text or self._learnt or self._written(tokens, self.seed)
         order = np.random.default_rng(self.seed).permutation(len(documents))
         sizes = np.cumsum([len(documents[i].ids) for i in order])
         chosen = order[: int(np.searchsorted(sizes, tokens)) + 1]

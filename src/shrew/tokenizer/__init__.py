@@ -1,7 +1,6 @@
 """Text to tokens and back. The engine (C) does the encoding; this package makes tokenizers and keeps them in files."""
 
-from shrew.tokenizer.llama2c import import_llama2c
 from shrew.tokenizer.tokenizer import Tokenizer
 from shrew.tokenizer.training import train_bpe, train_character, train_for_corpus
 
-__all__ = ["Tokenizer", "import_llama2c", "train_bpe", "train_character", "train_for_corpus"]
+__all__ = ["Tokenizer", "train_bpe", "train_character", "train_for_corpus"]

@@ -22,7 +22,7 @@ MAX_PIECE_BYTES = 255
 
 @dataclass(frozen=True, kw_only=True)
 class Tokenizer:
-    """Immutable. Made by :func:`train_bpe`, :func:`train_character`, :func:`import_llama2c` or :meth:`load`.
+    """Immutable. Made by :func:`train_bpe`, :func:`train_character`, :meth:`load` or a door of ``shrew.doors``.
 
     Raises TokenizerError where the parts do not make a tokenizer.
     """

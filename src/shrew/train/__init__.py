@@ -1,1 +1,1 @@
-"""Training: the loop, its optimisers and schedules, and the run folder it writes."""
+"""Training: the loop, which chooses a backend; optimisers and schedules; in ``correct/`` the second stage."""

@@ -12,9 +12,9 @@ from safetensors.numpy import save
 from shrew.corpus.packed import PackedRows
 from shrew.errors import ConfigError, RunError
 from shrew.model.parameters import Array, Parameters
-from shrew.train.backend import Backend
+from shrew.run import Run, read_tensors
+from shrew.train.backends.protocol import Backend
 from shrew.train.batches import Batches
-from shrew.train.run import Run, read_tensors
 
 
 @dataclass

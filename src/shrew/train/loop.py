@@ -1,4 +1,4 @@
-"""The training loop."""
+"""The training loop, and the choice of its backend."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib import import_module
 
 import numpy as np
 
 from shrew.corpus.packed import PackedRows
-from shrew.errors import DataError, RunError, TrainingError
+from shrew.errors import ConfigError, DataError, RunError, TrainingError
+from shrew.model.config import ModelConfig
 from shrew.model.parameters import Array, Parameters, init_parameters
-from shrew.train.backend import make_backend
+from shrew.run import LogRecord, Run, TrainConfig, sole_writer, stored_types
+from shrew.run.processes import this_process
+from shrew.train.backends.protocol import Backend
 from shrew.train.batches import Batches
 from shrew.train.checkpoint import Counters, State, load_checkpoint, save_checkpoint
 from shrew.train.plot import plot_loss
 from shrew.train.progress import SilentProgress, TrainingProgress
-from shrew.train.rounding import stored_types
-from shrew.train.run import LogRecord, Run
 from shrew.train.schedule import rate_factor
 
 
@@ -58,6 +60,8 @@ def train(
     second one aborts. Raises DataError, RunError, or TrainingError where the loss is no longer a number; the weights
     and the checkpoint that were written last stay as they are.
 
+    No other process may write to the folder meanwhile: RunError says which one does.
+
     Under ``torchrun``, with the backend torch, all processes call this alike; the first writes and shows progress.
     """
     for name, rows in (("training", train_rows), ("validation", validation_rows)):
@@ -65,15 +69,33 @@ def train(
             raise DataError(f"the {name} rows hold nothing to learn: no target has a weight")
     if progress is None or not run.writes:
         progress = SilentProgress()
-    trainer = _Trainer(run, train_rows, validation_rows, progress, initial)
-    run.remove_unfinished()
-    if resume:
-        trainer.resume()
-    else:
-        save_checkpoint(run, trainer.state)
-    result = trainer.train()
+    with sole_writer(run.path):
+        trainer = _Trainer(run, train_rows, validation_rows, progress, initial)
+        run.remove_unfinished()
+        if resume:
+            trainer.resume()
+        else:
+            save_checkpoint(run, trainer.state)
+        result = trainer.train()
     trainer.backend.close()  # not after a failure: processes that are gone would be waited for
     return result
+
+
+def make_backend(model: ModelConfig, config: TrainConfig, initial: Parameters) -> Backend:
+    """The backend that ``config`` names, starting from ``initial``, which it may keep and change."""
+    if config.backend == "numpy":
+        if this_process().count > 1:
+            raise ConfigError("train: several processes train together with PyTorch only; add --backend torch")
+        from shrew.train.backends.numpy_backend import NumpyBackend
+
+        return NumpyBackend(model, config, initial)
+    try:
+        import_module("torch")
+    except ImportError as error:
+        raise ConfigError(f"train: backend torch needs PyTorch ({error}): pip install 'shrew[torch]'") from None
+    from shrew.train.backends.torch_backend import TorchBackend
+
+    return TorchBackend(model, config, initial)
 
 
 class _Trainer:
@@ -100,8 +122,8 @@ class _Trainer:
     def resume(self) -> None:
         load_checkpoint(self.run, self.state)
         self.saved_step = self.state.counters.step
-        self.run.cut_log(self.saved_step)
-        self.last_loss = next((record.loss for record in reversed(self.run.read_log())), math.nan)
+        records = self.run.cut_log(self.saved_step)
+        self.last_loss = records[-1].loss if records else math.nan
 
     def train(self) -> TrainResult:
         config, counters = self.config, self.state.counters

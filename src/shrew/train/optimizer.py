@@ -12,7 +12,7 @@ from shrew.engine.learn import AdamwOptions, CompiledOperators
 from shrew.errors import RunError
 from shrew.model.config import ModelConfig, TensorSpec, tensor_specs
 from shrew.model.parameters import Array, Parameters
-from shrew.train.config import TrainConfig
+from shrew.run import TrainConfig
 
 State = dict[str, Array]
 

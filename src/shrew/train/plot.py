@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
-from shrew.train.run import Run
+from shrew.run import Run
 
 INSTALL_HINT = "loss.png was not drawn: matplotlib is missing; pip install 'shrew[plot]'"
 

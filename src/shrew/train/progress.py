@@ -9,7 +9,7 @@ from typing import Protocol, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from shrew.train.run import LogRecord
+from shrew.run import LogRecord
 
 PLAIN_EVERY_SECONDS = 10.0
 

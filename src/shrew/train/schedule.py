@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from shrew.train.config import TrainConfig
+from shrew.run import TrainConfig
 
 
 def rate_factor(config: TrainConfig, share: float) -> float:

@@ -9,15 +9,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from shrew.corpus import commands_of
 from shrew.errors import ConfigError
 from shrew.model.config import ModelConfig
 from shrew.model.parameters import Array
 from shrew.model.presets import Preset, preset
-from shrew.train.config import RunConfig, TrainConfig
-from shrew.train.export import load_run
-from shrew.train.prepare import DataConfig, PreparedData, prepare
-from shrew.train.rounding import stored_types
-from shrew.train.run import Run
+from shrew.run import DataConfig, Run, RunConfig, TrainConfig, load_run, stored_types
+from shrew.train.prepare import PreparedData, prepare
 
 Changes = Mapping[str, Any]
 Config = TypeVar("Config")
@@ -58,9 +56,10 @@ def new_run(
     options = _training(chosen, {"keep": keep, **(training or {})})
     stored_types(config, options)  # names what cannot be
     prepared = prepare(corpus, tokenizer, config.context)
-    run = Run.create(out, RunConfig(model=config, train=options, data=data.as_table()), overwrite=overwrite)
+    run = Run.create(out, RunConfig(model=config, train=options, data=data.as_table(out)), overwrite=overwrite)
     if run.writes:
         tokenizer.save(run.tokenizer_path)
+    run.save_commands(commands_of(corpus.train))
     return run, prepared, initial
 
 

@@ -3,10 +3,12 @@
 =======================  =====================================================================
 ``config.toml``          model, training and data (:class:`RunConfig`)
 ``tokenizer.json``       written by the caller
+``commands.json``        the commands that it learnt: the grammar of an image
 ``model.safetensors``    the best weights so far, with metadata
 ``checkpoint.safetensors``  parameters, optimiser, order of data: where ``--resume`` goes on
 ``log.jsonl``            one JSON object for each logged step
 ``loss.png``             the curve, where matplotlib is installed
+``writer.lock``          while a process writes there: which one (``lock.py``)
 =======================  =====================================================================
 
 Files are replaced whole: written beside the old one, synced to disk, then renamed. A crash or a full disk leaves the
@@ -16,21 +18,25 @@ old file as it was. Where several processes train together, only the first write
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from shrew.errors import ConfigError, RunError
+from shrew.corpus import Corpus
+from shrew.errors import ConfigError, DataError, RunError
 from shrew.files import remove_unfinished, write_atomically
 from shrew.model.parameters import Array, Parameters
 from shrew.quantize.rounded import SCALES_OF
-from shrew.train.config import RunConfig, read_run_config
-from shrew.train.processes import this_process
+from shrew.run.config import RunConfig, read_run_config
+from shrew.run.data import DataConfig
+from shrew.run.lock import make_folder
+from shrew.run.processes import this_process
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,15 @@ class LogRecord:
     """Since the start of the run, all its parts."""
 
 
+class Weights(NamedTuple):
+    """What ``model.safetensors`` holds."""
+
+    parameters: Parameters
+    scales: dict[str, Array]
+    """Of the matrices that were trained as integers, by their names."""
+    metadata: dict[str, str]
+
+
 class Run:
     """A run folder that exists and whose configuration is valid."""
 
@@ -59,6 +74,7 @@ class Run:
         self.writes = this_process().first
         """Whether this process changes the folder."""
         self.tokenizer_path = path / "tokenizer.json"
+        self.commands_path = path / "commands.json"
         self.weights_path = path / "model.safetensors"
         self.checkpoint_path = path / "checkpoint.safetensors"
         self.log_path = path / "log.jsonl"
@@ -71,10 +87,7 @@ class Run:
         run = cls(path, config)
         if not run.writes:
             return run
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"{path}: cannot make the run folder: {error.strerror}") from None
+        make_folder(path)
         if (path / "config.toml").exists():
             if not overwrite:
                 raise RunError(f"{path}: holds a run already; go on with --resume or replace it with --overwrite")
@@ -94,7 +107,23 @@ class Run:
 
     @property
     def _all_but_config(self) -> tuple[Path, ...]:
-        return self.tokenizer_path, self.weights_path, self.checkpoint_path, self.log_path, self.plot_path
+        texts = self.tokenizer_path, self.commands_path
+        return *texts, self.weights_path, self.checkpoint_path, self.log_path, self.plot_path
+
+    @property
+    def data(self) -> DataConfig | None:
+        """What it learns from, with present paths; None where config.toml does not say."""
+        return DataConfig.from_table(self.config.data, self.path)
+
+    def load_corpus(self) -> Corpus:
+        """What it learns from. DataError where that is gone or cannot be read, RunError where no data is named."""
+        data = self.data
+        if data is None:
+            raise RunError(f"{self.path}: does not say what it learnt from")
+        if data.gone:
+            gone = ", ".join(data.gone)
+            raise DataError(f"{self.path}: its data is gone ({gone}); bring it back, or put it into this folder")
+        return data.load()
 
     def _clear(self) -> None:
         for old in self._all_but_config:
@@ -120,19 +149,30 @@ class Run:
         entry = {"shrew": json.dumps(dict(metadata), sort_keys=True)}
         self.replace(self.weights_path, save(dict(tensors), entry))
 
-    def load_weights(self) -> tuple[Parameters, dict[str, str]]:
-        """The best weights and their metadata. RunError if the file is missing, malformed or of another model."""
+    def load_weights(self) -> Weights:
+        """The best weights. RunError if the file is missing, malformed or of another model."""
         tensors, entries = read_tensors(self.weights_path)
         own = {name: tensor for name, tensor in tensors.items() if not name.startswith(SCALES_OF)}
+        scales = {name.removeprefix(SCALES_OF): tensors[name] for name in tensors.keys() - own.keys()}
         try:
-            return Parameters.of(self.config.model, own), json.loads(entries.get("shrew", "{}"))
+            return Weights(Parameters.of(self.config.model, own), scales, json.loads(entries.get("shrew", "{}")))
         except (ConfigError, ValueError) as error:
             raise RunError(f"{self.weights_path}: does not fit config.toml: {error}") from None
 
-    def load_scales(self) -> dict[str, Array]:
-        """By the names of the matrices: the scales of rounded weights. RunError."""
-        tensors, _ = read_tensors(self.weights_path)
-        return {name.removeprefix(SCALES_OF): scales for name, scales in tensors.items() if name.startswith(SCALES_OF)}
+    def save_commands(self, commands: Sequence[str]) -> None:
+        self.replace(self.commands_path, json.dumps(list(commands), indent=1).encode() + b"\n")
+
+    def load_commands(self) -> list[str] | None:
+        """The commands that it learnt; None where it does not keep them, as runs of the first version. RunError."""
+        try:
+            commands = json.loads(self.commands_path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.commands_path}: not a list of commands: {error}") from None
+        if not isinstance(commands, list) or not all(isinstance(command, str) for command in commands):
+            raise RunError(f"{self.commands_path}: not a list of commands; remove it, and give --commands FILE")
+        return commands
 
     def append_log(self, record: LogRecord) -> None:
         if not self.writes:
@@ -156,10 +196,11 @@ class Run:
         except (ValueError, TypeError) as error:
             raise RunError(f"{self.log_path}: malformed: {error}") from None
 
-    def cut_log(self, step: int) -> None:
-        """Drops lines after ``step``, so that a run resumed there writes them once."""
-        kept = [json.dumps(asdict(record)) + "\n" for record in self.read_log() if record.step <= step]
-        self.replace(self.log_path, "".join(kept).encode())
+    def cut_log(self, step: int) -> list[LogRecord]:
+        """Drops lines after ``step``, so that a run resumed there writes them once. Returns what is left."""
+        kept = [record for record in self.read_log() if record.step <= step]
+        self.replace(self.log_path, "".join(json.dumps(asdict(record)) + "\n" for record in kept).encode())
+        return kept
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Array], dict[str, str]]:

@@ -1,4 +1,4 @@
-"""What a model is quantised from: its floats, whatever they are kept in."""
+"""What an image is made of, wherever it comes from: a run, an f32 image, a foreign file behind a door."""
 
 from __future__ import annotations
 
@@ -9,36 +9,65 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shrew.corpus import EncodedDocument
 from shrew.engine import Model, QuantizedMatrix
 from shrew.errors import RunError
-from shrew.image import Commands, WeightType, model_config, read_commands, read_parameters
-from shrew.image.contents import read_sections
-from shrew.image.writer import ROPE_FREQUENCY_ROLE, ImageTokenizer
+from shrew.image.commands import Commands
+from shrew.image.contents import model_config, read_commands, read_parameters, read_sections
+from shrew.image.writer import ROPE_FREQUENCY_ROLE, ImageTokenizer, Matrix, WeightType, build_image
 from shrew.model.attention import rope_frequencies
 from shrew.model.config import ModelConfig, tensor_specs
-from shrew.quantize import parse_type
 
 
 @dataclass(frozen=True)
 class Source:
+    """A model with all that goes into its image."""
+
     config: ModelConfig
     parameters: Mapping[str, NDArray[np.float32]]
     tokenizer: ImageTokenizer
     metadata: Sequence[tuple[str, str]] = ()
     quantized: Mapping[str, QuantizedMatrix] = field(default_factory=dict, repr=False)
     """Matrices of ``parameters`` that were trained as integers."""
-    learnt: Sequence[EncodedDocument] = field(default=(), repr=False)
-    """What the model was trained on, if that is known."""
-    held_out: Sequence[EncodedDocument] = field(default=(), repr=False)
     commands: Commands | None = None
     """What answers of the kind ``Do: `` may be."""
+    left_out: Sequence[str] = ()
+    """What could not be taken, and why: a line each, for people."""
 
     @property
     def trained_types(self) -> dict[str, WeightType]:
         """The types of all matrices that ``quantized`` amounts to."""
         types = {spec.name: WeightType("f32") for spec in tensor_specs(self.config) if not spec.vector}
-        return types | {name: parse_type(f"{m.type}:{m.group}") for name, m in self.quantized.items()}
+        for name, matrix in self.quantized.items():
+            types[name] = WeightType(matrix.type, matrix.group)  # type: ignore[arg-type]  # one of the engine's
+        return types
+
+    @property
+    def bare(self) -> Source:
+        """The model alone, without what it says about itself and without a grammar."""
+        return replace(self, metadata=(), commands=None)
+
+
+def image_of(
+    source: Source,
+    types: Mapping[str, WeightType] | WeightType | None = None,
+    matrices: Mapping[str, Matrix] | None = None,
+) -> bytes:
+    """The image of ``source``, as bytes.
+
+    Without ``types`` every matrix is stored exactly as it was trained, else rounded to the nearest of its type.
+    ``matrices`` replace the source's parameters, such as those that were calibrated for ``types``. Raises ConfigError
+    where the parts do not fit.
+    """
+    if types is None:
+        types, matrices = source.trained_types, {**source.parameters, **source.quantized}
+    return build_image(
+        source.config,
+        source.parameters if matrices is None else matrices,
+        source.tokenizer,
+        types=types,
+        metadata=source.metadata,
+        commands=source.commands,
+    )
 
 
 @dataclass(frozen=True)

@@ -4,41 +4,59 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from shrew import __version__
+from shrew.corpus import Corpus, commands_of
 from shrew.engine import QuantizedMatrix
 from shrew.errors import RunError
+from shrew.image import Commands, Source
+from shrew.model.parameters import Parameters
 from shrew.quantize.rounded import integers_of
+from shrew.run.config import stored_types
+from shrew.run.folder import Run
 from shrew.tokenizer import Tokenizer
-from shrew.train.prepare import DataConfig
-from shrew.train.rounding import stored_types
-from shrew.train.run import Run
 
 
 @dataclass(frozen=True)
 class LoadedRun:
     run: Run
     tokenizer: Tokenizer
-    parameters: Mapping[str, NDArray[np.float32]]
+    parameters: Parameters
     quantized: Mapping[str, QuantizedMatrix]
     """The matrices of ``parameters`` that were trained as integers, exactly as they were in training."""
 
-    def metadata(
+    @property
+    def knows_corpus(self) -> bool:
+        """Whether it says what it learnt from, and that is still there."""
+        data = self.run.data
+        return data is not None and not data.gone
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """What the run learnt from. DataError or RunError where that is gone, cannot be read or is not known."""
+        return self.run.load_corpus()
+
+    @cached_property
+    def commands(self) -> list[str] | None:
+        """The commands that it learnt; None where they are not known. Runs of the first version do not keep them: then
+        the corpus says."""
+        kept = self.run.load_commands()
+        return commands_of(self.corpus.train) if kept is None and self.knows_corpus else kept
+
+    def source(
         self,
         *,
         name: str | None = None,
         licence: str | None = None,
         description: str | None = None,
         refusal: str | None = None,
-    ) -> list[tuple[str, str]]:
-        """What the image says about itself, and to questions that are none of its business (docs/FORMAT.md)."""
-        data = DataConfig.from_table(self.run.config.data)
+    ) -> Source:
+        """What an image of the run is made of, with what it is to say about itself (docs/FORMAT.md)."""
+        data = self.run.data
         sources = ", ".join(Path(source).name for source in data.sources) if data else "imported weights"
-        entries = [
+        metadata = [
             ("name", name or self.run.path.resolve().name),
             ("licence", licence),
             ("description", description),
@@ -47,7 +65,20 @@ class LoadedRun:
             ("refusal", refusal),
             ("created_by", f"shrew {__version__}"),
         ]
-        return [(key, value) for key, value in entries if value]
+        left_out = []
+        if data and data.gone:
+            left_out.append(f"its data is gone ({', '.join(data.gone)}); text that the model writes stands in for it")
+            if self.commands is None:
+                left_out.append("its commands are not known without its data; give --commands FILE if it has some")
+        return Source(
+            self.run.config.model,
+            self.parameters,
+            self.tokenizer,
+            [(key, value) for key, value in metadata if value],
+            self.quantized,
+            Commands.of_texts(self.commands) if self.commands else None,
+            left_out,
+        )
 
     def _prompt_template(self) -> str:
         """The chat frame for people to read; the engine uses the token ids."""
@@ -60,7 +91,7 @@ class LoadedRun:
 
 
 def load_run(path: Path) -> LoadedRun:
-    """A run folder's configuration, tokenizer and best weights."""
+    """A run folder's configuration, tokenizer and best weights, each file read once."""
     run = Run.open(path)
     tokenizer = Tokenizer.load(run.tokenizer_path)
     if tokenizer.vocab != run.config.model.vocab:
@@ -68,9 +99,9 @@ def load_run(path: Path) -> LoadedRun:
             f"{path}: tokenizer.json has {tokenizer.vocab} tokens, config.toml says {run.config.model.vocab}; "
             "one of the two comes from another run"
         )
-    parameters, _ = run.load_weights()
+    parameters, scales, _ = run.load_weights()
     try:
-        quantized = integers_of(parameters, run.load_scales(), stored_types(run.config.model, run.config.train))
+        quantized = integers_of(parameters, scales, stored_types(run.config.model, run.config.train))
     except RunError as error:
         raise RunError(f"{run.weights_path}: does not fit config.toml: {error}") from None
     return LoadedRun(run, tokenizer, parameters, quantized)

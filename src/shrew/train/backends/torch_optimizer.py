@@ -14,7 +14,7 @@ from torch import Tensor
 from shrew.errors import RunError
 from shrew.model.config import ModelConfig, TensorSpec, tensor_specs
 from shrew.model.parameters import Array
-from shrew.train.config import TrainConfig
+from shrew.run import TrainConfig
 from shrew.train.optimizer import ADAM_EPSILON, MUON_MOMENTUM
 
 

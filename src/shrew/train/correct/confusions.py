@@ -13,7 +13,7 @@ from shrew.errors import DataError
 from shrew.model.config import ModelConfig
 from shrew.model.parameters import Parameters
 from shrew.tokenizer import Tokenizer
-from shrew.train.correction import Correction, Tokens, answer_losses, margins
+from shrew.train.correct.correction import Correction, Tokens, answer_losses, margins
 
 #: Questions of a model's own corpus that it is asked in search of mistakes, each in its own words and blurred.
 MINED_QUESTIONS = 4000

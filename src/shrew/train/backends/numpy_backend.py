@@ -9,14 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from shrew.corpus.packed import PackedRows
+from shrew.model.allocator import keep_freed_memory
 from shrew.model.config import ModelConfig
+from shrew.model.gradients import evaluate, loss_and_gradients
 from shrew.model.parameters import Array, Parameters
-from shrew.model.transformer import evaluate, loss_and_gradients
-from shrew.train.allocator import keep_freed_memory
-from shrew.train.backend import Step
-from shrew.train.config import TrainConfig
+from shrew.run import TrainConfig
+from shrew.train.backends.protocol import Step
+from shrew.train.backends.rounding import LateRounding
 from shrew.train.optimizer import clip_gradients, make_optimizer
-from shrew.train.rounding import LateRounding
 
 
 class NumpyBackend:

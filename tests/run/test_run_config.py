@@ -3,25 +3,26 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from toy_rows import MODEL
+from train.toy_rows import MODEL
 
 from shrew.errors import ConfigError
-from shrew.train.config import RunConfig, TrainConfig, read_run_config
+from shrew.run import RunConfig, TrainConfig, read_run_config
 
 
 def test_round_trip():
     config = RunConfig(
         model=MODEL,
         train=TrainConfig(minutes=2.5, optimizer="muon", learning_rate=1e-05),
-        data={"files": 'a "b"\\c\nü', "documents": 3, "share": 0.5, "shuffled": True, "odd key.": "x"},
+        data={"files": ['a "b"\\c\nü', "d"], "documents": 3, "share": 0.5, "shuffled": True, "odd key.": "x"},
     )
     assert RunConfig.from_toml(config.to_toml(), "config.toml") == config
 
 
-scalars = st.text(st.characters(exclude_categories=["Cs"])) | st.integers(-(2**62), 2**62) | st.booleans()
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+scalars = texts | st.integers(-(2**62), 2**62) | st.booleans()
 
 
-@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), scalars | st.floats(allow_nan=False)))
+@given(st.dictionaries(texts, scalars | st.floats(allow_nan=False) | st.lists(texts)))
 def test_any_data_table_survives(data):
     config = RunConfig(model=MODEL, train=TrainConfig(steps=1), data=data)
     read = RunConfig.from_toml(config.to_toml(), "config.toml").data
@@ -48,7 +49,8 @@ GOOD = RunConfig(model=MODEL, train=TrainConfig(steps=10)).to_toml()
         ("heads = 4", "heads = 3", "config.toml: model: heads 3 is not a multiple of kv_heads 2"),
         ("[data]", "[dada]", "config.toml: unknown table [dada]; there are [model], [train] and [data]"),
         ("[train]", "[train", "config.toml: not TOML: "),
-        ("[data]", "[data]\nx = [1]", "config.toml: data[...]: expected bool | int | float | str, got array"),
+        ("[data]", "[data]\nx = {}", "config.toml: data[...]: expected bool | int | float | str | array, got object"),
+        ("[data]", "[data]\nx = [1]", "config.toml: data[...][0]: expected str, got int"),
     ],
 )
 def test_errors_name_file_and_key_in_one_line(old, new, message):

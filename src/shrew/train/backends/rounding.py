@@ -5,22 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import Executor
 
-from shrew.image import WeightType
 from shrew.model.config import ModelConfig
 from shrew.model.parameters import Array, Parameters
-from shrew.quantize import choose_types, parse_override, parse_type
 from shrew.quantize.rounded import Rounded
-from shrew.train.config import TrainConfig
+from shrew.run import TrainConfig, stored_types
 
 #: Learning rate of a scale at the peak of the schedule, as a share of the scale. Ternary ended 0.02 nats higher with a
 #: fifth of it, and 0.01 with four times as much.
 SCALE_RATE = 5e-3
-
-
-def stored_types(model: ModelConfig, config: TrainConfig) -> dict[str, WeightType]:
-    """The type of every matrix that ``config`` trains for. ConfigError where it names none."""
-    default = parse_type(config.weights)
-    return choose_types(model, default, [parse_override(text, default.group) for text in config.tensors.split()])
 
 
 class LateRounding:

@@ -7,13 +7,12 @@ import os
 
 import numpy as np
 import pytest
-from toy_rows import MODEL
+from train.toy_rows import MODEL
 
 from shrew.errors import ConfigError, RunError
 from shrew.files import write_atomically
 from shrew.model.parameters import init_parameters
-from shrew.train.config import RunConfig, TrainConfig
-from shrew.train.run import LogRecord, Run
+from shrew.run import LogRecord, Run, RunConfig, TrainConfig
 
 CONFIG = RunConfig(model=MODEL, train=TrainConfig(steps=5))
 
@@ -28,7 +27,7 @@ def test_create_open_and_weights(tmp_path):
     run.save_weights(parameters, {"licence": "MIT"})
     opened = Run.open(str(tmp_path / "a" / "run"))
     assert opened.config == CONFIG
-    weights, metadata = opened.load_weights()
+    weights, _, metadata = opened.load_weights()
     assert np.array_equal(weights.flat, parameters.flat)
     assert metadata == {"licence": "MIT"}
 

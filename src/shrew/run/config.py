@@ -12,9 +12,12 @@ from typing import Literal, TypeVar
 import msgspec
 
 from shrew.errors import ConfigError
+from shrew.image import WeightType
 from shrew.model.config import ModelConfig
+from shrew.quantize import choose_types, parse_override, parse_type
 
 Scalar = str | int | float | bool
+Value = Scalar | list[str]
 Table = TypeVar("Table")
 
 
@@ -105,7 +108,7 @@ class RunConfig:
 
     model: ModelConfig
     train: TrainConfig
-    data: Mapping[str, Scalar] = field(default_factory=dict)
+    data: Mapping[str, Value] = field(default_factory=dict)
     """Where the rows came from, in the words of whoever made them. Training does not read it."""
 
     def to_toml(self) -> str:
@@ -127,8 +130,14 @@ class RunConfig:
         return cls(
             model=_table(ModelConfig, tables["model"], f"{name}: model"),
             train=_table(TrainConfig, tables["train"], f"{name}: train"),
-            data=_convert(dict[str, Scalar], tables.get("data", {}), f"{name}: data"),
+            data=_convert(dict[str, Value], tables.get("data", {}), f"{name}: data"),
         )
+
+
+def stored_types(model: ModelConfig, config: TrainConfig) -> dict[str, WeightType]:
+    """The type of every matrix that ``config`` trains for. ConfigError where it names none."""
+    default = parse_type(config.weights)
+    return choose_types(model, default, [parse_override(text, default.group) for text in config.tensors.split()])
 
 
 def read_run_config(path: Path) -> RunConfig:
@@ -159,7 +168,7 @@ def _convert(kind: type[Table], value: object, name: str) -> Table:
         raise ConfigError(f"{name.rpartition(': ')[0]}: {error}") from None
 
 
-def _emit(table: Mapping[str, Scalar]) -> str:
+def _emit(table: Mapping[str, Value]) -> str:
     return "".join(f"{_key(key)} = {_value(value)}\n" for key, value in table.items())
 
 
@@ -167,7 +176,9 @@ def _key(key: str) -> str:
     return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _value(key)
 
 
-def _value(value: Scalar) -> str:
+def _value(value: Value) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):

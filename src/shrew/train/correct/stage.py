@@ -12,11 +12,11 @@ from shrew.corpus import Corpus, Document, encode_documents
 from shrew.engine import Model
 from shrew.errors import DataError
 from shrew.evaluation import answer_accuracy
-from shrew.image import WeightType, build_image
+from shrew.image import Source, WeightType, image_of
 from shrew.model.parameters import Parameters
-from shrew.train.confusions import Confusion, Confusions, Mining, blurred, prefers_wrong
-from shrew.train.correction import CorrectionConfig, correct
-from shrew.train.export import LoadedRun
+from shrew.run import LoadedRun
+from shrew.train.correct.confusions import Confusion, Confusions, Mining, blurred, prefers_wrong
+from shrew.train.correct.correction import CorrectionConfig, correct
 
 #: Questions that the model learnt and is asked again.
 ASKED_AGAIN = 300
@@ -45,7 +45,7 @@ class SecondStage:
         executor: Executor | None = None,
     ) -> None:
         self.config, self.tokenizer = loaded.run.config.model, loaded.tokenizer
-        self.before = Parameters.of(self.config, loaded.parameters)
+        self.before = loaded.parameters
         self.corpus, self.how, self.executor = corpus, how, executor
         finder = Confusions(corpus.train, self.tokenizer, self.config, self.before, executor)
         if questions:
@@ -104,7 +104,8 @@ class SecondStage:
         return Outcome(what, asked, before, now)
 
     def _image(self, parameters: Parameters) -> Model:
-        return Model.from_bytes(build_image(self.config, parameters, self.tokenizer, types=WeightType("q8")), "q8")
+        source = Source(self.config, parameters, self.tokenizer)
+        return Model.from_bytes(image_of(source, WeightType("q8")), "q8")
 
 
 def _right(what: str, documents: Sequence[Document], models: Sequence[Model]) -> Outcome:

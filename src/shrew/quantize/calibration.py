@@ -1,4 +1,4 @@
-"""Quantisation by distillation: the rounded network learns to say what the float network says.
+"""Calibration: the rounded network learns to say what the float network says.
 
 Rounding each matrix to the nearest costs a small model a fifth of a nat at four bits. Two thirds of that come back when
 roundings, scales and gains are learnt together, against the float model's whole distribution at every token
@@ -18,6 +18,7 @@ from shrew.corpus import PackedRows
 from shrew.image import WeightType
 from shrew.image.writer import Matrix
 from shrew.model.config import ModelConfig, tensor_specs
+from shrew.model.divergence import divergence
 from shrew.model.documents import Block, split_into_blocks
 from shrew.model.parameters import Array, Parameters
 from shrew.model.transformer import network_backward, network_forward
@@ -31,7 +32,7 @@ STEP_TOKENS = BLOCK_TOKENS * STEP_BLOCKS
 #: Blocks that the importance of inputs is measured on.
 MOMENT_BLOCKS = 16
 
-#: Bytes of its features that a teacher keeps; those of more blocks it computes again.
+#: Bytes of features that a reference keeps; it computes those of further blocks again.
 REMEMBERED_BYTES = 256 << 20
 
 #: Learning rates at the start, in steps of the grid, in shares of a scale, and of a tensor's root mean square.
@@ -42,12 +43,12 @@ LEARNT_TYPES = ("q4", "ternary")
 
 
 def calibration_tokens(steps: int) -> int:
-    """Tokens of text that so many steps read once. What it reads twice, the student begins to learn by heart."""
+    """Tokens of text that so many steps read once. What the network reads twice, it begins to learn by heart."""
     return STEP_TOKENS * max(steps, MOMENT_BLOCKS // 2)
 
 
-class Student:
-    """A network that is rounded, with what it learns: values before rounding, scales, and whatever stays float."""
+class Calibrated:
+    """The network being calibrated: its values before rounding, its scales, and whatever stays float."""
 
     def __init__(
         self, config: ModelConfig, latent: Parameters, types: Mapping[str, WeightType], importance: Mapping[str, Array]
@@ -86,16 +87,16 @@ class Student:
         return {**floats, **self.rounded.quantized(self.latent)}
 
 
-class Teacher:
-    """The float network, asked about the same blocks again and again: what its head read it remembers, up to a size."""
+class Reference:
+    """The float network, asked about the same blocks again and again. It keeps what its head reads, up to a size."""
 
     def __init__(self, config: ModelConfig, parameters: Parameters, blocks: list[Block]) -> None:
         self.config, self.parameters, self.blocks = config, parameters, blocks
         self._features: dict[int, Array] = {}
         self._room = REMEMBERED_BYTES
 
-    def distance(self, student: Parameters, index: int, gradients: Parameters | None = None) -> tuple[float, int]:
-        """Summed KL divergence of ``student`` from the teacher over the learnt tokens of a block, and their number.
+    def distance(self, rounded: Parameters, index: int, gradients: Parameters | None = None) -> tuple[float, int]:
+        """Summed KL divergence of ``rounded`` from the reference over the learnt tokens of a block, and their number.
 
         ``gradients`` are added to.
         """
@@ -109,16 +110,16 @@ class Teacher:
                 self._room -= features.nbytes
                 self._features[index] = features
         expected = features @ self.parameters.network.head.T
-        logits, saved = network_forward(c, student.network, *places, save=gradients is not None)
+        logits, saved = network_forward(c, rounded.network, *places, save=gradients is not None)
         distance, dlogits = divergence(expected, logits)
         if gradients is not None:
-            network_backward(c, student.network, gradients.network, dlogits, saved)
+            network_backward(c, rounded.network, gradients.network, dlogits, saved)
         return distance, len(kept)
 
-    def mean_distance(self, student: Parameters, executor: Executor | None = None) -> float:
-        """Nats a token over all blocks: by how much the loss rises on text as the teacher writes it."""
+    def mean_distance(self, rounded: Parameters, executor: Executor | None = None) -> float:
+        """Nats a token over all blocks: by how much the loss rises on text as the reference writes it."""
         indices = range(len(self.blocks))
-        parts = list((executor.map if executor else map)(lambda i: self.distance(student, i), indices))
+        parts = list((executor.map if executor else map)(lambda i: self.distance(rounded, i), indices))
         return sum(part[0] for part in parts) / sum(part[1] for part in parts)
 
 
@@ -136,24 +137,24 @@ def calibrate(
     """All tensors for the writer of images, the q4 and ternary ones as integers that were fitted to ``rows``.
 
     The result does not depend on ``executor``, whose threads share the work. ``progress`` hears of each step's number
-    and of the student's distance from the teacher, in nats a token. 0 steps only balance and round.
+    and of the distance from the float network, in nats a token. 0 steps only balance and round.
     """
-    teacher = Teacher(config, Parameters.of(config, parameters), split_into_blocks(rows, BLOCK_TOKENS))
+    reference = Reference(config, Parameters.of(config, parameters), split_into_blocks(rows, BLOCK_TOKENS))
     order = np.random.default_rng(seed)
-    some = order.permutation(len(teacher.blocks))[:MOMENT_BLOCKS]
-    moments = input_moments(config, teacher.parameters, [teacher.blocks[i] for i in some])
-    balanced, moments = balance(config, teacher.parameters, moments)
-    student = Student(config, balanced, types, moments)
+    some = order.permutation(len(reference.blocks))[:MOMENT_BLOCKS]
+    moments = input_moments(config, reference.parameters, [reference.blocks[i] for i in some])
+    balanced, moments = balance(config, reference.parameters, moments)
+    calibrated = Calibrated(config, balanced, types, moments)
     queue: list[int] = []
     for step in range(steps):
-        rounded = student.round(executor)
+        rounded = calibrated.round(executor)
 
         def part(index: int, rounded: Parameters = rounded) -> tuple[float, int, Parameters]:
             gradients = Parameters.zeros(config)
-            return *teacher.distance(rounded, index, gradients), gradients
+            return *reference.distance(rounded, index, gradients), gradients
 
         if len(queue) < STEP_BLOCKS:
-            queue += order.permutation(len(teacher.blocks)).tolist()
+            queue += order.permutation(len(reference.blocks)).tolist()
         parts = list((executor.map if executor else map)(part, queue[:STEP_BLOCKS]))
         del queue[:STEP_BLOCKS]
         (distance, tokens, gradients), *others = parts
@@ -161,26 +162,7 @@ def calibrate(
             distance, tokens = distance + other[0], tokens + other[1]
             gradients.flat += other[2].flat
         gradients.flat /= tokens
-        student.learn(gradients, 1 - step / steps)
+        calibrated.learn(gradients, 1 - step / steps)
         if progress:
             progress(step + 1, distance / tokens)
-    return student.matrices()
-
-
-def divergence(teacher: Array, student: Array) -> tuple[float, Array]:
-    """Summed KL divergence of the student's logits [N, V] from the teacher's in nats, and its gradient.
-
-    Both are overwritten; the gradient, ``softmax(student) - softmax(teacher)``, takes the student's place.
-    """
-    for logits in (teacher, student):
-        logits -= logits.max(axis=1, keepdims=True)
-    difference = teacher - student
-    totals = []
-    for logits in (teacher, student):
-        np.exp(logits, out=logits)
-        total = logits.sum(axis=1, keepdims=True)
-        logits /= total
-        totals.append(np.log(total[:, 0].astype(np.float64)))
-    distance = np.einsum("nv,nv->n", teacher, difference).astype(np.float64) + totals[1] - totals[0]
-    student -= teacher
-    return float(distance.sum()), student
+    return calibrated.matrices()

@@ -14,12 +14,12 @@ from shrew.corpus.packed import PackedRows
 from shrew.errors import ConfigError, TrainingError
 from shrew.model.config import ModelConfig
 from shrew.model.parameters import Array, Parameters
-from shrew.train.backend import Step
-from shrew.train.config import TrainConfig
-from shrew.train.processes import Process, this_process
-from shrew.train.rounding import LateRounding
-from shrew.train.torch_network import Network, Rows
-from shrew.train.torch_optimizer import clip_gradient, make_optimizer
+from shrew.run import TrainConfig
+from shrew.run.processes import Process, this_process
+from shrew.train.backends.protocol import Step
+from shrew.train.backends.rounding import LateRounding
+from shrew.train.backends.torch_network import Network, Rows
+from shrew.train.backends.torch_optimizer import clip_gradient, make_optimizer
 
 
 class TorchBackend:

@@ -26,14 +26,15 @@ from numpy.typing import NDArray
 
 from shrew.corpus import EncodedDocument, PackedRows
 from shrew.errors import ConfigError, DataError, TrainingError
+from shrew.model.allocator import keep_freed_memory
 from shrew.model.config import ModelConfig
+from shrew.model.divergence import divergence
 from shrew.model.documents import Block
+from shrew.model.gradients import evaluate, loss_and_gradients, weighted_cross_entropy
 from shrew.model.operators import Ids
 from shrew.model.parameters import Array, Parameters
-from shrew.model.transformer import evaluate, loss_and_gradients, network_forward, weighted_cross_entropy
-from shrew.quantize.distillation import divergence
-from shrew.train.allocator import keep_freed_memory
-from shrew.train.config import TrainConfig
+from shrew.model.transformer import network_forward
+from shrew.run import TrainConfig
 from shrew.train.optimizer import AdamW, clip_gradients
 
 Tokens = NDArray[np.uint16]

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from typing import NamedTuple, Protocol
 
 from shrew.corpus.packed import PackedRows
-from shrew.errors import ConfigError
-from shrew.model.config import ModelConfig
 from shrew.model.parameters import Array, Parameters
-from shrew.train.config import TrainConfig
-from shrew.train.processes import this_process
 
 
 class Step(NamedTuple):
@@ -57,20 +52,3 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Gives back threads and connections."""
-
-
-def make_backend(model: ModelConfig, config: TrainConfig, initial: Parameters) -> Backend:
-    """The backend that ``config`` names, starting from ``initial``, which it may keep and change."""
-    if config.backend == "numpy":
-        if this_process().count > 1:
-            raise ConfigError("train: several processes train together with PyTorch only; add --backend torch")
-        from shrew.train.numpy_backend import NumpyBackend
-
-        return NumpyBackend(model, config, initial)
-    try:
-        import_module("torch")
-    except ImportError as error:
-        raise ConfigError(f"train: backend torch needs PyTorch ({error}): pip install 'shrew[torch]'") from None
-    from shrew.train.torch_backend import TorchBackend
-
-    return TorchBackend(model, config, initial)

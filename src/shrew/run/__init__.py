@@ -1,0 +1,26 @@
+"""The run, the second noun: a folder with everything about one training.
+
+``folder`` is the only code that writes to it, ``lock`` lets one process at a time do so; ``config`` and ``data`` are
+its ``config.toml``; ``loading`` makes the source of an image of it.
+"""
+
+from shrew.run.config import RunConfig, TrainConfig, read_run_config, stored_types
+from shrew.run.data import DataConfig
+from shrew.run.folder import LogRecord, Run, Weights, read_tensors
+from shrew.run.loading import LoadedRun, load_run
+from shrew.run.lock import sole_writer
+
+__all__ = [
+    "DataConfig",
+    "LoadedRun",
+    "LogRecord",
+    "Run",
+    "RunConfig",
+    "TrainConfig",
+    "Weights",
+    "load_run",
+    "read_run_config",
+    "read_tensors",
+    "sole_writer",
+    "stored_types",
+]

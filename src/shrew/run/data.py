@@ -1,0 +1,93 @@
+"""Which corpus a run learns from, and where that lies now."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from shrew.corpus import BUILTIN_NAMES, END_OF_TEXT, HELD_OUT, Corpus, Format, drop_duplicates, load_corpus
+from shrew.errors import ConfigError, DataError
+from shrew.run.config import Value
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """The ``[data]`` table of a run's ``config.toml``."""
+
+    sources: tuple[str, ...]
+    """Built-in names and paths."""
+    format: Format = "auto"
+    separator: str = END_OF_TEXT
+    held_out: float = HELD_OUT
+    drop_duplicates: bool = False
+
+    def load(self) -> Corpus:
+        corpus = load_corpus(self.sources, format=self.format, separator=self.separator, held_out=self.held_out)
+        if self.drop_duplicates:
+            corpus = Corpus(corpus.name, drop_duplicates(corpus.train), drop_duplicates(corpus.held_out))
+        return corpus
+
+    @property
+    def gone(self) -> list[str]:
+        """The sources that are no longer there."""
+        return [source for source in self.sources if source not in BUILTIN_NAMES and not os.path.exists(source)]
+
+    def as_table(self, folder: Path) -> dict[str, Value]:
+        """The table for the run at ``folder``.
+
+        Paths become absolute, so that the run can be resumed from anywhere. The table keeps where the run folder is, so
+        that data which is moved along with it is found again. DataError where TOML cannot hold a path.
+        """
+        return {
+            "sources": [s if s in BUILTIN_NAMES else _absolute(s) for s in self.sources],
+            "format": self.format,
+            "separator": self.separator,
+            "held_out": self.held_out,
+            "drop_duplicates": self.drop_duplicates,
+            "run_folder": str(folder.resolve()).encode(errors="replace").decode(),
+        }
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Value], folder: Path) -> DataConfig | None:
+        """With the paths that the sources have now, seen from the run at ``folder``.
+
+        None where a run does not say where its data came from, as an imported one does not. ConfigError.
+        """
+        sources = table.get("sources")
+        if sources is None:
+            return None
+        if not isinstance(sources, list):
+            sources = str(sources).split("\n")  # as the first version wrote them
+        was = str(table.get("run_folder", ""))
+        values = {**table, "sources": [_present_path(source, folder, was) for source in sources]}
+        try:
+            return msgspec.convert(values, cls)
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"{folder / 'config.toml'}: data: {error}") from None
+
+
+def _absolute(source: str) -> str:
+    path = str(Path(source).resolve())
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{source}: its path is not UTF-8, and config.toml cannot keep it; rename it") from None
+    return path
+
+
+def _present_path(source: str, folder: Path, was: str) -> str:
+    """Where a source of the run at ``folder`` lies; as it stands if it is nowhere.
+
+    Its own path counts first. Then it may be relative to the folder, lie where it lay from the folder when that was at
+    ``was``, or be in the folder itself.
+    """
+    if source in BUILTIN_NAMES:
+        return source
+    places = [Path(source), folder / source, folder / Path(source).name]
+    if was and os.path.isabs(source):
+        places.insert(2, Path(os.path.normpath(folder.resolve() / os.path.relpath(source, was))))
+    return str(next((place for place in places if os.path.exists(place)), source))

@@ -1,0 +1,1 @@
+"""What holds parameters and optimiser and computes a step: NumPy over threads, or PyTorch. `loop.py` chooses."""
