@@ -182,7 +182,8 @@ static void show_wifi(void) {
     else if (*state.mode == 'a')
         printf("access point %s, password %s, http://%s\n", state.ssid, kept.password, state.address);
     else
-        printf("network %s, http://%s, http://shrew.local\n", state.ssid, state.address);
+        printf("network %s, http://%s%s%s\n", state.ssid, state.address, state.name ? ", http://" : "",
+               state.name ? state.name : "");
 }
 
 static void join(const console_command *command) {

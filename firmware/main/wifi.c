@@ -14,6 +14,7 @@
 #if __has_include("mdns.h") /* a component of its own, which a build without the registry lacks */
 #include "mdns.h"
 #define HAS_MDNS 1
+#define NAME "shrew"
 #endif
 
 #include "nvs_settings.h"
@@ -113,7 +114,10 @@ static void announce_name(void) {
 #ifdef HAS_MDNS
     if (mdns_init())
         return;
-    mdns_hostname_set("shrew");
+    mdns_hostname_set(NAME);
+    xSemaphoreTake(lock, portMAX_DELAY);
+    state.name = NAME ".local";
+    xSemaphoreGive(lock);
     mdns_instance_name_set("Shrew");
     mdns_service_add(NULL, "_http", "_tcp", 80, NULL, 0);
 #endif

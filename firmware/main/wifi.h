@@ -6,6 +6,7 @@ typedef struct wifi_state {
     const char *mode; /* "ap", "station", NULL: this chip has no Wi-Fi */
     char ssid[33];
     char address[16];
+    const char *name; /* by which the network finds it; NULL: this build has no mDNS */
 } wifi_state;
 
 /* By the settings. A network that cannot be joined leaves the access point, so that nobody is locked out. */

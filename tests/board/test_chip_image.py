@@ -19,7 +19,8 @@ from firmware.test_symbols import RUNTIME_NAMES
 
 from shrew.board.console import Console
 from shrew.board.ports import open_port
-from shrew.chips.facts import FIRMWARE
+from shrew.chips.facts import CHIPS, FIRMWARE
+from shrew.chips.heap import share
 from shrew.engine import Model
 from shrew.ports import Job, Step
 from shrew.ports.emulator import RV32IMC
@@ -125,7 +126,9 @@ class TestRunning:
         assert board.digest(QUESTION) == host_digest(DESK, QUESTION)
 
     def test_memory_is_what_the_planner_says(self, board: Board) -> None:
-        free = int(board.find("status", r"free besides (\d+),")[1])
+        found = board.find("status", r"for models (\d+) SRAM, 0 PSRAM; free besides (\d+),")
+        models, free = map(int, found.groups())
+        assert models == pytest.approx(share(CHIPS["esp32c3"], wifi=True, psram=False).room, rel=0.05)
         assert free >= 0.9 * FIRMWARE.reserve.value
 
     def test_no_stack_is_nearly_full(self, board: Board, small: Path) -> None:

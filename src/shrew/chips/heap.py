@@ -42,7 +42,9 @@ def share(chip: Chip, wifi: bool, psram: bool) -> Share:
     heap = chip.heap
     first, *others = heap.regions
     wifi_static, wifi_heap = (int(heap.wifi_static.value), int(heap.wifi.value)) if wifi else (0, 0)
-    taken = int(FIRMWARE.start.value + FIRMWARE.tasks.value + (0 if psram else FIRMWARE.requests.value)) + wifi_heap
+    taken = int(FIRMWARE.start.value + FIRMWARE.tasks.value) + wifi_heap
+    taken += int(FIRMWARE.helper.value) if chip.cores > 1 else 0
+    taken += 0 if psram else int(FIRMWARE.requests.value)
     left = _without([first - int(heap.static.value) - wifi_static, *others], taken)
     pieces = _for_models(left, int(FIRMWARE.reserve.value))
     static = chip.sram - sum(heap.regions) + int(heap.static.value)

@@ -137,11 +137,12 @@ def make_plan(request: Request) -> Plan:
     sram = share(chip, request.wifi, psram=bool(request.psram))
     room = sram.room
     in_sram = session <= sram.largest
-    in_psram = not in_sram and session <= request.psram
+    psram_room = max(0, request.psram - int(FIRMWARE.psram_reserve.value))
+    in_psram = not in_sram and session <= psram_room
     home = PSRAM if in_psram else SRAM
     flash = request.flash_memory or chip.flash
     sram_left = room - session if in_sram else room if in_psram else 0
-    psram_left = request.psram - session if in_psram else request.psram
+    psram_left = psram_room - session if in_psram else psram_room
     faster = psram is not None and psram.bandwidth.value > flash.bandwidth.value
     placement = place(layout, sram_left, psram_left if faster else 0)
     machine = Machine(chip, flash, psram, placement, home, cores)
@@ -196,7 +197,8 @@ def _uses(request: Request, sram: Share, session: int, home: str, placement: Map
     own = {"firmware": sram.static, "Wi-Fi": sram.wifi, "tasks and reserve": sram.firmware}
     uses = [Use(SRAM, chip.sram, {**own, **(kept if home == SRAM else {}), **weights[SRAM]})]
     if request.psram:
-        uses.append(Use(PSRAM, request.psram, {**(kept if home == PSRAM else {}), **weights[PSRAM]}))
+        own = {"tasks and reserve": int(FIRMWARE.psram_reserve.value)}
+        uses.append(Use(PSRAM, request.psram, {**own, **(kept if home == PSRAM else {}), **weights[PSRAM]}))
     image = {**weights[FLASH], "tokenizer and tables": layout.other_bytes, "copied to SRAM or PSRAM": copied}
     uses.append(Use(FLASH, request.flash, {"firmware": int(FIRMWARE.flash.value), **image}))
     return tuple(uses)
@@ -228,6 +230,7 @@ def _assumptions(request: Request, psram: Memory | None) -> Mapping[str, Figure]
         **({"and those of Wi-Fi": chip.heap.wifi_static, "heap for Wi-Fi": chip.heap.wifi} if request.wifi else {}),
         "heap for the start": FIRMWARE.start,
         "heap for stacks": FIRMWARE.tasks,
+        **({"heap for the second core": FIRMWARE.helper} if chip.cores > 1 else {}),
         **({} if request.psram else {"heap for requests": FIRMWARE.requests}),
         "heap left alone": FIRMWARE.reserve,
         "flash for the firmware": FIRMWARE.flash,
