@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shlex
 import stat
 import subprocess
@@ -47,6 +48,9 @@ BINUTILS = ("ar", "ranlib", "objdump", "objcopy", "size", "nm")
 #: So that the card's code is there, by SDMMC or SPI as the chip has it; and what ESP-IDF refuses to do with clang.
 ALL_CHIPS = "CONFIG_SHREW_SD=y\n"
 INSTEAD = {"esp32p4": "CONFIG_ESP32P4_SELECTS_REV_LESS_V3=y\nCONFIG_ESP32P4_REV_MIN_100=y\n"}
+
+#: An option that is off: it is not in the configuration at all where a chip does not know it.
+UNSET = re.compile("# (CONFIG_[A-Z0-9_]+) is not set$")
 
 #: What the toolchain's C library has and plain ones lack.
 DIRENT = """#pragma once
@@ -106,9 +110,13 @@ def settings_not_taken(build: Path, chip: str, flash: str) -> str:
     """Lines of our defaults that ESP-IDF's configuration does not have: misspelt, or impossible for this chip."""
     folder = ROOT / "firmware"
     files = [folder / "sdkconfig.defaults", folder / f"sdkconfig.defaults.{chip}", folder / f"flash/{flash}.defaults"]
-    wanted = [line for file in files for line in file.read_text().splitlines() if line.startswith("CONFIG_")]
+    lines = [line for file in files for line in file.read_text().splitlines()]
     taken = set((build / "sdkconfig").read_text().splitlines())
-    return "".join(f"{line}: not taken\n" for line in wanted if line not in taken)
+    if "CONFIG_ESP_WIFI_ENABLED=y" not in taken:
+        lines = [line for line in lines if "CONFIG_ESP_WIFI_" not in line]
+    lost = [line for line in lines if line.startswith("CONFIG_") and line not in taken]
+    lost += [line for line in lines if (unset := UNSET.match(line)) and f"{unset[1]}=y" in taken]
+    return "".join(f"{line}: not taken\n" for line in lost)
 
 
 def check(command: dict[str, str], libc: Path, own_headers: Path) -> str:

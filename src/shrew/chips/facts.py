@@ -288,7 +288,7 @@ _CHIPS = (
         heap=Heap(
             regions=(0x7C610, 0x2F54, 0x3FE8),
             source=_REGIONS.format("esp32c6"),
-            static=Figure(110_900, _LINKED, "measured"),
+            static=Figure(110_849, _LINKED, "measured"),
             wifi_static=Figure(32_415, _OF_WIFI, "measured"),
             wifi=_WIFI_HEAP_ELSEWHERE,
         ),
