@@ -7,10 +7,11 @@
 
 #include "board.h"
 #include "clock.h"
+#include "http.h"
 #include "models.h"
 #include "nvs_settings.h"
-#include "server.h"
 #include "tasks.h"
+#include "websocket.h"
 #include "wifi.h"
 
 static const char PREFIX[] = "/api/models/", LOAD[] = "/load";
@@ -39,13 +40,13 @@ static void drain(httpd_req_t *request) {
 static void finish(job *done, protocol_code code, const protocol_error *error) {
     httpd_req_t *request = done->request;
     is_busy = 0; /* before the client can ask for more */
-    const esp_err_t failed = code ? fw_server_fail(request, error) : fw_server_send_info(request);
+    const esp_err_t failed = code ? fw_http_fail(request, error) : fw_http_send_info(request);
     if (code)
         drain(request);
     if (failed)
-        fw_server_hang_up(httpd_req_to_sockfd(request));
+        fw_http_hang_up(httpd_req_to_sockfd(request));
     httpd_req_async_handler_complete(request);
-    fw_server_announce(); /* also what an upload that failed has erased */
+    fw_websocket_announce(); /* also what an upload that failed has erased */
 }
 
 static void run_jobs(void *unused) {
@@ -66,9 +67,9 @@ void fw_api_start(void) {
 
 static esp_err_t begin(httpd_req_t *request, job *next) {
     if (is_busy)
-        return fw_server_refuse(request, PROTOCOL_IN_USE, "another upload or change is under way");
+        return fw_http_refuse(request, PROTOCOL_IN_USE, "another upload or change is under way");
     if (httpd_req_async_handler_begin(request, &next->request))
-        return fw_server_refuse(request, PROTOCOL_ENGINE, "not enough memory");
+        return fw_http_refuse(request, PROTOCOL_ENGINE, "not enough memory");
     is_busy = 1;
     xQueueSend(jobs, next, portMAX_DELAY);
     return ESP_OK;
@@ -104,17 +105,17 @@ int fw_api_has(const httpd_req_t *request) {
 
 static esp_err_t change_models(httpd_req_t *request, job next, int is_load, int with_body) {
     protocol_code code;
-    if (!fw_server_admits(request, 0))
+    if (!fw_http_admits(request, 0))
         return ESP_OK;
     name_in(request, is_load, next.name, &code);
     if (code && code != PROTOCOL_NAME)
-        return fw_server_refuse(request, code, NULL);
-    if (!fw_server_admits(request, 1))
+        return fw_http_refuse(request, code, NULL);
+    if (!fw_http_admits(request, 1))
         return ESP_OK;
     if (code)
-        return fw_server_refuse(request, code, NULL);
+        return fw_http_refuse(request, code, NULL);
     if (with_body && !httpd_req_get_hdr_value_len(request, "Content-Length"))
-        return fw_server_refuse(request, PROTOCOL_LENGTH, NULL);
+        return fw_http_refuse(request, PROTOCOL_LENGTH, NULL);
     return begin(request, &next);
 }
 
@@ -185,29 +186,29 @@ typedef protocol_code settings_changer(settings *changed, char *text, size_t byt
 static esp_err_t change(httpd_req_t *request, settings_changer *changer, void (*follow)(void)) {
     size_t bytes;
     char *body;
-    if (!fw_server_admits(request, 1))
+    if (!fw_http_admits(request, 1))
         return ESP_OK;
-    const esp_err_t refused = fw_server_body(request, &body, &bytes);
+    const esp_err_t refused = fw_http_body(request, &body, &bytes);
     if (!body)
         return refused;
     settings changed = fw_settings_begin();
     protocol_error error;
     if (changer(&changed, body, bytes, &error)) {
         fw_settings_drop();
-        return fw_server_fail(request, &error);
+        return fw_http_fail(request, &error);
     }
     const int failed = fw_settings_keep(&changed);
     follow();
-    return failed ? fw_server_refuse(request, PROTOCOL_ENGINE, SETTINGS_NOT_KEPT) : fw_server_send_info(request);
+    return failed ? fw_http_refuse(request, PROTOCOL_ENGINE, SETTINGS_NOT_KEPT) : fw_http_send_info(request);
 }
 
 esp_err_t fw_api_change_settings(httpd_req_t *request) {
-    return change(request, fw_settings_change, fw_server_announce);
+    return change(request, fw_settings_change, fw_websocket_announce);
 }
 
 esp_err_t fw_api_change_wifi(httpd_req_t *request) {
     if (!fw_wifi_now().mode)
-        return fw_server_admits(request, 0) ? fw_server_refuse(request, PROTOCOL_NOT_FOUND, "this device has no Wi-Fi")
-                                            : ESP_OK;
+        return fw_http_admits(request, 0) ? fw_http_refuse(request, PROTOCOL_NOT_FOUND, "this device has no Wi-Fi")
+                                          : ESP_OK;
     return change(request, fw_settings_change_wifi, fw_wifi_restart);
 }

@@ -13,8 +13,8 @@
 #include "generate.h"
 #include "models.h"
 #include "nvs_settings.h"
-#include "server.h"
 #include "status.h"
+#include "websocket.h"
 #include "wifi.h"
 
 static uint32_t connection;
@@ -93,7 +93,7 @@ static void load(const char *name) {
         return;
     }
     fw_models_remember(name);
-    fw_server_announce();
+    fw_websocket_announce();
     fw_status_print();
 }
 
@@ -103,7 +103,7 @@ static void unload(void) {
         printf("%s\n", error.line);
         return;
     }
-    fw_server_announce();
+    fw_websocket_announce();
     printf("no model answers until the next load, or start\n");
 }
 
@@ -170,7 +170,7 @@ static void set(const console_command *command) {
         return;
     }
     fw_settings_keep(&kept);
-    fw_server_announce();
+    fw_websocket_announce();
     show();
 }
 

@@ -9,8 +9,8 @@
 #include "board.h"
 #include "core/openai.h"
 #include "generate.h"
+#include "http.h"
 #include "models.h"
-#include "server.h"
 
 /* A request that is being answered, by its connection's number. The answering task writes to its socket itself, which
  * the server leaves alone until httpd_req_async_handler_complete. */
@@ -33,7 +33,7 @@ static int begin(struct reply *reply) {
     if (reply->has_begun)
         return 0;
     reply->has_begun = 1;
-    fw_server_begin(reply->request, reply->stream ? "text/event-stream" : "application/json", "no-store");
+    fw_http_begin(reply->request, reply->stream ? "text/event-stream" : "application/json", "no-store");
     text out = fw_text_in(part_buffer, sizeof part_buffer);
     if (reply->stream)
         fw_openai_write_first_event(&out, &reply->answer);
@@ -64,7 +64,7 @@ static int write_text(const queue_entry *entry, const char *bytes, size_t count)
 /* 0 where the response is whole. */
 static int write_end(struct reply *reply, const protocol_result *result, const protocol_error *error) {
     if (error && !reply->has_begun)
-        return fw_server_fail(reply->request, error);
+        return fw_http_fail(reply->request, error);
     if (begin(reply) || (error && !reply->stream)) /* half an object: the connection breaks off */
         return -1;
     text out = fw_text_in(part_buffer, sizeof part_buffer);
@@ -81,7 +81,7 @@ static int write_end(struct reply *reply, const protocol_result *result, const p
 static void complete(uint32_t connection, int failed) {
     httpd_req_t *request = replies[connection].request;
     if (failed)
-        fw_server_hang_up(httpd_req_to_sockfd(request));
+        fw_http_hang_up(httpd_req_to_sockfd(request));
     httpd_req_async_handler_complete(request);
     fw_generate_disconnect(connection);
 }
@@ -136,35 +136,35 @@ static esp_err_t queue_up(httpd_req_t *request, uint32_t connection, const opena
                                     .include_usage = read->include_usage};
     if (httpd_req_async_handler_begin(request, &reply->request)) {
         fw_generate_disconnect(connection);
-        return fw_server_refuse(request, PROTOCOL_ENGINE, "not enough memory");
+        return fw_http_refuse(request, PROTOCOL_ENGINE, "not enough memory");
     }
     uint32_t ahead;
     protocol_error error;
     if (fw_generate_push(connection, &read->request, &ahead, &error))
-        complete(connection, fw_server_fail(reply->request, &error));
+        complete(connection, fw_http_fail(reply->request, &error));
     return ESP_OK;
 }
 
 esp_err_t fw_completions_answer(httpd_req_t *request) {
-    if (!fw_server_admits(request, 0))
+    if (!fw_http_admits(request, 0))
         return ESP_OK;
     size_t bytes;
     char *body;
-    const esp_err_t refused = fw_server_body(request, &body, &bytes);
+    const esp_err_t refused = fw_http_body(request, &body, &bytes);
     if (!body)
         return refused;
     openai_request read;
     protocol_error error;
     if (read_request(&read, body, bytes, &error))
-        return fw_server_fail(request, &error);
+        return fw_http_fail(request, &error);
     const uint32_t connection = fw_generate_connect(&http);
     if (connection == QUEUE_NOBODY)
-        return fw_server_refuse(request, PROTOCOL_BUSY, "all connections are taken");
+        return fw_http_refuse(request, PROTOCOL_BUSY, "all connections are taken");
     return queue_up(request, connection, &read);
 }
 
 esp_err_t fw_completions_list_models(httpd_req_t *request) {
-    if (!fw_server_admits(request, 0))
+    if (!fw_http_admits(request, 0))
         return ESP_OK;
     char buffer[512];
     text out = fw_text_in(buffer, sizeof buffer);
@@ -172,5 +172,5 @@ esp_err_t fw_completions_list_models(httpd_req_t *request) {
     const char *names[] = {view->model ? view->model->name : NULL};
     fw_openai_write_models(&out, names, view->model ? 1 : 0);
     fw_models_look_away();
-    return fw_server_send_json(request, out.bytes, out.used);
+    return fw_http_send_json(request, out.bytes, out.used);
 }

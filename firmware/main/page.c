@@ -2,15 +2,15 @@
 
 #include <string.h>
 
-#include "server.h"
+#include "http.h"
 
 static esp_err_t send_file(httpd_req_t *request) {
-    if (!fw_server_admits(request, 0))
+    if (!fw_http_admits(request, 0))
         return ESP_OK;
     const page_file *file = request->user_ctx;
     char known[32] = "";
     httpd_req_get_hdr_value_str(request, "If-None-Match", known, sizeof known);
-    fw_server_begin(request, file->type, "no-cache");
+    fw_http_begin(request, file->type, "no-cache");
     httpd_resp_set_hdr(request, "ETag", file->etag);
     if (!strcmp(known, file->etag)) {
         httpd_resp_set_status(request, "304 Not Modified");

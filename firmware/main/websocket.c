@@ -10,7 +10,8 @@
 #include "board.h"
 #include "chat.h"
 #include "generate.h"
-#include "server.h"
+#include "http.h"
+#include "status.h"
 
 enum { NO_SOCKET = -1, SLOWEST_MS = 10000 };
 
@@ -28,13 +29,27 @@ static void send_text(void *client, const char *message, size_t bytes) {
     const int socket = ((const struct client *)client)->socket;
     httpd_ws_frame_t frame = {.type = HTTPD_WS_TYPE_TEXT, .payload = (uint8_t *)message, .len = bytes};
     if (httpd_ws_send_frame_async(server, socket, &frame))
-        fw_server_hang_up(socket);
+        fw_http_hang_up(socket);
 }
 
-void fw_websocket_send_to_all(const char *message, size_t bytes) {
+static void send_to_all(const char *message, size_t bytes) {
     for (int i = 0; i < BOARD_CONNECTIONS; i++)
         if (clients[i].socket != NO_SOCKET)
             send_text(&clients[i], message, bytes);
+}
+
+static void announce(void *unused) {
+    (void)unused;
+    size_t bytes;
+    char *info = fw_status_info(1, &bytes);
+    if (info)
+        send_to_all(info, bytes);
+    fw_status_free(info);
+}
+
+void fw_websocket_announce(void) {
+    if (server)
+        httpd_queue_work(server, announce, NULL);
 }
 
 void fw_websocket_refresh(void) {
@@ -109,7 +124,7 @@ static int wait_for_room(const queue_entry *entry, size_t bytes) {
         const int moves = xSemaphoreTake(drained, pdMS_TO_TICKS(SLOWEST_MS));
         fw_generate_lock();
         if (!moves && outbox.taken && clients[outbox.connection].socket != NO_SOCKET)
-            fw_server_hang_up(clients[outbox.connection].socket);
+            fw_http_hang_up(clients[outbox.connection].socket);
     }
     return 0;
 }
@@ -166,11 +181,11 @@ static void disconnect(void *context) {
 }
 
 static esp_err_t admit(httpd_req_t *request) {
-    if (!fw_server_admits(request, 0))
+    if (!fw_http_admits(request, 0))
         return ESP_FAIL;
     const uint32_t connection = fw_generate_connect(&web_socket);
     if (connection == QUEUE_NOBODY) {
-        fw_server_refuse(request, PROTOCOL_BUSY, "all connections are taken");
+        fw_http_refuse(request, PROTOCOL_BUSY, "all connections are taken");
         return ESP_FAIL;
     }
     clients[connection] = (struct client){.socket = httpd_req_to_sockfd(request)};
@@ -208,7 +223,7 @@ static esp_err_t refuse(httpd_req_t *request, protocol_code code, uint16_t close
 
 static esp_err_t receive(httpd_req_t *request) {
     if (request->method == HTTP_GET) /* one that was admitted: ESP-IDF before 5.5.4 tells of each handshake */
-        return request->sess_ctx ? ESP_OK : fw_server_refuse(request, PROTOCOL_MESSAGE, "this address speaks WebSocket");
+        return request->sess_ctx ? ESP_OK : fw_http_refuse(request, PROTOCOL_MESSAGE, "this address speaks WebSocket");
     struct client *client = request->sess_ctx;
     if (client->is_closing) {
         drain(client);

@@ -7,8 +7,8 @@
 /* Registers /ws. */
 esp_err_t fw_websocket_register(httpd_handle_t server);
 
-/* On the server's task: one text message to every client. */
-void fw_websocket_send_to_all(const char *message, size_t bytes);
+/* Tells every client what the server is now. From any task. */
+void fw_websocket_announce(void);
 
 /* On the server's task: makes every client younger than any connection without a WebSocket, which are closed first
  * where sockets run out. */
