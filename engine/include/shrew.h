@@ -1,31 +1,26 @@
 /* Shrew: language models for microcontrollers.
  *
- * Two nouns. A MODEL is a validated, read-only view of a model image (model.bin, see docs/FORMAT.md) that stays
- * wherever it lies: mapped flash, PSRAM, a buffer. A SESSION is one mutable conversation: KV cache, position and
- * sampler state, in memory that the caller gives.
+ *   shrew_model model;
+ *   shrew_session *session;
+ *   shrew_request request = {.prompt = "Hi", .prompt_bytes = 2, .sampling = {.top_p = 1, .repetition_penalty = 1}};
+ *   shrew_progress now = {.finish = SHREW_RUNNING};
+ *   char text[SHREW_TEXT_BYTES];
+ *   int status = shrew_model_open(&model, image, image_bytes);
+ *   if (!status) status = shrew_session_open(&session, &model, NULL, memory, memory_bytes);
+ *   if (!status) status = shrew_session_begin(session, &request);
+ *   while (!status && !now.finish && !(status = shrew_session_next(session, text, sizeof text, &now)))
+ *       fwrite(text, 1, now.text_bytes, stdout);
  *
- * The engine allocates nothing, prints nothing, starts no thread, keeps no global state and needs no libc beyond
- * memcpy and memset. Every function returns SHREW_OK or a negative shrew_status; after a failure its outputs mean
- * nothing. A model may be shared by any number of sessions and threads; a session belongs to one thread at a time. The
- * same image and the same calls give the same tokens on every target, bit for bit.
+ * Two nouns. A MODEL is a validated, read-only view of a model image (model.bin, specified in docs/FORMAT.md). The
+ * image stays where it is: mapped flash, PSRAM, a buffer. A SESSION is one mutable conversation: KV cache, position and
+ * sampler state. It lives in memory that the caller provides; shrew_session_bytes says how much.
  *
- * A build for a small chip leaves out what it does not need, by definitions for the compiler; then it refuses that, and
- * computes everything else as ever:
+ * The engine allocates nothing, prints nothing, starts no thread and keeps no global state. It needs no libc beyond
+ * memcpy and memset. Every function that can fail returns SHREW_OK or a negative shrew_status. After a failure its
+ * outputs are unspecified. Any number of sessions and threads may share a model. Only one thread at a time may use a
+ * session. The same image and the same calls give the same tokens on every target, bit for bit.
  *
- *   SHREW_NO_F32        matrices of floats (SHREW_E_TYPE) and the cache in floats (SHREW_E_ARGUMENT)
- *   SHREW_NO_Q4         q4 matrices (SHREW_E_TYPE)
- *   SHREW_NO_TERNARY    ternary matrices (SHREW_E_TYPE)
- *   SHREW_NO_DRAFT      speculative decoding (SHREW_E_ARGUMENT)
- *   SHREW_GREEDY_TOP_P  sampling by more than temperature and top-p (SHREW_E_ARGUMENT)
- *   SHREW_NO_UNICODE    tokenizers with Unicode rules (SHREW_E_UNICODE)
- *   SHREW_NO_COMMANDS   images with a grammar of commands (SHREW_E_UNKNOWN)
- *   SHREW_NO_MARKS      marks of what a session is doing (SHREW_E_ARGUMENT)
- *
- * With all of these and -Os, which makes loops short, it still checks whole images, encodes for every kind of
- * tokenizer, runs every architecture in q8, streams UTF-8, knows stop strings and runs self-tests: 20 KB on RV32IMC.
- *
- * Chips are built without the slow kernels of SHREW_UNIT_REFERENCE; SHREW_REFERENCE keeps them, for tests. With
- * -ffunction-sections and --gc-sections functions that nobody calls go, too.
+ * The end of this header lists the build switches that leave code out.
  */
 #ifndef SHREW_H
 #define SHREW_H
@@ -40,32 +35,32 @@ extern "C" {
 typedef enum shrew_status {
     SHREW_OK = 0,
     /* Calls. */
-    SHREW_E_ARGUMENT = -1,  /* a pointer is NULL or a value is out of its range */
-    SHREW_E_MEMORY = -2,    /* the memory given is smaller than the engine asked for */
-    SHREW_E_ALIGNMENT = -3, /* an image or session address is not a multiple of SHREW_ALIGNMENT, or that of a tokenizer
-                             * section by itself none of 4 */
-    SHREW_E_CONTEXT = -4,   /* the context has no room for these tokens */
-    SHREW_E_TEXT = -5,      /* a character that this tokenizer cannot encode */
+    SHREW_E_ARGUMENT = -1,  /* a pointer is NULL or a value is out of range */
+    SHREW_E_MEMORY = -2,    /* the memory is smaller than the engine asked for */
+    SHREW_E_ALIGNMENT = -3, /* an image or a session is not aligned to SHREW_ALIGNMENT, or a standalone tokenizer
+                             * section is not aligned to 4 */
+    SHREW_E_CONTEXT = -4,   /* the tokens do not fit in the context */
+    SHREW_E_TEXT = -5,      /* the text has a character that this tokenizer cannot encode */
     SHREW_E_BUFFER = -6,    /* an output buffer is too small */
     SHREW_E_NUMBER = -7,    /* the model computed NaN or infinity */
-    SHREW_E_STATE = -8,     /* the call does not fit the session's state, e.g. sampling before any token */
-    SHREW_E_SELFTEST = -9,  /* the self-test produced other tokens than the image promises */
-    /* Images, in the order in which they are checked. */
-    SHREW_E_TRUNCATED = -20,  /* fewer bytes than a header, or than the header states */
+    SHREW_E_STATE = -8,     /* the session is in the wrong state for this call, e.g. sampling before any token */
+    SHREW_E_SELFTEST = -9,  /* the self-test's tokens differ from those that the image records */
+    /* Images, in the order of the checks. */
+    SHREW_E_TRUNCATED = -20,  /* shorter than a header, or than the header states */
     SHREW_E_MAGIC = -21,      /* does not begin with SHRW */
     SHREW_E_VERSION = -22,    /* a format version that this engine does not read */
-    SHREW_E_SIZE = -23,       /* more bytes than the header states, or a size that is impossible */
+    SHREW_E_SIZE = -23,       /* longer than the header states, or an impossible size */
     SHREW_E_CHECKSUM = -24,   /* the CRC-32 does not match */
     SHREW_E_RESERVED = -25,   /* a reserved byte or flag is not zero */
     SHREW_E_SECTION = -26,    /* a section lies outside the file, is misaligned, out of order or repeated */
-    SHREW_E_UNKNOWN = -27,    /* a required section of a kind that this engine does not know */
-    SHREW_E_MISSING = -28,    /* a section that every image needs is absent */
+    SHREW_E_UNKNOWN = -27,    /* a required section has a kind that this engine does not know */
+    SHREW_E_MISSING = -28,    /* a section that every image needs is missing */
     SHREW_E_CONFIG = -29,     /* a configuration value is out of range or contradicts another */
     SHREW_E_TOKENIZER = -30,  /* the tokenizer section is malformed */
-    SHREW_E_UNICODE = -31,    /* the Unicode section is malformed, or absent where the tokenizer needs it, or this
-                               * engine was built with SHREW_NO_UNICODE, which leaves its code out */
-    SHREW_E_TENSOR = -32,     /* the tensor directory does not match the configuration or leaves the file */
-    SHREW_E_TYPE = -33,       /* a weight type that this engine does not know */
+    SHREW_E_UNICODE = -31,    /* the Unicode section is malformed; or the tokenizer needs one and the image has none,
+                               * or this engine was built with SHREW_NO_UNICODE */
+    SHREW_E_TENSOR = -32,     /* the tensor directory contradicts the configuration or points outside the file */
+    SHREW_E_TYPE = -33,       /* a weight type that this engine does not know, or was built without */
     SHREW_E_METADATA = -34,   /* the metadata section is malformed */
     SHREW_E_SELFTEST_SECTION = -35, /* the self-test section is malformed */
     SHREW_E_COMMANDS = -36    /* the commands section is malformed */
@@ -73,18 +68,18 @@ typedef enum shrew_status {
 
 enum {
     SHREW_FORMAT_VERSION = 1,
-    SHREW_ALIGNMENT = 16,      /* of an image's and of a session's first byte */
+    SHREW_ALIGNMENT = 16,      /* bytes; of the address of an image and of a session's memory */
     SHREW_NO_TOKEN = 0xFFFF,   /* "this tokenizer has no such token" */
     SHREW_MAX_VOCAB = 0xFFFF,  /* token ids fit 16 bits */
-    SHREW_MAX_BLOCK = 64,      /* most prompt tokens processed by one call */
+    SHREW_MAX_BLOCK = 64,      /* most prompt tokens that one call processes */
     SHREW_MAX_WORKERS = 16,    /* most tasks that a session splits its work into */
     SHREW_MAX_STOP_BYTES = 64, /* longest stop string */
-    SHREW_PROMPT_BYTES_PER_TOKEN = 8, /* a prompt may have this many bytes for each token of the session's context */
-    SHREW_MAX_COMMAND_BYTES = 256, /* longest command that a grammar lets through; so much is said of a refusal */
-    SHREW_TEXT_BYTES = 1024    /* enough room for the text of any one shrew_session_next call */
+    SHREW_PROMPT_BYTES_PER_TOKEN = 8, /* longest prompt in bytes, per token of the session's context */
+    SHREW_MAX_COMMAND_BYTES = 256, /* longest command; refusals are cut to this length */
+    SHREW_TEXT_BYTES = 1024    /* room for the text of one shrew_session_next call */
 };
 
-/* One short line for a status: what is wrong, without a full stop. Never NULL. */
+/* What a status means, in one short line without a full stop. Never NULL. */
 const char *shrew_status_text(int status);
 
 /* ---- Tokenizer ------------------------------------------------------------------------------------------------ */
@@ -95,18 +90,18 @@ typedef enum shrew_tokenizer_kind {
     SHREW_TOKENIZER_CHARACTER = 2      /* one token per Unicode character */
 } shrew_tokenizer_kind;
 
-/* A validated view of a tokenizer section. Read-only after opening; the bytes must outlive it. */
+/* A validated view of a tokenizer section. Read-only after opening. The section's bytes must outlive it. */
 typedef struct shrew_tokenizer {
-    const uint8_t *pieces;    /* the bytes of all tokens, one after the other */
+    const uint8_t *pieces;    /* the bytes of all tokens, concatenated */
     const uint8_t *lengths;   /* [vocab] bytes of each token */
-    const uint8_t *starts;    /* [ceil(vocab/16)] u32: where token 16*i begins in pieces */
+    const uint8_t *starts;    /* [ceil(vocab/16)] u32: offset of token 16*i in pieces */
     const uint8_t *merges;    /* [merge_count] u16 left, right, result, sorted by (left, right) */
-    const uint8_t *ranks;     /* [merge_count] u16 priority of each merge, or NULL: the result's id is its priority */
-    const uint8_t *byte_ids;  /* [256] u16 token of each single byte, or NULL (character tokenizer) */
-    const uint8_t *sorted;    /* [sorted_count] u16 single-character tokens ordered by their bytes, or NULL */
+    const uint8_t *ranks;     /* [merge_count] u16 priority of each merge; NULL: the result's id is the priority */
+    const uint8_t *byte_ids;  /* [256] u16 token of each byte; NULL for a character tokenizer */
+    const uint8_t *sorted;    /* [sorted_count] u16 single-character tokens sorted by their bytes, or NULL */
     const uint8_t *prefix;    /* [prefix_count] u16 tokens put before a chat prompt */
     const uint8_t *suffix;    /* [suffix_count] u16 tokens put after it */
-    const uint8_t *unicode;   /* character classes for pre-tokenisation, or NULL: ASCII rules */
+    const uint8_t *unicode;   /* character classes for pre-tokenisation; NULL: ASCII rules */
     uint32_t unicode_bytes;
     uint32_t pieces_bytes;
     uint32_t merge_count;
@@ -118,22 +113,23 @@ typedef struct shrew_tokenizer {
     uint16_t prefix_count, suffix_count;
 } shrew_tokenizer;
 
-/* Validates a tokenizer section (docs/FORMAT.md) of section_bytes bytes, aligned to 4, and the Unicode section it may
- * need (NULL, 0 where there is none). SHREW_E_ALIGNMENT, SHREW_E_TOKENIZER, SHREW_E_UNICODE, SHREW_E_RESERVED. */
+/* Validates a tokenizer section (docs/FORMAT.md) and the Unicode section that it may need. section is aligned to 4 and
+ * section_bytes long. Without a Unicode section, unicode is NULL and unicode_bytes 0. SHREW_E_ALIGNMENT,
+ * SHREW_E_TOKENIZER, SHREW_E_UNICODE, SHREW_E_RESERVED. */
 int shrew_tokenizer_open(shrew_tokenizer *tokenizer, const void *section, size_t section_bytes, const void *unicode,
                          size_t unicode_bytes);
 
-/* Bytes of scratch with which encoding text_bytes bytes takes O(n log n) time. */
+/* Bytes of scratch that let shrew_encode take O(n log n) time for a text of text_bytes bytes. */
 size_t shrew_encode_scratch_bytes(size_t text_bytes);
 
-/* Text (any bytes, valid UTF-8 or not) to at most capacity token ids, *count of them. No beginning-of-text is added
- * and no text ever becomes a special token. capacity >= bytes + 1 always suffices; with less, a long word may be
- * refused although its tokens would fit. scratch may be NULL: the result is the same, only slower for long stretches
- * without a pre-token boundary. SHREW_E_BUFFER, SHREW_E_TEXT. */
+/* Encodes text (any bytes, valid UTF-8 or not) into at most capacity token ids and sets *count. Adds no
+ * beginning-of-text. No text ever becomes a special token. A capacity of bytes + 1 always suffices; with less, a long
+ * word may be refused even though its tokens would fit. scratch may be NULL: the ids are the same, but long stretches
+ * without a pre-token boundary take longer. SHREW_E_BUFFER, SHREW_E_TEXT. */
 int shrew_encode(const shrew_tokenizer *tokenizer, const void *text, size_t bytes, uint16_t *ids, size_t capacity,
                  size_t *count, void *scratch, size_t scratch_bytes);
 
-/* The bytes that a token stands for (special tokens: none), inside the section. */
+/* The bytes of a token. *bytes points into the section. Special tokens have none. */
 int shrew_token_bytes(const shrew_tokenizer *tokenizer, uint32_t id, const uint8_t **bytes, size_t *count);
 
 /* ---- Model ---------------------------------------------------------------------------------------------------- */
@@ -151,16 +147,16 @@ typedef enum shrew_config_flag {
     SHREW_FINAL_NORM = 32  /* a norm between the last layer and the head */
 } shrew_config_flag;
 
-/* In the order of the image's section. */
+/* Fields are in the order of the image's configuration section. */
 typedef struct shrew_config {
     uint32_t dim;      /* width of the residual stream */
     uint32_t layers;
     uint32_t heads;    /* query heads */
     uint32_t kv_heads; /* key and value heads; divides heads */
-    uint32_t head_dim; /* even where positions are rotary */
+    uint32_t head_dim; /* even if positions are rotary */
     uint32_t ffn;      /* width of the MLP */
     uint32_t vocab;
-    uint32_t context;  /* most tokens a session can hold */
+    uint32_t context;  /* most tokens that a session can hold */
     uint32_t norm;     /* shrew_norm */
     uint32_t position; /* shrew_position */
     uint32_t mlp;      /* shrew_mlp */
@@ -176,26 +172,26 @@ typedef enum shrew_type {
     SHREW_TYPES = 4
 } shrew_type;
 
-/* What a weight type is. docs/FORMAT.md says how its integers are packed. */
+/* A weight type. docs/FORMAT.md says how its integers are packed. */
 typedef struct shrew_type_description {
     const char *name;
-    int32_t low, high;      /* the least and the greatest integer; 0 for f32 */
-    uint32_t rows_per_byte; /* rows that share a byte, the first in the lowest bits */
-    uint32_t digit_of_zero; /* what is added to an integer before it is packed */
-    uint32_t usual_group;   /* of columns, where nobody asks for another; 0: whole rows */
+    int32_t low, high;      /* smallest and largest integer; 0 for f32 */
+    uint32_t rows_per_byte; /* rows that share a byte; the first is in the lowest bits */
+    uint32_t digit_of_zero; /* added to an integer before it is packed */
+    uint32_t usual_group;   /* default group size in columns; 0: whole rows */
 } shrew_type_description;
 
-/* SHREW_E_TYPE for a type that this build lacks. */
+/* Describes a weight type. SHREW_E_TYPE if this build lacks it. */
 int shrew_describe_type(shrew_type type, shrew_type_description *description);
 
-/* Tensors, by role. Matrices are stored [rows = outputs, cols = inputs]. The order is the order in the file. */
+/* What a tensor is for. Matrices are stored [rows = outputs, cols = inputs]. The order is that of the file. */
 typedef enum shrew_role {
     SHREW_TOKEN_EMBEDDING = 0,    /* [vocab, dim] */
     SHREW_POSITION_EMBEDDING = 1, /* [context, dim], learned positions */
     SHREW_ROPE_FREQUENCY = 2,     /* [1, head_dim / 2] radians per position, rotary positions */
     SHREW_EMBED_NORM_WEIGHT = 3,  /* [1, dim] */
     SHREW_EMBED_NORM_BIAS = 4,
-    /* One of each per layer, from here ... */
+    /* Each layer has one of each, from here ... */
     SHREW_ATTENTION_NORM_WEIGHT = 5, /* [1, dim] */
     SHREW_ATTENTION_NORM_BIAS = 6,
     SHREW_QUERY = 7,                 /* [heads * head_dim, dim] */
@@ -221,20 +217,20 @@ typedef enum shrew_role {
     SHREW_ROLES = 26
 } shrew_role;
 
-/* Where a tensor lies. A quantised value is q[row][col] * (row_scales[row] * multipliers[row * groups + col / group]),
- * all multipliers 1 where there are none. docs/FORMAT.md says how q is packed. */
+/* Where a tensor is stored. A quantised value is q[row][col] * (row_scales[row] * multipliers[row * groups + col /
+ * group]). Without multipliers, each counts as 1. docs/FORMAT.md says how q is packed. */
 typedef struct shrew_tensor {
     const void *data;          /* 64-byte aligned in the file */
     const float *row_scales;   /* [rows], or NULL for f32 */
-    const int8_t *multipliers; /* [rows, groups], or NULL where a row is one group */
+    const int8_t *multipliers; /* [rows, groups], or NULL if a row is one group */
     uint32_t rows, cols;
-    uint32_t stride;           /* bytes from one row, or pair or four of rows, to the next; a multiple of 16 */
-    uint32_t group;            /* columns that share a multiplier, 0: all; the last group of a row may be shorter */
-    uint32_t groups;           /* ceil(cols / group), 1 where group is 0 */
+    uint32_t stride;           /* bytes from one row (q4: two rows, ternary: four) to the next; a multiple of 16 */
+    uint32_t group;            /* columns that share a multiplier; 0: all. The last group of a row may be shorter */
+    uint32_t groups;           /* ceil(cols / group); 1 if group is 0 */
     uint32_t type;             /* shrew_type */
 } shrew_tensor;
 
-/* A validated read-only view of an image. Fields are for reading only. */
+/* A validated, read-only view of an image. Callers may read the fields but not write them. */
 typedef struct shrew_model {
     shrew_config config;
     shrew_tokenizer tokenizer;
@@ -244,146 +240,150 @@ typedef struct shrew_model {
     const uint8_t *metadata;    /* or NULL */
     const uint8_t *selftest;    /* or NULL */
     const uint8_t *commands;    /* the grammar of commands, or NULL */
-    const void *const *places;  /* of shrew_model_place, or NULL */
+    const void *const *places;  /* set by shrew_model_place, or NULL */
     uint32_t image_bytes;
     uint32_t tensors;           /* directory entries */
     uint32_t layer_tensors;     /* directory entries per layer */
     uint32_t metadata_bytes;
-    uint16_t slot[SHREW_ROLES]; /* index of a role's entry, of its first layer's for layers; 0xFFFF: absent */
+    uint16_t slot[SHREW_ROLES]; /* directory index of a role, for layer tensors in layer 0; 0xFFFF: absent */
 } shrew_model;
 
-/* Validates the whole image (length, checksum, every section) and fills *model. image must be aligned to
- * SHREW_ALIGNMENT and outlive the model. Reads no byte outside image[0 .. bytes). */
+/* Validates the whole image (length, checksum, every section) and fills *model. Copies nothing: image must outlive the
+ * model. image must be aligned to SHREW_ALIGNMENT. Reads no byte outside image[0 .. bytes). */
 int shrew_model_open(shrew_model *model, const void *image, size_t bytes);
 
-/* A tensor by role and layer (layer 0 for tensors that are not per layer). SHREW_E_ARGUMENT if the model has none. */
+/* Finds a tensor by role and layer. Tensors outside the layers have layer 0. SHREW_E_ARGUMENT if there is none. */
 int shrew_model_tensor(const shrew_model *model, shrew_role role, uint32_t layer, shrew_tensor *tensor);
 
-/* The index-th tensor of the file, of model->tensors: its role and its bytes, scales included, as one stretch of the image. */
+/* The role and the bytes of the index-th of model->tensors tensors, in file order. The bytes include the scales and are
+ * one contiguous part of the image. */
 int shrew_model_tensor_bytes(const shrew_model *model, uint32_t index, shrew_role *role, const void **bytes,
                              size_t *size);
 
-/* Has tensors read from where the caller has copied their bytes to, such as from flash to faster memory. places:
- * [model->tensors] addresses aligned to SHREW_ALIGNMENT, NULL for those that stay in the image; it and the copies live
- * as long as the model. places NULL: all stay. SHREW_E_ALIGNMENT. No session may be computing meanwhile. */
+/* Makes the engine read tensors from copies, such as in memory faster than flash. The caller has already copied the
+ * bytes. places: [model->tensors] addresses aligned to SHREW_ALIGNMENT; NULL for a tensor that stays in the image. The
+ * array and the copies must outlive the model. If places is NULL, all tensors stay in the image. No session may compute
+ * during this call. SHREW_E_ALIGNMENT. */
 int shrew_model_place(shrew_model *model, const void *const *places);
 
-/* Rounds a matrix of floats to a quantised type, each group with the multiplier that leaves the least squared error.
- * values: [rows][cols] one integer each, not yet packed; row_scales: [rows]; multipliers: [rows][ceil(cols / group)], not
- * touched where group is 0. SHREW_E_ARGUMENT for f32 or a group that is neither 0 nor a multiple of 16 from 16 to 256,
- * SHREW_E_NUMBER if a value is NaN, infinite or beyond 2^100. */
+/* Quantises a matrix of floats. A q8 group gets the smallest scale that clips no value; a q4 or ternary group the one
+ * with the smallest squared error of those tried. values: [rows][cols], one integer each, not yet packed. row_scales:
+ * [rows]. multipliers: [rows][ceil(cols / group)], not touched if group is 0. SHREW_E_ARGUMENT for f32, for more than
+ * 16384 cols, and for a group that is neither 0 nor a multiple of 16 from 16 to 256. SHREW_E_NUMBER if a value is NaN,
+ * infinite or at least 2^100 in magnitude. */
 int shrew_quantize(shrew_type type, const float *matrix, uint32_t rows, uint32_t cols, uint32_t group, int8_t *values,
                    float *row_scales, int8_t *multipliers);
 
-/* Largest magnitude that a multiplier may have: what keeps 32-bit sums over a row from overflowing. */
+/* Largest magnitude of a multiplier for which 32-bit sums over a row cannot overflow; 0 if shrew_quantize refuses. */
 uint32_t shrew_quantize_limit(shrew_type type, uint32_t cols);
 
-/* The index-th metadata pair; neither string ends in NUL. SHREW_E_ARGUMENT past the last. */
+/* The index-th metadata pair. Neither string is NUL-terminated. SHREW_E_ARGUMENT past the last pair. */
 int shrew_model_metadata(const shrew_model *model, uint32_t index, const char **key, size_t *key_bytes,
                          const char **value, size_t *value_bytes);
 
 /* ---- Session -------------------------------------------------------------------------------------------------- */
 
-typedef struct shrew_session shrew_session; /* opaque; lies in the caller's memory */
+typedef struct shrew_session shrew_session; /* opaque, in the caller's memory */
 
-/* How the cache holds keys and values. */
+/* How the KV cache stores keys and values. */
 typedef enum shrew_cache {
-    SHREW_CACHE_AUTO = 0, /* int8, but floats for a model whose matrices are all f32 */
-    SHREW_CACHE_F32 = 1,  /* four bytes a value, attention in floats */
-    SHREW_CACHE_INT8 = 2  /* one byte a value and one for the scale of each head, attention in integers */
+    SHREW_CACHE_AUTO = 0, /* int8; float if all matrices of the model are f32 */
+    SHREW_CACHE_F32 = 1,  /* four bytes per value; float attention */
+    SHREW_CACHE_INT8 = 2  /* one byte per value and one per head for its scale; integer attention */
 } shrew_cache;
 
-/* Which kernels compute. All give the same bits; to choose is for tests and measurements. */
+/* Which kernels compute. All give the same bits. Choosing one is for tests and benchmarks. */
 typedef enum shrew_unit {
-    SHREW_UNIT_AUTO = 0, /* the fastest that this processor runs */
-    SHREW_UNIT_REFERENCE = 1,
-    SHREW_UNIT_SCALAR = 2,
+    SHREW_UNIT_AUTO = 0, /* the fastest that this processor supports */
+    SHREW_UNIT_REFERENCE = 1, /* slow; defines the bits */
+    SHREW_UNIT_SCALAR = 2,    /* no vector unit */
     SHREW_UNIT_AVX2 = 3,
     SHREW_UNIT_AVX512 = 4, /* with VNNI */
     SHREW_UNIT_SIMD128 = 5, /* WebAssembly */
     SHREW_UNIT_PIE = 6,     /* ESP32-S3 */
-    SHREW_UNIT_AMX = 7,     /* with AVX-512; on Linux, which grants its registers */
+    SHREW_UNIT_AMX = 7,     /* with AVX-512; Linux only, where the kernel must grant its registers */
     SHREW_UNITS = 8
 } shrew_unit;
 
-/* A caller's way to do count tasks at once: calls task(argument, i) once for every i < count, on any threads, and returns
- * when all are done. The results do not depend on it. */
+/* Runs tasks in parallel, by the caller's means: calls task(argument, i) once for every i < count, on any threads, and
+ * returns when all are done. Results do not depend on how. */
 typedef void (*shrew_parallel_for)(void *context, uint32_t count, void (*task)(void *argument, uint32_t index),
                                    void *argument);
 
-/* What a session is doing. One at a time, in this order, those of a layer for each layer. */
+/* What a session is doing. Phases come one at a time, in this order; those marked "layer" repeat for each layer. */
 typedef enum shrew_phase {
-    SHREW_PHASE_NONE = 0,     /* nothing: the call returns */
-    SHREW_PHASE_EMBED = 1,    /* embedding, and the angles of the positions */
-    SHREW_PHASE_QKV = 2,      /* of a layer: norm, queries, keys and values, these into the cache */
-    SHREW_PHASE_ATTEND = 3,   /* of a layer: scores and sums over the cache */
-    SHREW_PHASE_OUT = 4,      /* of a layer: what attention adds to the stream */
-    SHREW_PHASE_UP = 5,       /* of a layer: norm, up and gate */
-    SHREW_PHASE_ACTIVATE = 6, /* of a layer */
-    SHREW_PHASE_DOWN = 7,     /* of a layer: what the MLP adds to the stream */
+    SHREW_PHASE_NONE = 0,     /* idle: the call returns */
+    SHREW_PHASE_EMBED = 1,    /* embedding, and the angles of rotary positions */
+    SHREW_PHASE_QKV = 2,      /* layer: norm, queries, keys and values; storing keys and values */
+    SHREW_PHASE_ATTEND = 3,   /* layer: scores and sums over the cache */
+    SHREW_PHASE_OUT = 4,      /* layer: attention output, added to the residual stream */
+    SHREW_PHASE_UP = 5,       /* layer: norm, up and gate */
+    SHREW_PHASE_ACTIVATE = 6, /* layer: the MLP's activation */
+    SHREW_PHASE_DOWN = 7,     /* layer: MLP output, added to the residual stream */
     SHREW_PHASE_HEAD = 8,     /* final norm, logits */
-    SHREW_PHASE_CHOOSE = 9,   /* the next token from the logits */
+    SHREW_PHASE_CHOOSE = 9,   /* choosing the next token from the logits */
     SHREW_PHASES = 10
 } shrew_phase;
 
-/* Told what begins now, so that a caller with a clock can see where time goes: a phase lasts until the next mark. layer
- * is 0 outside of layers; tokens are those that the phase works on, 0 with SHREW_PHASE_NONE. Called by the calling thread
- * of each function that computes, and must not call the session. */
+/* Called when a phase begins, so that a caller with a clock can measure where time goes. A phase lasts until the next
+ * mark. layer is 0 outside the layers. tokens is how many tokens the phase processes; 0 for SHREW_PHASE_NONE. It is
+ * called on the thread that called the session. It must not call the session. */
 typedef void (*shrew_mark)(void *context, shrew_phase phase, uint32_t layer, uint32_t tokens);
 
 typedef struct shrew_session_options {
-    uint32_t context; /* tokens to hold, 1 .. config.context; 0: config.context */
-    uint32_t block;   /* prompt tokens processed together, 1 .. SHREW_MAX_BLOCK; 0: 8 */
-    uint32_t draft;   /* speculative decoding: most tokens guessed ahead from repetitions of the text and checked in one
-                       * block; the tokens that come out are the same. 0: none; below SHREW_MAX_BLOCK */
+    uint32_t context; /* most tokens to hold, 1 .. config.context; 0: config.context */
+    uint32_t block;   /* prompt tokens processed at once, 1 .. SHREW_MAX_BLOCK; 0: 8 */
+    uint32_t draft;   /* speculative decoding: most tokens guessed ahead, from repetitions in the text, and verified in
+                       * one block. The output does not change. 0: none; below SHREW_MAX_BLOCK */
     uint32_t cache;   /* shrew_cache */
-    uint32_t unit;    /* shrew_unit; SHREW_E_ARGUMENT where this processor or build lacks it */
+    uint32_t unit;    /* shrew_unit; SHREW_E_ARGUMENT if this processor or build lacks it */
     shrew_parallel_for parallel_for; /* NULL: everything on the calling thread */
-    void *parallel_context;          /* for parallel_for; alive as long as the session */
-    uint32_t workers;                /* tasks worth running at once, 1 .. SHREW_MAX_WORKERS; 0: 1 */
-    uint32_t grain;                  /* multiply-adds below which a task is not split; 0: 32768 */
-    shrew_mark mark;                 /* NULL: nobody wants to know */
-    void *mark_context;              /* for mark; alive as long as the session */
+    void *parallel_context;          /* passed to parallel_for; must outlive the session */
+    uint32_t workers;                /* most tasks to run in parallel, 1 .. SHREW_MAX_WORKERS; 0: 1 */
+    uint32_t grain;                  /* fewest multiply-adds per task; 0: 32768 */
+    shrew_mark mark;                 /* NULL: no marks */
+    void *mark_context;              /* passed to mark; must outlive the session */
 } shrew_session_options;
 
-/* The name of a unit that this build has and this processor runs, or NULL. */
+/* The name of a unit, or NULL if this build or this processor lacks it. */
 const char *shrew_unit_name(uint32_t unit);
 
-/* Bytes of memory that a session needs. The same on every target with the same pointer size or a smaller one, so a
- * PC's answer is an upper bound for a chip. options may be NULL: defaults. */
+/* Bytes of memory that a session needs. Targets with the same pointer size need the same, those with smaller pointers
+ * no more: the answer on a PC is an upper bound for a chip. options may be NULL: defaults. */
 int shrew_session_bytes(const shrew_model *model, const shrew_session_options *options, size_t *bytes);
 
-/* Makes a session in memory (aligned to SHREW_ALIGNMENT, at least shrew_session_bytes long, alive as long as the
- * session). The model must outlive it. */
+/* Creates a session in memory, which is aligned to SHREW_ALIGNMENT and at least shrew_session_bytes long. The memory
+ * and the model must outlive the session. There is nothing to close. */
 int shrew_session_open(shrew_session **session, const shrew_model *model, const shrew_session_options *options,
                        void *memory, size_t bytes);
 
-/* Forgets all tokens; the next token is the first. Memory, model and options stay. */
+/* Forgets all tokens. Memory, model and options stay. */
 int shrew_session_reset(shrew_session *session);
 
-/* Tokens held so far. */
+/* Number of tokens that the session holds. */
 uint32_t shrew_session_position(const shrew_session *session);
 
-/* Appends count >= 1 tokens, at most one block of them per call: *used says how many were taken, so that a caller can
- * do other work in between (used may be NULL where count is no more than a block). Call again with the rest. After the
- * call that takes the last one, shrew_session_logits holds the scores of the token to come. After a finished generation
- * its last token, which the session does not hold yet, goes first. On any error none of ids is taken: SHREW_E_CONTEXT if
- * count tokens do not fit, SHREW_E_NUMBER if the model overflows, SHREW_E_STATE during a generation. */
+/* Appends tokens, at most one block per call, so that a caller can do other work in between. count >= 1. *used is the
+ * number of tokens appended; call again with the rest. used may be NULL if count is at most one block. After the call
+ * that appends the last token, shrew_session_logits has the scores of the next one. The last token of a finished
+ * generation is not in the session yet; this call appends it first. On any error no token of ids is appended:
+ * SHREW_E_CONTEXT if count tokens do not fit, SHREW_E_NUMBER if the model computes NaN or infinity, SHREW_E_STATE
+ * during a generation. */
 int shrew_session_feed(shrew_session *session, const uint16_t *ids, size_t count, size_t *used);
 
-/* As shrew_session_feed, and writes the logits after every token taken to logits: [*used][vocab] floats. */
+/* Like shrew_session_feed, and also writes the logits after each appended token to logits: [*used][vocab]. */
 int shrew_session_feed_logits(shrew_session *session, const uint16_t *ids, size_t count, float *logits, size_t *used);
 
-/* [vocab] scores for the next token, or NULL before any token. Valid until the next call on the session. */
+/* [vocab] scores of the next token; NULL before any token. Valid until the next call on the session. */
 const float *shrew_session_logits(const shrew_session *session);
 
-/* How the next token is chosen. Applied in this order: repetition penalty, temperature, top-k, top-p, min-p. */
+/* How to choose the next token. The order is: repetition penalty, temperature, top-k, top-p, min-p. */
 typedef struct shrew_sampling {
-    float temperature;        /* 0 to 100; below 0.001 greedy, the lowest id among equals */
+    float temperature;        /* 0 to 100; below 0.001: greedy, the lowest id among equals */
     float top_p;              /* above 0, to 1: keep the likeliest tokens that together reach this; 1: all */
     float min_p;              /* 0 to 1: keep tokens at least this likely relative to the likeliest; 0: all */
-    float repetition_penalty; /* 0.01 to 100: logits of tokens held are divided (if negative, multiplied) by it */
-    uint32_t top_k;           /* keep this many; 0: all */
+    float repetition_penalty; /* 0.01 to 100: divides the logits of tokens in the context; multiplies negative ones */
+    uint32_t top_k;           /* keep this many of the likeliest tokens; 0: all */
 } shrew_sampling;
 
 enum { SHREW_SAMPLING_OPTIONS = 5 };
@@ -393,22 +393,22 @@ typedef union shrew_option_value {
     uint32_t integer;
 } shrew_option_value;
 
-/* What an option of sampling is, for callers that read options from messages, settings or text. */
+/* A sampling option, for callers that read options from messages, settings or text. */
 typedef struct shrew_option {
-    const char *name;        /* as in shrew_sampling */
-    const char *description; /* one line for people, without a full stop */
-    const char *range;       /* likewise, such as "above 0, to 1" */
-    uint32_t offset;         /* of the float, or of the uint32_t, in shrew_sampling */
-    uint32_t is_integer;     /* which of the two, there and in the values below */
-    uint32_t above_least;    /* 1: the least value itself is out of range */
-    shrew_option_value least, most, usual;
+    const char *name;        /* that of the field of shrew_sampling */
+    const char *description; /* one line, without a full stop */
+    const char *range;       /* in words, such as "above 0, to 1" */
+    uint32_t offset;         /* of the field in shrew_sampling, in bytes */
+    uint32_t is_integer;     /* 1: the field is a uint32_t and values use integer; 0: a float, and number */
+    uint32_t above_least;    /* 1: the minimum itself is out of range */
+    shrew_option_value least, most, usual; /* minimum, maximum, default */
 } shrew_option;
 
-/* The index-th option, in the order in which people list them. A build that leaves an option out describes it, too, and
- * takes no value but the usual one. SHREW_E_ARGUMENT past the last. */
+/* Describes the index-th option, in the order for display. A build that leaves an option out still describes it, but
+ * accepts only its default. SHREW_E_ARGUMENT past the last option. */
 int shrew_sampling_option(uint32_t index, shrew_option *option);
 
-/* Seeds the session's generator. Equal seeds and equal calls give equal tokens. */
+/* Seeds the session's random number generator. The same seed and the same calls give the same tokens. */
 int shrew_session_seed(shrew_session *session, uint64_t seed);
 
 /* Chooses the next token from the logits without appending it. */
@@ -418,64 +418,86 @@ int shrew_session_sample(shrew_session *session, const shrew_sampling *sampling,
 
 typedef enum shrew_finish {
     SHREW_RUNNING = 0,       /* call again */
-    SHREW_FINISH_END = 1,    /* the model ended its text */
-    SHREW_FINISH_STOP = 2,   /* a stop string came up; it is not part of the text */
+    SHREW_FINISH_END = 1,    /* the model generated end-of-text */
+    SHREW_FINISH_STOP = 2,   /* the text reached a stop string, which is not part of it */
     SHREW_FINISH_LENGTH = 3, /* max_tokens were generated */
     SHREW_FINISH_CONTEXT = 4, /* the context is full */
-    SHREW_FINISH_REFUSED = 5  /* a command that the model is less sure of than its image asks, or cannot write: the
-                               * text is the image's refusal */
+    SHREW_FINISH_REFUSED = 5  /* the confidence in a command is below the image's threshold, or no token can continue
+                               * it: the text is the image's refusal */
 } shrew_finish;
 
 typedef struct shrew_request {
-    const void *prompt;        /* UTF-8 text, prompt_bytes long; read only during shrew_session_begin */
+    const void *prompt;        /* UTF-8, prompt_bytes long; not used after shrew_session_begin returns */
     size_t prompt_bytes;
-    uint32_t raw;              /* 0: a chat prompt, framed by the image's prompt prefix and suffix; 1: text to continue */
-    uint32_t keep;             /* 0: forget what the session holds first; 1: continue after it */
+    uint32_t raw;              /* 0: a chat prompt, framed by the image's prefix and suffix; 1: text to continue */
+    uint32_t keep;             /* 0: reset the session first; 1: continue after what it holds */
     uint32_t max_tokens;       /* 0: as many as fit */
     uint64_t seed;
     shrew_sampling sampling;
-    const char *const *stops;  /* stop_count strings of 1 .. SHREW_MAX_STOP_BYTES bytes and NUL, alive until the end;
-                                * the image's own stop strings apply besides */
+    const char *const *stops;  /* stop_count strings of 1 .. SHREW_MAX_STOP_BYTES bytes and NUL; must outlive the
+                                * generation. The image's own stop strings apply as well */
     uint32_t stop_count;
 } shrew_request;
 
-/* Encodes the prompt into the session's memory and makes ready to generate. Does no mathematics. A raw text is preceded
- * by beginning-of-text where the session is empty. Ends a generation under way. SHREW_E_CONTEXT if the prompt has too
- * many tokens, or more than SHREW_PROMPT_BYTES_PER_TOKEN bytes for each token of the context; SHREW_E_TEXT if it has a
- * character that cannot be encoded; SHREW_E_ARGUMENT for bad options, or an empty text with nothing before it. After an
- * error a session with keep 0 is empty. */
+/* Starts a generation: encodes the prompt into the session's memory, without running the model. In an empty session,
+ * beginning-of-text precedes a raw text. Ends a generation in progress. SHREW_E_CONTEXT if the prompt has too many
+ * tokens, or more than SHREW_PROMPT_BYTES_PER_TOKEN bytes for each token of the context. SHREW_E_TEXT if it has a
+ * character that the tokenizer cannot encode. SHREW_E_ARGUMENT for an invalid request, which leaves the session as it
+ * was, or for an empty text with nothing before it. After any other error with keep 0, the session is empty. */
 int shrew_session_begin(shrew_session *session, const shrew_request *request);
 
 typedef struct shrew_progress {
-    size_t text_bytes;      /* bytes written to text: whole UTF-8 characters, possibly none */
+    size_t text_bytes;      /* bytes written to text: whole UTF-8 characters; may be 0 */
     uint32_t finish;        /* shrew_finish */
     uint32_t prompt_tokens; /* prompt tokens processed so far */
-    uint32_t prompt_total;  /* of this many */
+    uint32_t prompt_total;  /* prompt tokens in all */
     uint32_t tokens;        /* tokens generated so far */
     uint32_t digest;        /* CRC-32 of the ids generated so far, as little-endian u16 */
     uint32_t token;         /* the id generated by this call, or SHREW_NO_TOKEN */
-    float confidence;       /* of an answer that is a command: the probability that the model gives to what it wrote so
-                             * far, whatever the sampling; else 0 */
-    uint32_t drafted;       /* tokens guessed ahead so far, where the session drafts */
-    uint32_t accepted;      /* and how many of them came out right */
+    float confidence;       /* of a command: the probability that the model gives to the answer so far, before any
+                             * sampling option; 0 for other answers */
+    uint32_t drafted;       /* tokens guessed ahead so far; 0 without speculative decoding */
+    uint32_t accepted;      /* guesses that were right */
 } shrew_progress;
 
-/* One bounded step: a block of the prompt, or one token. text must hold SHREW_TEXT_BYTES. Bytes that the model
- * generates and that are not UTF-8 come out as U+FFFD.
+/* Takes one bounded step: processes a block of the prompt, or generates one token. text must have room for
+ * SHREW_TEXT_BYTES bytes. Generated bytes that are not valid UTF-8 are replaced by U+FFFD.
  *
- * Where the image has a grammar of commands, an answer to a chat prompt that begins with "Do: " can become nothing but
- * one of them; its tokens are then the likeliest that lead there, and its text comes out whole, at the end. Cut short by
- * max_tokens or the context it has no text. */
+ * If the image has a grammar of commands, an answer to a chat prompt that begins with "Do: " can only become one of
+ * them. Each further token is the likeliest that the grammar allows. The text comes all at once, with the last step. An
+ * answer cut short by max_tokens or the context has no text. */
 int shrew_session_next(shrew_session *session, void *text, size_t capacity, shrew_progress *progress);
 
-/* The command, what follows "Do: ", that the last generation ended with or refused to; not ended by NUL. capacity must be at
- * least SHREW_MAX_COMMAND_BYTES. SHREW_E_STATE where the answer was no command or is not at its end. */
+/* The command of the last generation, carried out or refused: what follows "Do: ", not NUL-terminated. capacity must be
+ * at least SHREW_MAX_COMMAND_BYTES. SHREW_E_STATE if the answer was no command or has not ended. */
 int shrew_session_command(const shrew_session *session, void *text, size_t capacity, size_t *bytes);
 
-/* Runs the image's self-test: feeds its prompt, generates greedily and compares the digest: as many tokens as the image
- * says, at most 16 in those that Shrew writes. SHREW_OK also where the image has none; *present (may be NULL) says whether it
- * has. SHREW_E_CONTEXT if the session is too short for it. Forgets what the session holds. */
+/* Runs the image's self-test: feeds its prompt, generates greedily and compares the digest of the tokens. The image
+ * says how many tokens to generate, at most 16 in images that Shrew writes. Returns SHREW_OK if the image has no
+ * self-test; *present says whether it has one (present may be NULL). SHREW_E_CONTEXT if the session's context is too
+ * short. Resets the session. */
 int shrew_session_selftest(shrew_session *session, int *present);
+
+/* ---- Build switches --------------------------------------------------------------------------------------------
+ *
+ * Define these for the compiler to leave code out of a small build. Such a build refuses what it lacks, with the status
+ * in parentheses, and computes everything else unchanged.
+ *
+ *   SHREW_NO_F32        f32 matrices (SHREW_E_TYPE) and the f32 cache (SHREW_E_ARGUMENT)
+ *   SHREW_NO_Q4         q4 matrices (SHREW_E_TYPE)
+ *   SHREW_NO_TERNARY    ternary matrices (SHREW_E_TYPE)
+ *   SHREW_NO_DRAFT      speculative decoding (SHREW_E_ARGUMENT)
+ *   SHREW_GREEDY_TOP_P  sampling options other than temperature and top-p (SHREW_E_ARGUMENT)
+ *   SHREW_NO_UNICODE    tokenizers with Unicode rules (SHREW_E_UNICODE)
+ *   SHREW_NO_COMMANDS   images with a grammar of commands (SHREW_E_UNKNOWN)
+ *   SHREW_NO_MARKS      marks (SHREW_E_ARGUMENT)
+ *
+ * With all of these and -Os, which also selects shorter loops, the engine takes 20 KB on RV32IMC. It still validates
+ * whole images, encodes text for every kind of tokenizer, runs every architecture in q8, streams UTF-8, finds stop
+ * strings and runs self-tests.
+ *
+ * Builds for chips leave out the slow kernels of SHREW_UNIT_REFERENCE. Define SHREW_REFERENCE to keep them, for tests.
+ * -ffunction-sections and --gc-sections remove functions that nobody calls. */
 
 #ifdef __cplusplus
 }
