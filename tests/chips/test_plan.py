@@ -104,9 +104,9 @@ def test_all_of_the_sram_is_accounted_for(name: str, psram: bool) -> None:
 
 
 def test_an_esp32_c3_with_wifi_is_as_a_boot_showed() -> None:
-    """88,640 bytes for models in one piece: the image of tests/board/test_chip_image.py, 2026-11-30."""
+    """88,384 bytes for models in one piece: the image of tests/board/test_chip_image.py, 2026-11-30."""
     sram = share(CHIPS["esp32c3"], wifi=True, psram=False)
-    assert sram.pieces == (pytest.approx(88_640, rel=0.01),)
+    assert sram.pieces == (pytest.approx(88_384, rel=0.01),)
     assert plan_of("esp32c3", preset("desk").model).fits
 
 
