@@ -122,7 +122,7 @@ FLOORS = {
         kernels/scalar kernels/xtensa kernels/pie kernels/simd128 kernels/avx2 kernels/avx512_vectors
         kernels/avx512_columns kernels/avx512_panels kernels/avx512_products kernels/avx512_attention kernels/avx512
         kernels/amx kernels/choose""",
-    "images": "quantize directory metadata grammar selftest_section image",
+    "images": "quantize shape directory metadata grammar selftest_section image",
     "sessions": "session split pass attention forward draft feed sampling sampler",
     "answers": "commands generate selftest",
     "operators of learning": """learn/operators/operators learn/operators/memory learn/operators/vector

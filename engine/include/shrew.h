@@ -221,6 +221,27 @@ typedef enum shrew_role {
     SHREW_ROLES = 26
 } shrew_role;
 
+enum { SHREW_TENSOR_NAME_BYTES = 40 }; /* room for any tensor's name and its NUL */
+
+/* A tensor that a configuration implies. */
+typedef struct shrew_shape {
+    uint32_t role;       /* shrew_role */
+    uint32_t layer;      /* 0 for tensors that are not per layer */
+    uint32_t rows, cols; /* as in the comments of shrew_role */
+    uint32_t is_vector;  /* 1: one row, f32 in every image; 0: a matrix of any type */
+} shrew_shape;
+
+/* How many tensors a configuration implies. SHREW_E_CONFIG where its values are out of range; norm_eps is not looked
+ * at. */
+int shrew_shape_tensors(const shrew_config *config, uint32_t *count);
+
+/* The index-th of them, in the order in which an image stores them. SHREW_E_CONFIG; SHREW_E_ARGUMENT past the last. */
+int shrew_shape_tensor(const shrew_config *config, uint32_t index, shrew_shape *shape);
+
+/* The name of a tensor, such as layers.0.query.weight, ended by NUL; capacity must be at least SHREW_TENSOR_NAME_BYTES.
+ * SHREW_E_ARGUMENT where no configuration has the tensor, SHREW_E_BUFFER. */
+int shrew_tensor_name(shrew_role role, uint32_t layer, char *name, size_t capacity);
+
 /* Where a tensor lies. A quantised value is q[row][col] * (row_scales[row] * multipliers[row * groups + col / group]),
  * all multipliers 1 where there are none. docs/FORMAT.md says how q is packed. */
 typedef struct shrew_tensor {
@@ -233,6 +254,19 @@ typedef struct shrew_tensor {
     uint32_t groups;           /* ceil(cols / group), 1 where group is 0 */
     uint32_t type;             /* shrew_type */
 } shrew_tensor;
+
+/* The kinds of an image's sections. */
+typedef enum shrew_section {
+    SHREW_SECTION_CONFIG = 1,
+    SHREW_SECTION_TOKENIZER = 2,
+    SHREW_SECTION_DIRECTORY = 3,
+    SHREW_SECTION_WEIGHTS = 4,
+    SHREW_SECTION_METADATA = 5,
+    SHREW_SECTION_SELFTEST = 6,
+    SHREW_SECTION_UNICODE = 7,
+    SHREW_SECTION_COMMANDS = 8,
+    SHREW_SECTIONS = 9
+} shrew_section;
 
 /* A validated read-only view of an image. Fields are for reading only. */
 typedef struct shrew_model {

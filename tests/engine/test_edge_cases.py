@@ -13,8 +13,8 @@ from shrew.engine.binding import lib
 from shrew.engine.tensor import TYPES
 from shrew.errors import ContextFullError, EngineError
 from shrew.image import WeightType, build_image
-from shrew.image.writer import stored_tensors, with_checksum
-from shrew.model.config import tensor_specs
+from shrew.image.writer import with_checksum
+from shrew.model.config import stored_tensors, tensor_specs
 from shrew.tokenizer import Tokenizer
 
 IDS = [0, 5, 6, 0, 3]

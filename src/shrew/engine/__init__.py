@@ -15,6 +15,7 @@ from shrew.engine.session import (
     Session,
     units,
 )
+from shrew.engine.shape import ROPE_FREQUENCY, Section, TensorSpec
 from shrew.engine.tensor import DEFAULT_GROUP, ROWS_PER_BYTE, TYPES, QuantizedMatrix, multiplier_limit, pack, quantize
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "MAX_COMMAND_BYTES",
     "MAX_STOP_BYTES",
     "PROMPT_BYTES_PER_TOKEN",
+    "ROPE_FREQUENCY",
     "ROWS_PER_BYTE",
     "SAMPLING_OPTIONS",
     "TYPES",
@@ -29,7 +31,9 @@ __all__ = [
     "Progress",
     "QuantizedMatrix",
     "Sampling",
+    "Section",
     "Session",
+    "TensorSpec",
     "multiplier_limit",
     "pack",
     "quantize",

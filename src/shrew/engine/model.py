@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from shrew.engine.binding import check, ffi, lib
 from shrew.engine.session import Session, session_options
+from shrew.engine.shape import config_fields
 from shrew.engine.tensor import ROWS_PER_BYTE, TYPES, Tensor
 from shrew.errors import EngineError, RunError
 
@@ -59,20 +60,7 @@ class Model:
 
     def config_fields(self) -> dict[str, Any]:
         """The image's configuration under the field names of :class:`shrew.model.config.ModelConfig`."""
-        c = self._model.config
-        numbers = ("dim", "layers", "heads", "kv_heads", "head_dim", "ffn", "vocab", "context", "norm_eps")
-        return {
-            **{name: getattr(c, name) for name in numbers},
-            "norm": ("rms", "rms-plain", "layer")[c.norm],
-            "position": ("rope", "learned")[c.position],
-            "mlp": ("swiglu", "gelu", "relu")[c.mlp],
-            "bias_qkv": bool(c.flags & lib.SHREW_BIAS_QKV),
-            "bias_out": bool(c.flags & lib.SHREW_BIAS_OUT),
-            "bias_mlp": bool(c.flags & lib.SHREW_BIAS_MLP),
-            "tied_head": bool(c.flags & lib.SHREW_TIED_HEAD),
-            "embed_norm": bool(c.flags & lib.SHREW_EMBED_NORM),
-            "final_norm": bool(c.flags & lib.SHREW_FINAL_NORM),
-        }
+        return config_fields(self._model.config)
 
     @property
     def vocab(self) -> int:

@@ -15,30 +15,31 @@ from numpy.typing import NDArray
 from shrew.engine import (
     DEFAULT_GROUP,
     MAX_COMMAND_BYTES,
+    ROPE_FREQUENCY,
     ROWS_PER_BYTE,
     TYPES,
     Model,
     QuantizedMatrix,
     Sampling,
+    Section,
     pack,
     quantize,
 )
+from shrew.engine.shape import config_bytes
 from shrew.errors import ConfigError
 from shrew.files import write_atomically
 from shrew.image.commands import Commands
 from shrew.model.attention import rope_frequencies
-from shrew.model.config import ModelConfig, TensorSpec, tensor_specs
+from shrew.model.config import ModelConfig, TensorSpec, stored_tensors, tensor_specs
 
 FORMAT_VERSION = 1
 ALIGNMENT = 64
 GROUPS = range(16, 257, 16)
-ROPE_FREQUENCY_ROLE = 2
-COMMANDS_SECTION = 8
 SELFTEST_TOKENS = 16
+CONFIG_BYTES = 64
 
 _HEADER = struct.Struct("<4sIIII44x")
 _SECTION = struct.Struct("<IIII")
-_CONFIG = struct.Struct("<12If12x")
 _TENSOR = struct.Struct("<HHBBHIIIIII")
 _SELFTEST = struct.Struct("<IIII")
 
@@ -101,38 +102,7 @@ def _padded(data: bytes, alignment: int) -> bytes:
 
 
 def _config_section(config: ModelConfig) -> bytes:
-    flags = (
-        config.bias_qkv
-        | config.bias_out << 1
-        | config.bias_mlp << 2
-        | config.tied_head << 3
-        | config.embed_norm << 4
-        | config.final_norm << 5
-    )
-    return _CONFIG.pack(
-        config.dim,
-        config.layers,
-        config.heads,
-        config.kv_heads,
-        config.head_dim,
-        config.ffn,
-        config.vocab,
-        config.context,
-        ("rms", "rms-plain", "layer").index(config.norm),
-        ("rope", "learned").index(config.position),
-        ("swiglu", "gelu", "relu").index(config.mlp),
-        flags,
-        config.norm_eps,
-    )
-
-
-def stored_tensors(config: ModelConfig) -> list[TensorSpec]:
-    """The tensors of an image in their order: the trained ones and the rotary frequencies."""
-    specs = tensor_specs(config)
-    if config.position == "rope":
-        specs.append(TensorSpec("rope_frequency", ROPE_FREQUENCY_ROLE, 0, 1, config.head_dim // 2, vector=True))
-    first = [s for s in specs if s.role < 5]
-    return sorted(first, key=lambda s: s.role) + [s for s in specs if s.role >= 5]
+    return _padded(config_bytes(config), CONFIG_BYTES)
 
 
 #: What a matrix is given as: floats to be rounded, or integers that somebody has chosen with more care.
@@ -189,7 +159,7 @@ def _stored_matrix(
     config: ModelConfig, spec: TensorSpec, parameters: Mapping[str, Matrix], types: Mapping[str, WeightType]
 ) -> Matrix:
     """One tensor [rows, cols] in the form in which it is written."""
-    given = rope_frequencies(config) if spec.role == ROPE_FREQUENCY_ROLE else parameters[spec.name]
+    given = rope_frequencies(config) if spec.role == ROPE_FREQUENCY else parameters[spec.name]
     if isinstance(given, QuantizedMatrix):
         if spec.vector or given.values.shape != (spec.rows, spec.cols):
             raise ConfigError(f"tensor {spec.name} is not a matrix of {given.values.shape} integers")
@@ -258,15 +228,15 @@ def build_image(
     if isinstance(types, WeightType):
         types = {spec.name: types for spec in tensor_specs(config)}
     directory, weights = _tensor_sections(config, parameters, types)
-    sections = [(1, True, _config_section(config)), (2, True, tokenizer.section())]
+    sections = [(Section.CONFIG, True, _config_section(config)), (Section.TOKENIZER, True, tokenizer.section())]
     unicode = tokenizer.unicode_section()
     if unicode is not None:
-        sections.append((7, True, unicode))
-    sections.append((3, True, directory))
+        sections.append((Section.UNICODE, True, unicode))
+    sections.append((Section.DIRECTORY, True, directory))
     if metadata:
-        sections.append((5, False, _metadata_section(metadata)))
+        sections.append((Section.METADATA, False, _metadata_section(metadata)))
     if commands:
-        sections.append((COMMANDS_SECTION, True, commands.section))
+        sections.append((Section.COMMANDS, True, commands.section))
         refusal = next((value for key, value in metadata if key == "refusal"), "")
         if len(refusal.encode()) > MAX_COMMAND_BYTES:
             raise ConfigError(
@@ -277,12 +247,14 @@ def build_image(
         selftest_prompt = [*tokenizer.prompt_prefix, *tokenizer.prompt_suffix] or [tokenizer.bos or 0]
     prompt = list(selftest_prompt)[: config.context - 1]
     if not prompt:  # a context of one token leaves no room for a self-test
-        return assemble([*sections, (4, True, weights)])
+        return assemble([*sections, (Section.WEIGHTS, True, weights)])
     generate = min(SELFTEST_TOKENS, config.context - len(prompt))
-    weights_section = (4, True, weights)
+    weights_section = (Section.WEIGHTS, True, weights)
     trial = Model.from_bytes(assemble([*sections, weights_section]), "new image")
     digest = _greedy_digest(trial, prompt, generate)
-    return assemble([*sections, (6, False, _selftest_section(prompt, generate, digest)), weights_section])
+    return assemble(
+        [*sections, (Section.SELFTEST, False, _selftest_section(prompt, generate, digest)), weights_section]
+    )
 
 
 def _greedy_digest(model: Model, prompt: Sequence[int], generate: int) -> int:
