@@ -302,16 +302,6 @@ int shrew_model_tensor_bytes(const shrew_model *model, uint32_t index, shrew_rol
  * as long as the model. places NULL: all stay. SHREW_E_ALIGNMENT. No session may be computing meanwhile. */
 int shrew_model_place(shrew_model *model, const void *const *places);
 
-/* Rounds a matrix of floats to a quantised type, each group with the multiplier that leaves the least squared error.
- * values: [rows][cols] one integer each, not yet packed; row_scales: [rows]; multipliers: [rows][ceil(cols / group)], not
- * touched where group is 0. SHREW_E_ARGUMENT for f32 or a group that is neither 0 nor a multiple of 16 from 16 to 256,
- * SHREW_E_NUMBER if a value is NaN, infinite or beyond 2^100. */
-int shrew_quantize(shrew_type type, const float *matrix, uint32_t rows, uint32_t cols, uint32_t group, int8_t *values,
-                   float *row_scales, int8_t *multipliers);
-
-/* Largest magnitude that a multiplier may have: what keeps 32-bit sums over a row from overflowing. */
-uint32_t shrew_quantize_limit(shrew_type type, uint32_t cols);
-
 /* The index-th metadata pair; neither string ends in NUL. SHREW_E_ARGUMENT past the last. */
 int shrew_model_metadata(const shrew_model *model, uint32_t index, const char **key, size_t *key_bytes,
                          const char **value, size_t *value_bytes);

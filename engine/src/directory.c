@@ -2,12 +2,11 @@
 #include "directory.h"
 
 #include "bytes.h"
+#include "format.h"
 #include "shape.h"
 #include "weight_type.h"
 
 #include <string.h>
-
-enum { ENTRY_BYTES = 32, DATA_ALIGNMENT = 64 };
 
 /* The walk over the data that the directory's entries describe. */
 typedef struct directory_walk {
@@ -90,12 +89,12 @@ static int check_entry(directory_walk *walk, const uint8_t *entry, const shrew_s
 
 int shrew_directory_open(shrew_model *model, const uint8_t *directory, uint32_t directory_bytes,
                          const uint8_t *weights, uint32_t weights_bytes) {
-    const uint32_t count = directory_bytes / ENTRY_BYTES;
+    const uint32_t count = directory_bytes / TENSOR_ENTRY_BYTES;
     directory_walk walk = {weights, weights_bytes, 0};
     shrew_shape_walk shapes = shrew_shape_begin(&model->config);
     shrew_shape shape;
     uint32_t index = 0;
-    if (directory_bytes % ENTRY_BYTES)
+    if (directory_bytes % TENSOR_ENTRY_BYTES)
         return SHREW_E_TENSOR;
     memset(model->slot, 0xFF, sizeof model->slot);
     model->layer_tensors = 0;
@@ -106,7 +105,7 @@ int shrew_directory_open(shrew_model *model, const uint8_t *directory, uint32_t 
             model->slot[shape.role] = (uint16_t)index;
             model->layer_tensors += shrew_role_is_per_layer(shape.role) ? 1 : 0;
         }
-        const int status = check_entry(&walk, directory + (size_t)index++ * ENTRY_BYTES, &shape);
+        const int status = check_entry(&walk, directory + (size_t)index++ * TENSOR_ENTRY_BYTES, &shape);
         if (status)
             return status;
     }
@@ -120,7 +119,7 @@ int shrew_directory_open(shrew_model *model, const uint8_t *directory, uint32_t 
 
 shrew_tensor shrew_directory_tensor(const shrew_model *model, shrew_role role, uint32_t layer) {
     const uint32_t index = model->slot[role] + layer * model->layer_tensors;
-    const uint8_t *entry = model->directory + (size_t)index * ENTRY_BYTES;
+    const uint8_t *entry = model->directory + (size_t)index * TENSOR_ENTRY_BYTES;
     const uint32_t offset = aligned_u32(entry + 20);
     const uint8_t *data = model->weights + offset;
     if (model->places && model->places[index])
@@ -152,7 +151,7 @@ int shrew_model_tensor_bytes(const shrew_model *model, uint32_t index, shrew_rol
                              size_t *size) {
     if (!model || !role || !bytes || !size || index >= model->tensors)
         return SHREW_E_ARGUMENT;
-    const uint8_t *entry = model->directory + (size_t)index * ENTRY_BYTES;
+    const uint8_t *entry = model->directory + (size_t)index * TENSOR_ENTRY_BYTES;
     const uint32_t type = entry[4], group = aligned_u16(entry + 6), rows = aligned_u32(entry + 8);
     const uint32_t offset = aligned_u32(entry + 20), per_byte = shrew_rows_per_byte(type);
     *role = (shrew_role)aligned_u16(entry);
@@ -177,7 +176,7 @@ int shrew_model_place(shrew_model *model, const void *const *places) {
 
 int shrew_model_is_float(const shrew_model *model) {
     for (uint32_t i = 0; i < model->tensors; i++)
-        if (model->directory[(size_t)i * ENTRY_BYTES + 4] != SHREW_F32)
+        if (model->directory[(size_t)i * TENSOR_ENTRY_BYTES + 4] != SHREW_F32)
             return 0;
     return 1;
 }

@@ -2,6 +2,7 @@
 #include "bytes.h"
 #include "crc32.h"
 #include "directory.h"
+#include "format.h"
 #include "grammar.h"
 #include "metadata.h"
 #include "numbers.h"
@@ -9,8 +10,7 @@
 #include "selftest_section.h"
 #include "shape.h"
 
-enum { IMAGE_HEADER_BYTES = 64, SECTION_ENTRY_BYTES = 16, SECTION_ALIGNMENT = 64, MAX_SECTIONS = 32, CRC_OFFSET = 12 };
-enum { MAGIC_BYTES = 4, CONFIG_BYTES = 64 };
+enum { MAGIC_BYTES = 4 };
 
 typedef struct image_section {
     const uint8_t *bytes; /* NULL: absent */
@@ -120,8 +120,8 @@ int shrew_model_open(shrew_model *model, const void *image, size_t bytes) {
         return status;
     if (view.tokenizer.vocab != view.config.vocab)
         return SHREW_E_TOKENIZER;
-    if ((status = shrew_directory_open(&view, sections[SHREW_SECTION_DIRECTORY].bytes, sections[SHREW_SECTION_DIRECTORY].size,
-                                       sections[SHREW_SECTION_WEIGHTS].bytes, sections[SHREW_SECTION_WEIGHTS].size)))
+    const image_section *directory = &sections[SHREW_SECTION_DIRECTORY], *weights = &sections[SHREW_SECTION_WEIGHTS];
+    if ((status = shrew_directory_open(&view, directory->bytes, directory->size, weights->bytes, weights->size)))
         return status;
     if (sections[SHREW_SECTION_METADATA].bytes) {
         const image_section *metadata = &sections[SHREW_SECTION_METADATA];

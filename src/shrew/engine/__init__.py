@@ -16,7 +16,7 @@ from shrew.engine.session import (
     units,
 )
 from shrew.engine.shape import ROPE_FREQUENCY, Section, TensorSpec
-from shrew.engine.tensor import DEFAULT_GROUP, ROWS_PER_BYTE, TYPES, QuantizedMatrix, multiplier_limit, pack, quantize
+from shrew.engine.tensor import DEFAULT_GROUP, ROWS_PER_BYTE, TYPES, QuantizedMatrix, multiplier_limit, quantize
 
 __all__ = [
     "DEFAULT_GROUP",
@@ -35,7 +35,6 @@ __all__ = [
     "Session",
     "TensorSpec",
     "multiplier_limit",
-    "pack",
     "quantize",
     "units",
 ]

@@ -49,7 +49,7 @@ class Model:
             raise RunError(f"{path}: {error.strerror or error}") from error
 
     @classmethod
-    def from_bytes(cls, image: bytes, name: str = "image") -> Model:
+    def from_bytes(cls, image: bytes | bytearray, name: str = "image") -> Model:
         """An image in memory. It is copied once, to an aligned address."""
         room = np.empty(len(image) + 64, dtype=np.uint8)
         start = -room.ctypes.data % 64
