@@ -15,6 +15,7 @@ from shrew.engine.binding import check, ffi, lib
 from shrew.engine.session import Session, session_options
 from shrew.engine.shape import config_fields
 from shrew.engine.tensor import ROWS_PER_BYTE, TYPES, Tensor
+from shrew.engine.tokenizer import KIND_NAMES
 from shrew.errors import EngineError, RunError
 
 #: Larger images are mapped instead of read.
@@ -119,7 +120,7 @@ class Model:
         t = self._model.tokenizer
         special = {name: getattr(t, name) for name in ("bos", "eos", "pad", "unk")}
         return {
-            "kind": ("bpe", "sentencepiece", "character")[t.kind],
+            "kind": KIND_NAMES[t.kind],
             "vocab": t.vocab,
             "merges": t.merge_count,
             **{name: None if token == lib.SHREW_NO_TOKEN else token for name, token in special.items()},

@@ -1,4 +1,4 @@
-"""Model images: the only writer of ``model.bin``, what one is made of, and what is in one."""
+"""Model images: what one is made of, what is in one, and the only caller of the engine's writer."""
 
 from shrew.image.commands import Commands
 from shrew.image.contents import describe, model_config, read_commands, read_parameters
