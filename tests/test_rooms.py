@@ -114,7 +114,7 @@ def test_types_that_would_close_a_circle_are_listed() -> None:
 #: The files of the engine from the bottom up. A file is a header with the source of the same name. It includes and
 #: calls only files before it.
 FLOORS = {
-    "what callers see": "shrew shrew_learn shrew_times status times",
+    "what callers see": "shrew shrew_learn shrew_times shrew_write status times",
     "numbers": "options compiler numbers soft_float fixed random",
     "weight types, bytes": "weight_type bytes utf8 crc32",
     "text to tokens": "unicode pretokenize tokenizer encode",
@@ -122,9 +122,10 @@ FLOORS = {
         kernels/scalar kernels/xtensa kernels/pie kernels/simd128 kernels/avx2 kernels/avx512_vectors
         kernels/avx512_columns kernels/avx512_panels kernels/avx512_products kernels/avx512_attention kernels/avx512
         kernels/amx kernels/choose""",
-    "images": "quantize directory metadata grammar selftest_section image",
+    "images": "format shape directory metadata grammar selftest_section image",
     "sessions": "session split pass attention forward draft feed sampling sampler",
     "answers": "commands generate selftest",
+    "writing images": "write/quantize write/pack write/layout write/writer write/memory",
     "operators of learning": """learn/operators/operators learn/operators/memory learn/operators/vector
         learn/operators/products learn/operators/matrices learn/operators/tiles learn/operators/activation
         learn/operators/attention learn/operators/loss learn/operators/optimizer learn/operators/rows

@@ -217,6 +217,27 @@ typedef enum shrew_role {
     SHREW_ROLES = 26
 } shrew_role;
 
+enum { SHREW_TENSOR_NAME_BYTES = 40 }; /* room for any tensor's name and its NUL */
+
+/* A tensor that a configuration implies. */
+typedef struct shrew_shape {
+    uint32_t role;       /* shrew_role */
+    uint32_t layer;      /* 0 for tensors that are not per layer */
+    uint32_t rows, cols; /* as in the comments of shrew_role */
+    uint32_t is_vector;  /* 1: one row, f32 in every image; 0: a matrix of any type */
+} shrew_shape;
+
+/* How many tensors a configuration implies. SHREW_E_CONFIG where its values are out of range; norm_eps is not looked
+ * at. */
+int shrew_shape_tensors(const shrew_config *config, uint32_t *count);
+
+/* The index-th of them, in the order in which an image stores them. SHREW_E_CONFIG; SHREW_E_ARGUMENT past the last. */
+int shrew_shape_tensor(const shrew_config *config, uint32_t index, shrew_shape *shape);
+
+/* The name of a tensor, such as layers.0.query.weight, ended by NUL; capacity must be at least SHREW_TENSOR_NAME_BYTES.
+ * SHREW_E_ARGUMENT where no configuration has the tensor, SHREW_E_BUFFER. */
+int shrew_tensor_name(shrew_role role, uint32_t layer, char *name, size_t capacity);
+
 /* Where a tensor is stored. A quantised value is q[row][col] * (row_scales[row] * multipliers[row * groups + col /
  * group]). Without multipliers, each counts as 1. docs/FORMAT.md says how q is packed. */
 typedef struct shrew_tensor {
@@ -229,6 +250,19 @@ typedef struct shrew_tensor {
     uint32_t groups;           /* ceil(cols / group); 1 if group is 0 */
     uint32_t type;             /* shrew_type */
 } shrew_tensor;
+
+/* The kinds of an image's sections. */
+typedef enum shrew_section {
+    SHREW_SECTION_CONFIG = 1,
+    SHREW_SECTION_TOKENIZER = 2,
+    SHREW_SECTION_DIRECTORY = 3,
+    SHREW_SECTION_WEIGHTS = 4,
+    SHREW_SECTION_METADATA = 5,
+    SHREW_SECTION_SELFTEST = 6,
+    SHREW_SECTION_UNICODE = 7,
+    SHREW_SECTION_COMMANDS = 8,
+    SHREW_SECTIONS = 9
+} shrew_section;
 
 /* A validated, read-only view of an image. Callers may read the fields but not write them. */
 typedef struct shrew_model {
@@ -265,17 +299,6 @@ int shrew_model_tensor_bytes(const shrew_model *model, uint32_t index, shrew_rol
  * array and the copies must outlive the model. If places is NULL, all tensors stay in the image. No session may compute
  * during this call. SHREW_E_ALIGNMENT. */
 int shrew_model_place(shrew_model *model, const void *const *places);
-
-/* Quantises a matrix of floats. A q8 group gets the smallest scale that clips no value; a q4 or ternary group the one
- * with the smallest squared error of those tried. values: [rows][cols], one integer each, not yet packed. row_scales:
- * [rows]. multipliers: [rows][ceil(cols / group)], not touched if group is 0. SHREW_E_ARGUMENT for f32, for more than
- * 16384 cols, and for a group that is neither 0 nor a multiple of 16 from 16 to 256. SHREW_E_NUMBER if a value is NaN,
- * infinite or at least 2^100 in magnitude. */
-int shrew_quantize(shrew_type type, const float *matrix, uint32_t rows, uint32_t cols, uint32_t group, int8_t *values,
-                   float *row_scales, int8_t *multipliers);
-
-/* Largest magnitude of a multiplier for which 32-bit sums over a row cannot overflow; 0 if shrew_quantize refuses. */
-uint32_t shrew_quantize_limit(shrew_type type, uint32_t cols);
 
 /* The index-th metadata pair. Neither string is NUL-terminated. SHREW_E_ARGUMENT past the last pair. */
 int shrew_model_metadata(const shrew_model *model, uint32_t index, const char **key, size_t *key_bytes,

@@ -1,75 +1,18 @@
-/* The tensor directory: which tensors a configuration implies, whether the file has exactly those, and where. */
+/* The tensor directory: whether the file has exactly the tensors that its configuration implies, and where. */
 #include "directory.h"
 
 #include "bytes.h"
+#include "format.h"
+#include "shape.h"
 #include "weight_type.h"
 
 #include <string.h>
 
-enum { ENTRY_BYTES = 32, DATA_ALIGNMENT = 64 };
-
-typedef enum extent { ONE, VOCAB, CONTEXT, DIM, QUERY, KV, FFN, HALF_HEAD, EXTENTS } extent;
-
-/* What a configuration must have for a tensor to exist. */
-enum need { GAIN = 1, SHIFT = 2, ROPE = 4, LEARNED = 8, EMBED_NORM = 16, FINAL_NORM = 32, QKV_BIAS = 64, OUT_BIAS = 128,
-            MLP_BIAS = 256, GATED = 512, UNTIED = 1024 };
-
-static const struct role_shape {
-    uint8_t rows, cols; /* extent; rows ONE: a vector, always f32 */
-    uint16_t needs;     /* need, or-ed */
-} role_shapes[SHREW_ROLES] = {
-    [SHREW_TOKEN_EMBEDDING] = {VOCAB, DIM, 0},
-    [SHREW_POSITION_EMBEDDING] = {CONTEXT, DIM, LEARNED},
-    [SHREW_ROPE_FREQUENCY] = {ONE, HALF_HEAD, ROPE},
-    [SHREW_EMBED_NORM_WEIGHT] = {ONE, DIM, EMBED_NORM | GAIN},
-    [SHREW_EMBED_NORM_BIAS] = {ONE, DIM, EMBED_NORM | SHIFT},
-    [SHREW_ATTENTION_NORM_WEIGHT] = {ONE, DIM, GAIN},
-    [SHREW_ATTENTION_NORM_BIAS] = {ONE, DIM, SHIFT},
-    [SHREW_QUERY] = {QUERY, DIM, 0},
-    [SHREW_KEY] = {KV, DIM, 0},
-    [SHREW_VALUE] = {KV, DIM, 0},
-    [SHREW_QUERY_BIAS] = {ONE, QUERY, QKV_BIAS},
-    [SHREW_KEY_BIAS] = {ONE, KV, QKV_BIAS},
-    [SHREW_VALUE_BIAS] = {ONE, KV, QKV_BIAS},
-    [SHREW_OUT] = {DIM, QUERY, 0},
-    [SHREW_OUT_BIAS] = {ONE, DIM, OUT_BIAS},
-    [SHREW_MLP_NORM_WEIGHT] = {ONE, DIM, GAIN},
-    [SHREW_MLP_NORM_BIAS] = {ONE, DIM, SHIFT},
-    [SHREW_GATE] = {FFN, DIM, GATED},
-    [SHREW_UP] = {FFN, DIM, 0},
-    [SHREW_GATE_BIAS] = {ONE, FFN, GATED | MLP_BIAS},
-    [SHREW_UP_BIAS] = {ONE, FFN, MLP_BIAS},
-    [SHREW_DOWN] = {DIM, FFN, 0},
-    [SHREW_DOWN_BIAS] = {ONE, DIM, MLP_BIAS},
-    [SHREW_FINAL_NORM_WEIGHT] = {ONE, DIM, FINAL_NORM | GAIN},
-    [SHREW_FINAL_NORM_BIAS] = {ONE, DIM, FINAL_NORM | SHIFT},
-    [SHREW_HEAD] = {VOCAB, DIM, UNTIED},
-};
-
-static uint32_t met_needs(const shrew_config *config) {
-    uint32_t needs = 0;
-    needs |= config->norm != SHREW_NORM_RMS_PLAIN ? GAIN : 0;
-    needs |= config->norm == SHREW_NORM_LAYER ? SHIFT : 0;
-    needs |= config->position == SHREW_POSITION_ROPE ? ROPE : LEARNED;
-    needs |= config->mlp == SHREW_MLP_SWIGLU ? GATED : 0;
-    needs |= config->flags & SHREW_EMBED_NORM ? EMBED_NORM : 0;
-    needs |= config->flags & SHREW_FINAL_NORM ? FINAL_NORM : 0;
-    needs |= config->flags & SHREW_BIAS_QKV ? QKV_BIAS : 0;
-    needs |= config->flags & SHREW_BIAS_OUT ? OUT_BIAS : 0;
-    needs |= config->flags & SHREW_BIAS_MLP ? MLP_BIAS : 0;
-    needs |= config->flags & SHREW_TIED_HEAD ? 0 : UNTIED;
-    return needs;
-}
-
-/* The walk over the directory's entries and, in step, over the data that they describe. */
+/* The walk over the data that the directory's entries describe. */
 typedef struct directory_walk {
-    const uint8_t *entries;
-    uint32_t count, index;
     const uint8_t *weights;
     uint32_t weights_bytes;
     uint32_t end; /* of the data seen so far */
-    uint32_t extents[EXTENTS];
-    uint32_t needs;
 } directory_walk;
 
 /* Data and scales follow each other, each at the next multiple of DATA_ALIGNMENT. The limits of a configuration keep
@@ -115,22 +58,19 @@ static int check_scales(directory_walk *walk, uint32_t type, uint32_t rows, uint
     return SHREW_OK;
 }
 
-static int check_entry(directory_walk *walk, uint32_t role, uint32_t layer) {
-    if (walk->index >= walk->count)
-        return SHREW_E_TENSOR;
-    const uint8_t *entry = walk->entries + (size_t)walk->index++ * ENTRY_BYTES;
-    const uint32_t rows = walk->extents[role_shapes[role].rows], cols = walk->extents[role_shapes[role].cols];
+static int check_entry(directory_walk *walk, const uint8_t *entry, const shrew_shape *shape) {
+    const uint32_t rows = shape->rows, cols = shape->cols;
     const uint32_t type = entry[4], group = aligned_u16(entry + 6), stride = aligned_u32(entry + 16);
     const uint32_t scales = aligned_u32(entry + 24);
     if (entry[5] || aligned_u32(entry + 28))
         return SHREW_E_RESERVED;
-    if (aligned_u16(entry) != role || aligned_u16(entry + 2) != layer || aligned_u32(entry + 8) != rows ||
-        aligned_u32(entry + 12) != cols)
+    if (aligned_u16(entry) != shape->role || aligned_u16(entry + 2) != shape->layer ||
+        aligned_u32(entry + 8) != rows || aligned_u32(entry + 12) != cols)
         return SHREW_E_TENSOR;
     if (type >= SHREW_TYPES)
         return SHREW_E_TYPE;
-    if (role_shapes[role].rows == ONE ? type != SHREW_F32 : !shrew_has_type(type))
-        return role_shapes[role].rows == ONE ? SHREW_E_TENSOR : SHREW_E_TYPE;
+    if (shape->is_vector ? type != SHREW_F32 : !shrew_has_type(type))
+        return shape->is_vector ? SHREW_E_TENSOR : SHREW_E_TYPE;
     const uint32_t offset = aligned_u32(entry + 20), used = type == SHREW_F32 ? cols * 4 : cols;
     const uint32_t per_byte = shrew_rows_per_byte(type);
     if (stride != ((used + 15) & ~15u))
@@ -147,54 +87,39 @@ static int check_entry(directory_walk *walk, uint32_t role, uint32_t layer) {
     return check_scales(walk, type, rows, cols, group, scales);
 }
 
-static int check_roles(directory_walk *walk, uint16_t slot[SHREW_ROLES], uint32_t first, uint32_t last,
-                       uint32_t layer) {
-    for (uint32_t role = first; role <= last; role++) {
-        if ((role_shapes[role].needs & walk->needs) != role_shapes[role].needs)
-            continue;
-        if (layer == 0)
-            slot[role] = (uint16_t)walk->index;
-        const int status = check_entry(walk, role, layer);
+int shrew_directory_open(shrew_model *model, const uint8_t *directory, uint32_t directory_bytes,
+                         const uint8_t *weights, uint32_t weights_bytes) {
+    const uint32_t count = directory_bytes / TENSOR_ENTRY_BYTES;
+    directory_walk walk = {weights, weights_bytes, 0};
+    shrew_shape_walk shapes = shrew_shape_begin(&model->config);
+    shrew_shape shape;
+    uint32_t index = 0;
+    if (directory_bytes % TENSOR_ENTRY_BYTES)
+        return SHREW_E_TENSOR;
+    memset(model->slot, 0xFF, sizeof model->slot);
+    model->layer_tensors = 0;
+    while (shrew_shape_next(&shapes, &shape)) {
+        if (index >= count)
+            return SHREW_E_TENSOR;
+        if (shape.layer == 0) {
+            model->slot[shape.role] = (uint16_t)index;
+            model->layer_tensors += shrew_role_is_per_layer(shape.role) ? 1 : 0;
+        }
+        const int status = check_entry(&walk, directory + (size_t)index++ * TENSOR_ENTRY_BYTES, &shape);
         if (status)
             return status;
     }
-    return SHREW_OK;
-}
-
-int shrew_directory_open(shrew_model *model, const uint8_t *directory, uint32_t directory_bytes,
-                         const uint8_t *weights, uint32_t weights_bytes) {
-    const shrew_config *config = &model->config;
-    directory_walk walk = {
-        directory, directory_bytes / ENTRY_BYTES, 0, weights, weights_bytes, 0,
-        {1, config->vocab, config->context, config->dim, config->heads * config->head_dim,
-         config->kv_heads * config->head_dim, config->ffn, config->head_dim / 2},
-        met_needs(config),
-    };
-    if (directory_bytes % ENTRY_BYTES)
-        return SHREW_E_TENSOR;
-    memset(model->slot, 0xFF, sizeof model->slot);
-    int status = check_roles(&walk, model->slot, SHREW_TOKEN_EMBEDDING, SHREW_EMBED_NORM_BIAS, 0);
-    const uint32_t before_layers = walk.index;
-    for (uint32_t layer = 0; !status && layer < config->layers; layer++) {
-        status = check_roles(&walk, model->slot, SHREW_ATTENTION_NORM_WEIGHT, SHREW_DOWN_BIAS, layer);
-        if (layer == 0)
-            model->layer_tensors = walk.index - before_layers;
-    }
-    if (!status)
-        status = check_roles(&walk, model->slot, SHREW_FINAL_NORM_WEIGHT, SHREW_HEAD, 0);
-    if (status)
-        return status;
-    if (walk.index != walk.count || walk.end != weights_bytes)
+    if (index != count || walk.end != weights_bytes)
         return SHREW_E_TENSOR;
     model->directory = directory;
     model->weights = weights;
-    model->tensors = walk.count;
+    model->tensors = count;
     return SHREW_OK;
 }
 
 shrew_tensor shrew_directory_tensor(const shrew_model *model, shrew_role role, uint32_t layer) {
     const uint32_t index = model->slot[role] + layer * model->layer_tensors;
-    const uint8_t *entry = model->directory + (size_t)index * ENTRY_BYTES;
+    const uint8_t *entry = model->directory + (size_t)index * TENSOR_ENTRY_BYTES;
     const uint32_t offset = aligned_u32(entry + 20);
     const uint8_t *data = model->weights + offset;
     if (model->places && model->places[index])
@@ -216,8 +141,7 @@ shrew_tensor shrew_directory_tensor(const shrew_model *model, shrew_role role, u
 int shrew_model_tensor(const shrew_model *model, shrew_role role, uint32_t layer, shrew_tensor *tensor) {
     if (!model || !tensor || (uint32_t)role >= SHREW_ROLES || !shrew_model_has(model, role))
         return SHREW_E_ARGUMENT;
-    const int per_layer = role >= SHREW_ATTENTION_NORM_WEIGHT && role <= SHREW_DOWN_BIAS;
-    if (layer >= (per_layer ? model->config.layers : 1))
+    if (layer >= (shrew_role_is_per_layer(role) ? model->config.layers : 1))
         return SHREW_E_ARGUMENT;
     *tensor = shrew_directory_tensor(model, role, layer);
     return SHREW_OK;
@@ -227,7 +151,7 @@ int shrew_model_tensor_bytes(const shrew_model *model, uint32_t index, shrew_rol
                              size_t *size) {
     if (!model || !role || !bytes || !size || index >= model->tensors)
         return SHREW_E_ARGUMENT;
-    const uint8_t *entry = model->directory + (size_t)index * ENTRY_BYTES;
+    const uint8_t *entry = model->directory + (size_t)index * TENSOR_ENTRY_BYTES;
     const uint32_t type = entry[4], group = aligned_u16(entry + 6), rows = aligned_u32(entry + 8);
     const uint32_t offset = aligned_u32(entry + 20), per_byte = shrew_rows_per_byte(type);
     *role = (shrew_role)aligned_u16(entry);
@@ -252,7 +176,7 @@ int shrew_model_place(shrew_model *model, const void *const *places) {
 
 int shrew_model_is_float(const shrew_model *model) {
     for (uint32_t i = 0; i < model->tensors; i++)
-        if (model->directory[(size_t)i * ENTRY_BYTES + 4] != SHREW_F32)
+        if (model->directory[(size_t)i * TENSOR_ENTRY_BYTES + 4] != SHREW_F32)
             return 0;
     return 1;
 }

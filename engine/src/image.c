@@ -2,26 +2,15 @@
 #include "bytes.h"
 #include "crc32.h"
 #include "directory.h"
+#include "format.h"
 #include "grammar.h"
 #include "metadata.h"
 #include "numbers.h"
 #include "options.h"
 #include "selftest_section.h"
+#include "shape.h"
 
-enum { IMAGE_HEADER_BYTES = 64, SECTION_ENTRY_BYTES = 16, SECTION_ALIGNMENT = 64, MAX_SECTIONS = 32, CRC_OFFSET = 12 };
-enum { MAGIC_BYTES = 4, CONFIG_BYTES = 64 };
-
-enum section_kind {
-    SECTION_CONFIG = 1,
-    SECTION_TOKENIZER = 2,
-    SECTION_DIRECTORY = 3,
-    SECTION_WEIGHTS = 4,
-    SECTION_METADATA = 5,
-    SECTION_SELFTEST = 6,
-    SECTION_UNICODE = 7,
-    SECTION_COMMANDS = 8,
-    SECTION_KINDS = 9
-};
+enum { MAGIC_BYTES = 4 };
 
 typedef struct image_section {
     const uint8_t *bytes; /* NULL: absent */
@@ -54,7 +43,7 @@ static int check_header(const uint8_t *image, size_t bytes) {
 }
 
 /* Fills sections[kind] for the kinds that this engine knows. */
-static int read_sections(const uint8_t *image, uint32_t total, image_section sections[SECTION_KINDS]) {
+static int read_sections(const uint8_t *image, uint32_t total, image_section sections[SHREW_SECTIONS]) {
     const uint32_t count = aligned_u32(image + 16);
     if (count < 1 || count > MAX_SECTIONS || count > (total - IMAGE_HEADER_BYTES) / SECTION_ENTRY_BYTES)
         return SHREW_E_SECTION;
@@ -71,7 +60,7 @@ static int read_sections(const uint8_t *image, uint32_t total, image_section sec
         for (uint32_t j = 0; j < i; j++)
             if (aligned_u32(image + IMAGE_HEADER_BYTES + j * SECTION_ENTRY_BYTES) == kind)
                 return SHREW_E_SECTION;
-        if (kind >= SECTION_CONFIG && kind < SECTION_KINDS && (HAS_COMMANDS || kind != SECTION_COMMANDS)) {
+        if (kind >= SHREW_SECTION_CONFIG && kind < SHREW_SECTIONS && (HAS_COMMANDS || kind != SHREW_SECTION_COMMANDS)) {
             sections[kind].bytes = image + offset;
             sections[kind].size = size;
         } else if (flags & 1) {
@@ -90,7 +79,7 @@ static int read_sections(const uint8_t *image, uint32_t total, image_section sec
     }
     if (unknown)
         return SHREW_E_UNKNOWN;
-    for (uint32_t kind = SECTION_CONFIG; kind <= SECTION_WEIGHTS; kind++)
+    for (uint32_t kind = SHREW_SECTION_CONFIG; kind <= SHREW_SECTION_WEIGHTS; kind++)
         if (!sections[kind].bytes)
             return SHREW_E_MISSING;
     return SHREW_OK;
@@ -98,32 +87,18 @@ static int read_sections(const uint8_t *image, uint32_t total, image_section sec
 
 /* The section begins with the fields of shrew_config, in their order. */
 static int read_config(const image_section *section, shrew_config *config) {
-    enum { INTEGERS = 12, AT_LEAST_ONE = 8 };
-    static const uint16_t most[INTEGERS] = {
-        4096, 64, 4096, 4096, 4096, 16384, SHREW_MAX_VOCAB, 32768,
-        SHREW_NORM_LAYER, SHREW_POSITION_LEARNED, SHREW_MLP_RELU, 63,
-    };
     if (section->size != CONFIG_BYTES)
         return SHREW_E_CONFIG;
     memcpy(config, section->bytes, sizeof *config);
     if (!all_zero(section->bytes + sizeof *config, CONFIG_BYTES - sizeof *config))
         return SHREW_E_RESERVED;
-    for (uint32_t i = 0; i < INTEGERS; i++) {
-        const uint32_t value = aligned_u32(section->bytes + 4 * i);
-        if (value > most[i] || value < (i < AT_LEAST_ONE))
-            return SHREW_E_CONFIG;
-    }
-    if (config->heads % config->kv_heads || config->heads * config->head_dim > 4096)
-        return SHREW_E_CONFIG;
-    if (config->position == SHREW_POSITION_ROPE && config->head_dim % 2)
-        return SHREW_E_CONFIG;
     if (float_bits(config->norm_eps) < float_bits(1e-12f) || float_bits(config->norm_eps) >= float_bits(1.0f))
         return SHREW_E_CONFIG;
-    return SHREW_OK;
+    return shrew_shape_check(config);
 }
 
 int shrew_model_open(shrew_model *model, const void *image, size_t bytes) {
-    image_section sections[SECTION_KINDS] = {{0}};
+    image_section sections[SHREW_SECTIONS] = {{0}};
     if (!model || !image)
         return SHREW_E_ARGUMENT;
     if ((uintptr_t)image % SHREW_ALIGNMENT)
@@ -137,32 +112,32 @@ int shrew_model_open(shrew_model *model, const void *image, size_t bytes) {
     view.image_bytes = aligned_u32(view.image + 8);
     if ((status = read_sections(image, view.image_bytes, sections)))
         return status;
-    if ((status = read_config(&sections[SECTION_CONFIG], &view.config)))
+    if ((status = read_config(&sections[SHREW_SECTION_CONFIG], &view.config)))
         return status;
-    const image_section *tokenizer = &sections[SECTION_TOKENIZER], *unicode = &sections[SECTION_UNICODE];
+    const image_section *tokenizer = &sections[SHREW_SECTION_TOKENIZER], *unicode = &sections[SHREW_SECTION_UNICODE];
     if ((status = shrew_tokenizer_open(&view.tokenizer, tokenizer->bytes, tokenizer->size, unicode->bytes,
                                        unicode->size)))
         return status;
     if (view.tokenizer.vocab != view.config.vocab)
         return SHREW_E_TOKENIZER;
-    if ((status = shrew_directory_open(&view, sections[SECTION_DIRECTORY].bytes, sections[SECTION_DIRECTORY].size,
-                                       sections[SECTION_WEIGHTS].bytes, sections[SECTION_WEIGHTS].size)))
+    const image_section *directory = &sections[SHREW_SECTION_DIRECTORY], *weights = &sections[SHREW_SECTION_WEIGHTS];
+    if ((status = shrew_directory_open(&view, directory->bytes, directory->size, weights->bytes, weights->size)))
         return status;
-    if (sections[SECTION_METADATA].bytes) {
-        const image_section *metadata = &sections[SECTION_METADATA];
+    if (sections[SHREW_SECTION_METADATA].bytes) {
+        const image_section *metadata = &sections[SHREW_SECTION_METADATA];
         if ((status = shrew_metadata_check(metadata->bytes, metadata->size)))
             return status;
         view.metadata = metadata->bytes;
         view.metadata_bytes = metadata->size;
     }
-    if (sections[SECTION_SELFTEST].bytes) {
-        const image_section *selftest = &sections[SECTION_SELFTEST];
+    if (sections[SHREW_SECTION_SELFTEST].bytes) {
+        const image_section *selftest = &sections[SHREW_SECTION_SELFTEST];
         if ((status = shrew_selftest_check(&view.config, selftest->bytes, selftest->size)))
             return status;
         view.selftest = selftest->bytes;
     }
-    if (HAS_COMMANDS && sections[SECTION_COMMANDS].bytes) {
-        const image_section *commands = &sections[SECTION_COMMANDS];
+    if (HAS_COMMANDS && sections[SHREW_SECTION_COMMANDS].bytes) {
+        const image_section *commands = &sections[SHREW_SECTION_COMMANDS];
         if ((status = shrew_grammar_check(commands->bytes, commands->size)))
             return status;
         view.commands = commands->bytes;

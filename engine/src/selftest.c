@@ -1,6 +1,7 @@
 /* Running the self-test of an image. */
 #include "bytes.h"
 #include "crc32.h"
+#include "format.h"
 #include "selftest_section.h"
 #include "session.h"
 

@@ -1,6 +1,7 @@
 #include "selftest_section.h"
 
 #include "bytes.h"
+#include "format.h"
 
 int shrew_selftest_check(const shrew_config *config, const uint8_t *section, uint32_t bytes) {
     if (bytes < SELFTEST_HEADER_BYTES)

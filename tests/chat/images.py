@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 from engine.models import BYTES
+from image.sections import with_checksum
 
 from shrew.image import Commands, WeightType, build_image
-from shrew.image.writer import with_checksum
 from shrew.model.config import ModelConfig, tensor_specs
 from shrew.tokenizer import Tokenizer, train_character
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 from engine.models import BYTES, random_parameters, says, tiny_config
+from image.sections import with_checksum
 
 from shrew.cli.options import printable
 from shrew.evaluation import Likelihood
 from shrew.image import build_image
-from shrew.image.writer import with_checksum
 from shrew.model.config import ModelConfig
 from shrew.run import DataConfig, Run, RunConfig, TrainConfig
 from shrew.tokenizer import train_character

@@ -21,7 +21,7 @@ from shrew.tokenizer import train_bpe
 
 ENGINE = Path(__file__).parents[2] / "engine"
 RUNTIME = sorted(ENGINE.glob("src/**/*.c"))
-SOURCES = sorted([*RUNTIME, *ENGINE.glob("learn/**/*.c")])
+SOURCES = sorted([*RUNTIME, *ENGINE.glob("learn/**/*.c"), *ENGINE.glob("write/*.c")])
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-ffp-contract=off"]
 INCLUDES = [f"-I{ENGINE / 'include'}", f"-I{ENGINE / 'src'}"]
 #: Parts of learn/operators/unit.h, which each unit of the operators compiles once.
@@ -51,7 +51,7 @@ def build(compiler: str, output: Path, *flags: str, sources: Iterable[Path], lin
 
 
 def test_meson_builds_every_source() -> None:
-    listed = re.findall(r"'((?:src|learn)/[^']+\.c)'", (ENGINE / "meson.build").read_text())
+    listed = re.findall(r"'((?:src|learn|write)/[^']+\.c)'", (ENGINE / "meson.build").read_text())
     assert sorted(listed) == sorted(str(source.relative_to(ENGINE)) for source in SOURCES)
 
 

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 from engine.models import BYTES, random_parameters, says, scripted_model, tiny_config
+from image.sections import with_checksum
 
 from shrew.engine import Model, Sampling
 from shrew.engine.binding import lib
 from shrew.engine.tensor import TYPES
 from shrew.errors import ContextFullError, EngineError
 from shrew.image import WeightType, build_image
-from shrew.image.writer import stored_tensors, with_checksum
-from shrew.model.config import tensor_specs
+from shrew.model.config import stored_tensors, tensor_specs
 from shrew.tokenizer import Tokenizer
 
 IDS = [0, 5, 6, 0, 3]

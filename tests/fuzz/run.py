@@ -43,6 +43,7 @@ CHECKING = {
     "metadata",
     "pretokenize",
     "selftest_section",
+    "shape",
     "tokenizer",
     "unicode",
 }

@@ -13,11 +13,22 @@ from hypothesis import strategies as st
 
 from shrew.corpus import read_corpus
 from shrew.doors.llama2c import read_checkpoint, read_tokenizer
-from shrew.engine import DEFAULT_GROUP, ROWS_PER_BYTE, TYPES, Model, Sampling, multiplier_limit, pack, quantize
-from shrew.engine.tensor import RANGES, unpack
+from shrew.engine import (
+    DEFAULT_GROUP,
+    ROWS_PER_BYTE,
+    TYPES,
+    Model,
+    QuantizedMatrix,
+    Sampling,
+    multiplier_limit,
+    quantize,
+)
+from shrew.engine.binding import lib
+from shrew.engine.tensor import RANGES
 from shrew.errors import ConfigError, EngineError, ImageTruncatedError, RunError
 from shrew.evaluation import score_texts
 from shrew.image import WeightType, build_image, describe, write_image
+from shrew.model.config import tensor_specs
 
 QUANTIZED = ("q8", "q4", "ternary")
 #: What a value of a group may lose at most, in parts of the group's largest magnitude: half a step, and for few levels
@@ -32,6 +43,15 @@ def test_the_engine_says_what_a_weight_type_is() -> None:
     assert RANGES == {"q8": (-127, 127), "q4": (-8, 7), "ternary": (-1, 1)}
     assert ROWS_PER_BYTE == {"f32": 1, "q8": 1, "q4": 2, "ternary": 4}
     assert DEFAULT_GROUP == {"f32": 0, "q8": 0, "q4": 32, "ternary": 32}
+
+
+def stored_as(matrix: QuantizedMatrix) -> QuantizedMatrix:
+    """The matrix as an image gives it back."""
+    rows, cols = matrix.values.shape
+    config = tiny_config(dim=cols, ffn=rows, layers=1, heads=1, head_dim=2, norm="rms-plain", mlp="relu")
+    parameters = {spec.name: np.zeros(spec.shape, np.float32) for spec in tensor_specs(config)}
+    image = build_image(config, {**parameters, "layers.0.up.weight": matrix}, BYTES)
+    return Model.from_bytes(image).tensor(lib.SHREW_UP).quantized()
 
 
 @given(
@@ -56,7 +76,11 @@ def test_rounding_stays_in_range_and_within_its_group(kind: str, rows: int, cols
         part = slice(start, start + width)
         largest = np.abs(matrix[:, part]).max(axis=1, keepdims=True)
         assert (error[:, part] <= LARGEST_LOSS[kind] * largest + 1e-30).all()
-    assert np.array_equal(unpack(pack(quantized.values, kind), kind, rows, cols), quantized.values)
+    stored = stored_as(quantized)
+    assert np.array_equal(stored.values, quantized.values)
+    assert np.array_equal(stored.row_scales, quantized.row_scales)
+    assert (stored.multipliers is None) == (quantized.multipliers is None)
+    assert stored.multipliers is None or np.array_equal(stored.multipliers, quantized.multipliers)
 
 
 @pytest.mark.parametrize("kind", QUANTIZED)

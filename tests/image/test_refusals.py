@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from engine.models import random_image
+from image.sections import assemble, with_checksum
 
 from shrew import errors
 from shrew.engine import Model
 from shrew.image import Commands, WeightType
-from shrew.image.writer import assemble, with_checksum
 
 SMALL = {"dim": 16, "layers": 1, "ffn": 16, "context": 24}
 IMAGE = random_image(types=WeightType("q8", 16), **SMALL)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from shrew.engine import Model, QuantizedMatrix
-from shrew.image import WeightType, build_image, model_config, stored_tensors
-from shrew.model.config import ModelConfig, TensorSpec, tensor_specs
+from shrew.image import WeightType, build_image, model_config
+from shrew.model.config import ModelConfig, TensorSpec, stored_tensors, tensor_specs
 from shrew.tokenizer import Tokenizer, train_character
 
 #: Bytes that a token takes in the tokenizer's section, and what is left over besides: `shrew presets` says the same.

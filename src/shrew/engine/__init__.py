@@ -15,13 +15,15 @@ from shrew.engine.session import (
     Session,
     units,
 )
-from shrew.engine.tensor import DEFAULT_GROUP, ROWS_PER_BYTE, TYPES, QuantizedMatrix, multiplier_limit, pack, quantize
+from shrew.engine.shape import ROPE_FREQUENCY, Section, TensorSpec
+from shrew.engine.tensor import DEFAULT_GROUP, ROWS_PER_BYTE, TYPES, QuantizedMatrix, multiplier_limit, quantize
 
 __all__ = [
     "DEFAULT_GROUP",
     "MAX_COMMAND_BYTES",
     "MAX_STOP_BYTES",
     "PROMPT_BYTES_PER_TOKEN",
+    "ROPE_FREQUENCY",
     "ROWS_PER_BYTE",
     "SAMPLING_OPTIONS",
     "TYPES",
@@ -29,9 +31,10 @@ __all__ = [
     "Progress",
     "QuantizedMatrix",
     "Sampling",
+    "Section",
     "Session",
+    "TensorSpec",
     "multiplier_limit",
-    "pack",
     "quantize",
     "units",
 ]

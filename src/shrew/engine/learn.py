@@ -13,14 +13,12 @@ from numpy.typing import NDArray
 
 from shrew.engine.binding import check, ffi, lib
 from shrew.engine.session import units
+from shrew.engine.shape import MLPS, NORMS
 
 Floats = NDArray[np.floating[Any]]
 Ids = NDArray[np.integer[Any]]
 Pair = tuple[Floats | None, Floats | None]
 """Weight and bias, or their gradients."""
-
-NORMS = {"rms": 0, "rms-plain": 1, "layer": 2}
-MLPS = {"swiglu": 0, "gelu": 1, "relu": 2}
 
 
 def learning_units() -> list[str]:

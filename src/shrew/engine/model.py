@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from shrew.engine.binding import check, ffi, lib
 from shrew.engine.session import Session, session_options
+from shrew.engine.shape import config_fields
 from shrew.engine.tensor import ROWS_PER_BYTE, TYPES, Tensor
+from shrew.engine.tokenizer import KIND_NAMES
 from shrew.errors import EngineError, RunError
 
 #: Larger images are mapped instead of read.
@@ -48,7 +50,7 @@ class Model:
             raise RunError(f"{path}: {error.strerror or error}") from error
 
     @classmethod
-    def from_bytes(cls, image: bytes, name: str = "image") -> Model:
+    def from_bytes(cls, image: bytes | bytearray, name: str = "image") -> Model:
         """An image in memory. It is copied once, to an aligned address."""
         room = np.empty(len(image) + 64, dtype=np.uint8)
         start = -room.ctypes.data % 64
@@ -59,20 +61,7 @@ class Model:
 
     def config_fields(self) -> dict[str, Any]:
         """The image's configuration under the field names of :class:`shrew.model.config.ModelConfig`."""
-        c = self._model.config
-        numbers = ("dim", "layers", "heads", "kv_heads", "head_dim", "ffn", "vocab", "context", "norm_eps")
-        return {
-            **{name: getattr(c, name) for name in numbers},
-            "norm": ("rms", "rms-plain", "layer")[c.norm],
-            "position": ("rope", "learned")[c.position],
-            "mlp": ("swiglu", "gelu", "relu")[c.mlp],
-            "bias_qkv": bool(c.flags & lib.SHREW_BIAS_QKV),
-            "bias_out": bool(c.flags & lib.SHREW_BIAS_OUT),
-            "bias_mlp": bool(c.flags & lib.SHREW_BIAS_MLP),
-            "tied_head": bool(c.flags & lib.SHREW_TIED_HEAD),
-            "embed_norm": bool(c.flags & lib.SHREW_EMBED_NORM),
-            "final_norm": bool(c.flags & lib.SHREW_FINAL_NORM),
-        }
+        return config_fields(self._model.config)
 
     @property
     def vocab(self) -> int:
@@ -131,7 +120,7 @@ class Model:
         t = self._model.tokenizer
         special = {name: getattr(t, name) for name in ("bos", "eos", "pad", "unk")}
         return {
-            "kind": ("bpe", "sentencepiece", "character")[t.kind],
+            "kind": KIND_NAMES[t.kind],
             "vocab": t.vocab,
             "merges": t.merge_count,
             **{name: None if token == lib.SHREW_NO_TOKEN else token for name, token in special.items()},

@@ -19,8 +19,15 @@ MAX_STOP_BYTES: Final[int] = lib.SHREW_MAX_STOP_BYTES
 MAX_COMMAND_BYTES: Final[int] = lib.SHREW_MAX_COMMAND_BYTES
 PROMPT_BYTES_PER_TOKEN: Final[int] = lib.SHREW_PROMPT_BYTES_PER_TOKEN
 
-FINISH = ("running", "end", "stop", "length", "context", "refused")
 Finish = Literal["running", "end", "stop", "length", "context", "refused"]
+FINISH: Final[dict[int, Finish]] = {
+    lib.SHREW_RUNNING: "running",
+    lib.SHREW_FINISH_END: "end",
+    lib.SHREW_FINISH_STOP: "stop",
+    lib.SHREW_FINISH_LENGTH: "length",
+    lib.SHREW_FINISH_CONTEXT: "context",
+    lib.SHREW_FINISH_REFUSED: "refused",
+}
 
 
 class SamplingOption(NamedTuple):
@@ -121,7 +128,7 @@ PHASES = ("embed", "qkv", "attend", "out", "up", "activate", "down", "head", "ch
 HOST_BLOCK = 64
 
 #: How the cache holds keys and values, in the order of ``shrew_cache``.
-CACHES = ("auto", "f32", "int8")
+CACHES = {"auto": lib.SHREW_CACHE_AUTO, "f32": lib.SHREW_CACHE_F32, "int8": lib.SHREW_CACHE_INT8}
 
 
 def units() -> dict[str, int]:
@@ -150,7 +157,7 @@ def session_options(
         if value not in choices:
             raise ConfigError(f"{name} is {value!r}, must be one of {', '.join(choices)}")
     fields = {"context": context, "block": block, "draft": draft, "workers": threads, "grain": 50_000}
-    return ffi.new("shrew_session_options *", {**fields, "cache": CACHES.index(cache), "unit": available[unit]})
+    return ffi.new("shrew_session_options *", {**fields, "cache": CACHES[cache], "unit": available[unit]})
 
 
 def _start_threads(settings: Any) -> Any:
@@ -296,7 +303,7 @@ class Session:
             check(lib.shrew_session_next(self._session, out, lib.SHREW_TEXT_BYTES, progress), self.model.name)
             yield Progress(
                 text=bytes(ffi.buffer(out, progress.text_bytes)).decode("utf-8"),
-                finish=FINISH[progress.finish],  # type: ignore[arg-type]  # FINISH mirrors shrew_finish
+                finish=FINISH[progress.finish],
                 token=None if progress.token == lib.SHREW_NO_TOKEN else int(progress.token),
                 tokens=progress.tokens,
                 prompt_tokens=progress.prompt_tokens,

@@ -105,20 +105,8 @@ class Tensor:
         return self.quantized().floats()
 
 
-def pack(values: NDArray[np.int8], kind: str) -> NDArray[np.uint8]:
-    """Integers [rows, cols] as bytes [ceil(rows / rows per byte), cols rounded up to 16]; padding is zero."""
-    per_byte, offset = ROWS_PER_BYTE[kind], _DIGIT_OF_ZERO[kind]
-    rows, cols = values.shape
-    digits = np.zeros((-(-rows // per_byte) * per_byte, -(-cols // 16) * 16), dtype=np.uint8)
-    digits[:rows, :cols] = (values + offset).view(np.uint8)
-    packed = np.zeros_like(digits[::per_byte])
-    for i in range(per_byte):
-        packed |= digits[i::per_byte] << (8 // per_byte * i)
-    return packed
-
-
 def unpack(data: NDArray[np.uint8], kind: str, rows: int, cols: int) -> NDArray[np.int8]:
-    """The integers [rows, cols] that :func:`pack` put into bytes."""
+    """The integers [rows, cols] in the lines of an image's data."""
     per_byte, offset = ROWS_PER_BYTE[kind], _DIGIT_OF_ZERO[kind]
     bits = 8 // per_byte
     digits = np.stack([data >> (bits * i) & (0xFF >> (8 - bits)) for i in range(per_byte)], axis=1)

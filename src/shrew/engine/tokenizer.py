@@ -13,8 +13,18 @@ from shrew.errors import DataError
 
 Kind = Literal["bpe", "sentencepiece", "character"]
 Ties = Literal["bytes", "ids"]
-_KINDS: tuple[Kind, ...] = ("bpe", "sentencepiece", "character")
 _TIES: tuple[Ties, ...] = ("bytes", "ids")
+
+#: ``shrew_tokenizer_kind``
+TOKENIZER_KINDS: dict[Kind, int] = {
+    "bpe": lib.SHREW_TOKENIZER_BPE,
+    "sentencepiece": lib.SHREW_TOKENIZER_SENTENCEPIECE,
+    "character": lib.SHREW_TOKENIZER_CHARACTER,
+}
+KIND_NAMES = {value: kind for kind, value in TOKENIZER_KINDS.items()}
+
+#: Stands for a token that a tokenizer does not have.
+NO_TOKEN: int = lib.SHREW_NO_TOKEN
 
 
 class TokenizerView:
@@ -36,7 +46,7 @@ class TokenizerView:
     @property
     def kind(self) -> Kind:
         """How text becomes tokens."""
-        return _KINDS[int(self._view.kind)]
+        return KIND_NAMES[int(self._view.kind)]
 
     def encode(self, data: bytes, *, scratch: bool = True) -> NDArray[np.uint16]:
         """Token ids [n]. Without ``scratch`` they are the same and long words take longer.

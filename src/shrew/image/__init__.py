@@ -1,9 +1,9 @@
-"""Model images: the only writer of ``model.bin``, what one is made of, and what is in one."""
+"""Model images: what one is made of, what is in one, and the only caller of the engine's writer."""
 
 from shrew.image.commands import Commands
 from shrew.image.contents import describe, model_config, read_commands, read_parameters
 from shrew.image.source import Source, image_of, open_float_image
-from shrew.image.writer import GROUPS, WeightType, build_image, stored_tensors, weight_bytes, write_image
+from shrew.image.writer import GROUPS, WeightType, build_image, weight_bytes, write_image
 
 __all__ = [
     "GROUPS",
@@ -17,7 +17,6 @@ __all__ = [
     "open_float_image",
     "read_commands",
     "read_parameters",
-    "stored_tensors",
     "weight_bytes",
     "write_image",
 ]

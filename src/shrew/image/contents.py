@@ -8,21 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shrew.engine import Model
+from shrew.engine import Model, Section
 from shrew.errors import EngineError
 from shrew.image.commands import Commands
-from shrew.image.writer import COMMANDS_SECTION, stored_tensors
-from shrew.model.config import ModelConfig, tensor_specs
+from shrew.model.config import ModelConfig, stored_tensors, tensor_specs
 
-SECTION_NAMES = {
-    1: "configuration",
-    2: "tokenizer",
-    3: "tensor directory",
-    4: "tensor data",
-    5: "metadata",
-    6: "self-test",
-    7: "Unicode classes",
-    COMMANDS_SECTION: "commands",
+SECTION_NAMES: dict[int, str] = {
+    Section.CONFIG: "configuration",
+    Section.TOKENIZER: "tokenizer",
+    Section.DIRECTORY: "tensor directory",
+    Section.WEIGHTS: "tensor data",
+    Section.METADATA: "metadata",
+    Section.SELFTEST: "self-test",
+    Section.UNICODE: "Unicode classes",
+    Section.COMMANDS: "commands",
 }
 
 
@@ -43,7 +42,7 @@ def read_commands(model: Model) -> Commands | None:
     """The grammar of commands that an image carries, if it does."""
     image = model.image()
     for kind, _, offset, size in _table(model):
-        if kind == COMMANDS_SECTION:
+        if kind == Section.COMMANDS:
             return Commands(bytes(image[offset : offset + size]))
     return None
 
@@ -87,9 +86,9 @@ def describe(model: Model) -> dict[str, Any]:
             }
         )
     selftest = None
-    if 6 in offsets:
-        prompt, generate, digest, _ = struct.unpack_from("<IIII", image, offsets[6])
-        ids = struct.unpack_from(f"<{prompt}H", image, offsets[6] + 16)
+    if Section.SELFTEST in offsets:
+        prompt, generate, digest, _ = struct.unpack_from("<IIII", image, offsets[Section.SELFTEST])
+        ids = struct.unpack_from(f"<{prompt}H", image, offsets[Section.SELFTEST] + 16)
         selftest = {"prompt": list(ids), "generate": generate, "digest": f"{digest:08x}", "passed": _passes(model)}
     commands = read_commands(model)
     return {
@@ -109,7 +108,7 @@ def describe(model: Model) -> dict[str, Any]:
         ],
         "config": model.config_fields(),
         "tokenizer": model.tokenizer_fields(),
-        "unicode_bytes": sum(size for kind, _, _, size in table if kind == 7),
+        "unicode_bytes": sum(size for kind, _, _, size in table if kind == Section.UNICODE),
         "tensors": tensors,
         "metadata": [{"key": key, "value": value} for key, value in model.metadata()],
         "selftest": selftest,

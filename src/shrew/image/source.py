@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shrew.engine import Model, QuantizedMatrix
+from shrew.engine import ROPE_FREQUENCY, Model, QuantizedMatrix, Section
 from shrew.errors import RunError
 from shrew.image.commands import Commands
 from shrew.image.contents import model_config, read_commands, read_parameters, read_sections
-from shrew.image.writer import ROPE_FREQUENCY_ROLE, ImageTokenizer, Matrix, WeightType, build_image
+from shrew.image.writer import ImageTokenizer, Matrix, WeightType, build_image
 from shrew.model.attention import rope_frequencies
 from shrew.model.config import ModelConfig, tensor_specs
 
@@ -81,10 +81,10 @@ class StoredTokenizer:
     sections: Mapping[int, bytes] = field(repr=False)
 
     def section(self) -> bytes:
-        return self.sections[2]
+        return self.sections[Section.TOKENIZER]
 
     def unicode_section(self) -> bytes | None:
-        return self.sections.get(7)
+        return self.sections.get(Section.UNICODE)
 
 
 def open_float_image(path: Path) -> Source:
@@ -92,7 +92,7 @@ def open_float_image(path: Path) -> Source:
     model = Model.open(path)
     parameters, config = read_parameters(model), model_config(model)
     if config.position == "rope":
-        config = _with_frequencies(config, model.tensor(ROPE_FREQUENCY_ROLE).values()[0], path)
+        config = _with_frequencies(config, model.tensor(ROPE_FREQUENCY).values()[0], path)
     for spec in tensor_specs(config):
         if (kind := model.tensor(spec.role, spec.layer).type) != "f32":
             raise RunError(f"{path}: is quantised already ({spec.name} is {kind}); quantise the run or the f32 image")

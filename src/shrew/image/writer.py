@@ -1,4 +1,4 @@
-"""Writes model images as docs/FORMAT.md says. The only code that does."""
+"""Makes model images of their parts. The engine writes them; here is what goes in."""
 
 from __future__ import annotations
 
@@ -15,32 +15,23 @@ from numpy.typing import NDArray
 from shrew.engine import (
     DEFAULT_GROUP,
     MAX_COMMAND_BYTES,
+    ROPE_FREQUENCY,
     ROWS_PER_BYTE,
-    TYPES,
     Model,
     QuantizedMatrix,
     Sampling,
-    pack,
     quantize,
 )
+from shrew.engine.write import ImageWriter, put_digest, weights_bytes
 from shrew.errors import ConfigError
 from shrew.files import write_atomically
 from shrew.image.commands import Commands
 from shrew.model.attention import rope_frequencies
-from shrew.model.config import ModelConfig, TensorSpec, tensor_specs
+from shrew.model.config import ModelConfig, TensorSpec, stored_tensors, tensor_specs
 
-FORMAT_VERSION = 1
 ALIGNMENT = 64
 GROUPS = range(16, 257, 16)
-ROPE_FREQUENCY_ROLE = 2
-COMMANDS_SECTION = 8
 SELFTEST_TOKENS = 16
-
-_HEADER = struct.Struct("<4sIIII44x")
-_SECTION = struct.Struct("<IIII")
-_CONFIG = struct.Struct("<12If12x")
-_TENSOR = struct.Struct("<HHBBHIIIIII")
-_SELFTEST = struct.Struct("<IIII")
 
 
 class ImageTokenizer(Protocol):
@@ -96,139 +87,49 @@ class WeightType(NamedTuple):
         return f"{self.type}:{group}" if group else self.type
 
 
-def _padded(data: bytes, alignment: int) -> bytes:
-    return data + bytes(-len(data) % alignment)
-
-
-def _config_section(config: ModelConfig) -> bytes:
-    flags = (
-        config.bias_qkv
-        | config.bias_out << 1
-        | config.bias_mlp << 2
-        | config.tied_head << 3
-        | config.embed_norm << 4
-        | config.final_norm << 5
-    )
-    return _CONFIG.pack(
-        config.dim,
-        config.layers,
-        config.heads,
-        config.kv_heads,
-        config.head_dim,
-        config.ffn,
-        config.vocab,
-        config.context,
-        ("rms", "rms-plain", "layer").index(config.norm),
-        ("rope", "learned").index(config.position),
-        ("swiglu", "gelu", "relu").index(config.mlp),
-        flags,
-        config.norm_eps,
-    )
-
-
-def stored_tensors(config: ModelConfig) -> list[TensorSpec]:
-    """The tensors of an image in their order: the trained ones and the rotary frequencies."""
-    specs = tensor_specs(config)
-    if config.position == "rope":
-        specs.append(TensorSpec("rope_frequency", ROPE_FREQUENCY_ROLE, 0, 1, config.head_dim // 2, vector=True))
-    first = [s for s in specs if s.role < 5]
-    return sorted(first, key=lambda s: s.role) + [s for s in specs if s.role >= 5]
-
-
 #: What a matrix is given as: floats to be rounded, or integers that somebody has chosen with more care.
 Matrix = NDArray[np.float32] | QuantizedMatrix
 
 
-def _tensor_sections(
-    config: ModelConfig, parameters: Mapping[str, Matrix], types: Mapping[str, WeightType]
-) -> tuple[bytes, bytes]:
-    """The tensor directory and the tensor data."""
-    directory, data = bytearray(), bytearray()
-
-    def append(block: bytes) -> int:
-        data.extend(bytes(-len(data) % ALIGNMENT))
-        offset = len(data)
-        data.extend(block)
-        return offset
-
-    for spec in stored_tensors(config):
-        stored = _stored_matrix(config, spec, parameters, types)
-        if isinstance(stored, QuantizedMatrix):
-            kind, group, rows = stored.type, stored.group, pack(stored.values, stored.type)
-            scales = stored.row_scales.astype("<f4").tobytes()
-            if stored.multipliers is not None:
-                scales += stored.multipliers.tobytes()
-        else:
-            kind, group, scales = "f32", 0, b""
-            rows = np.zeros((spec.rows, -(-spec.cols // 4) * 4), dtype="<f4")
-            rows[:, : spec.cols] = stored
-        directory += _TENSOR.pack(
-            spec.role,
-            spec.layer,
-            TYPES.index(kind),
-            0,
-            group,
-            spec.rows,
-            spec.cols,
-            rows.shape[1] * rows.itemsize,
-            append(rows.tobytes()),
-            append(scales) if scales else 0,
-            0,
-        )
-    return bytes(directory), bytes(data)
+#: How vectors are stored: type and group.
+FLOATS = ("f32", 0)
 
 
 def weight_bytes(config: ModelConfig, weight: WeightType) -> int:
     """What all tensors take in an image if every matrix has this type; the tokenizer and some KB come on top."""
-    specs = tensor_specs(config)
-    zeros = {spec.name: np.zeros(spec.shape, np.float32) for spec in specs}
-    return len(_tensor_sections(config, zeros, {spec.name: weight for spec in specs})[1])
+    return weights_bytes(config, [FLOATS if spec.vector else weight.checked() for spec in stored_tensors(config)])
 
 
-def _stored_matrix(
-    config: ModelConfig, spec: TensorSpec, parameters: Mapping[str, Matrix], types: Mapping[str, WeightType]
-) -> Matrix:
+def _storage(
+    config: ModelConfig, parameters: Mapping[str, Matrix], types: Mapping[str, WeightType]
+) -> list[tuple[str, int]]:
+    """How each tensor is stored: as the integers that it is given as, or as its type says."""
+    storage: list[tuple[str, int]] = []
+    for spec in stored_tensors(config):
+        given = parameters.get(spec.name)
+        if isinstance(given, QuantizedMatrix):
+            if spec.vector or given.values.shape != (spec.rows, spec.cols):
+                raise ConfigError(f"tensor {spec.name} is not a matrix of {given.values.shape} integers")
+            groups = -(-spec.cols // given.group) if given.group else 0
+            multipliers = (spec.rows, 0) if given.multipliers is None else given.multipliers.shape
+            if given.row_scales.shape != (spec.rows,) or multipliers != (spec.rows, groups):
+                raise ConfigError(f"tensor {spec.name} has {given.row_scales.shape} scales, {multipliers} multipliers")
+            storage.append((given.type, given.group))
+        else:
+            storage.append(FLOATS if spec.vector else types[spec.name].checked())
+    return storage
+
+
+def _values(config: ModelConfig, spec: TensorSpec, parameters: Mapping[str, Matrix], stored: tuple[str, int]) -> Matrix:
     """One tensor [rows, cols] in the form in which it is written."""
-    given = rope_frequencies(config) if spec.role == ROPE_FREQUENCY_ROLE else parameters[spec.name]
+    given = rope_frequencies(config) if spec.role == ROPE_FREQUENCY else parameters[spec.name]
     if isinstance(given, QuantizedMatrix):
-        if spec.vector or given.values.shape != (spec.rows, spec.cols):
-            raise ConfigError(f"tensor {spec.name} is not a matrix of {given.values.shape} integers")
         return given
     matrix = np.ascontiguousarray(given, dtype=np.float32).reshape(spec.rows, spec.cols)
     if not np.isfinite(matrix).all():
         raise ConfigError(f"tensor {spec.name} holds NaN or infinity; train again or use an earlier checkpoint")
-    weight = WeightType("f32") if spec.vector else types[spec.name].checked()
-    return matrix if weight.type == "f32" else quantize(matrix, weight.type, weight.group, spec.name)
-
-
-def _metadata_section(metadata: Sequence[tuple[str, str]]) -> bytes:
-    parts = [struct.pack("<I", len(metadata))]
-    for key, value in metadata:
-        key_bytes, value_bytes = key.encode(), value.encode()
-        parts.append(struct.pack("<HHI", len(key_bytes), 0, len(value_bytes)) + key_bytes + value_bytes)
-    return b"".join(parts)
-
-
-def _selftest_section(prompt: Sequence[int], generate: int, digest: int) -> bytes:
-    return _padded(_SELFTEST.pack(len(prompt), generate, digest, 0) + struct.pack(f"<{len(prompt)}H", *prompt), 4)
-
-
-def assemble(sections: Sequence[tuple[int, bool, bytes]]) -> bytes:
-    """A file from (kind, required, content) sections in the order given: header, table, checksum."""
-    table, body = b"", b""
-    start = _HEADER.size + _SECTION.size * len(sections)
-    for kind, required, content in sections:
-        body += bytes(-(start + len(body)) % ALIGNMENT)
-        table += _SECTION.pack(kind, int(required), start + len(body), len(content))
-        body += content
-    header = _HEADER.pack(b"SHRW", FORMAT_VERSION, start + len(body), 0, len(sections))
-    return with_checksum(header + table + body)
-
-
-def with_checksum(image: bytes) -> bytes:
-    """The same image with the CRC-32 that belongs to it."""
-    blank = image[:12] + bytes(4) + image[16:]
-    return blank[:12] + struct.pack("<I", zlib.crc32(blank)) + blank[16:]
+    kind, group = stored
+    return matrix if kind == "f32" else quantize(matrix, kind, group, spec.name)
 
 
 def build_image(
@@ -245,9 +146,8 @@ def build_image(
 
     ``parameters`` has the tensors of :func:`~shrew.model.config.tensor_specs`; ``types`` is one type for all
     matrices of floats or one per matrix name; ``commands`` is the grammar that answers of the kind ``Do: `` follow. The
-    self-test runs from ``selftest_prompt`` (default: the chat frame
-    around nothing, or beginning-of-text) and records what the engine itself says. Raises ConfigError where the parts
-    do not fit.
+    self-test runs from ``selftest_prompt`` (default: the chat frame around nothing, or beginning-of-text) and records
+    what the engine itself says. Raises ConfigError where the parts do not fit.
     """
     if tokenizer.vocab != config.vocab:
         raise ConfigError(f"the tokenizer has {tokenizer.vocab} tokens, the model {config.vocab}")
@@ -257,32 +157,32 @@ def build_image(
         raise ConfigError(f"tensors do not fit the configuration: missing {missing[:3]}, unexpected {extra[:3]}")
     if isinstance(types, WeightType):
         types = {spec.name: types for spec in tensor_specs(config)}
-    directory, weights = _tensor_sections(config, parameters, types)
-    sections = [(1, True, _config_section(config)), (2, True, tokenizer.section())]
-    unicode = tokenizer.unicode_section()
-    if unicode is not None:
-        sections.append((7, True, unicode))
-    sections.append((3, True, directory))
-    if metadata:
-        sections.append((5, False, _metadata_section(metadata)))
     if commands:
-        sections.append((COMMANDS_SECTION, True, commands.section))
         refusal = next((value for key, value in metadata if key == "refusal"), "")
         if len(refusal.encode()) > MAX_COMMAND_BYTES:
             raise ConfigError(
                 f"the refusal {refusal[:20]!r}… has more than the {MAX_COMMAND_BYTES} bytes that the engine holds"
             )
-
     if selftest_prompt is None:
         selftest_prompt = [*tokenizer.prompt_prefix, *tokenizer.prompt_suffix] or [tokenizer.bos or 0]
-    prompt = list(selftest_prompt)[: config.context - 1]
-    if not prompt:  # a context of one token leaves no room for a self-test
-        return assemble([*sections, (4, True, weights)])
+    prompt = list(selftest_prompt)[: config.context - 1]  # a context of one token leaves no room for a self-test
     generate = min(SELFTEST_TOKENS, config.context - len(prompt))
-    weights_section = (4, True, weights)
-    trial = Model.from_bytes(assemble([*sections, weights_section]), "new image")
-    digest = _greedy_digest(trial, prompt, generate)
-    return assemble([*sections, (6, False, _selftest_section(prompt, generate, digest)), weights_section])
+    storage = _storage(config, parameters, types)
+    writer = ImageWriter(
+        config,
+        storage,
+        tokenizer.section(),
+        unicode=tokenizer.unicode_section(),
+        commands=commands.section if commands else None,
+        metadata=metadata,
+        selftest=(prompt, generate) if prompt else None,
+    )
+    for spec, stored in zip(stored_tensors(config), storage, strict=True):
+        writer.write(_values(config, spec, parameters, stored), spec.name)
+    image = writer.image()
+    if prompt:
+        put_digest(image, _greedy_digest(Model.from_bytes(image, "new image"), prompt, generate))
+    return bytes(image)
 
 
 def _greedy_digest(model: Model, prompt: Sequence[int], generate: int) -> int:

@@ -1,15 +1,14 @@
-"""What a model is: one dataclass, checked once, and the list of tensors that follows from it."""
+"""What a model is: one dataclass, checked once, and the list of tensors that the engine says follows from it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from functools import lru_cache
 
+from shrew.engine.shape import ROPE_FREQUENCY, Mlp, Norm, Position, TensorSpec, shape_of
 from shrew.errors import ConfigError
 
-Norm = Literal["rms", "rms-plain", "layer"]
-Position = Literal["rope", "learned"]
-Mlp = Literal["swiglu", "gelu", "relu"]
+__all__ = ["Mlp", "ModelConfig", "Norm", "Position", "TensorSpec", "stored_tensors", "tensor_specs"]
 
 MAX_DIM = 4096
 MAX_LAYERS = 64
@@ -85,71 +84,16 @@ class ModelConfig:
         return sum(spec.rows * spec.cols for spec in tensor_specs(self))
 
 
-class TensorSpec(NamedTuple):
-    """One trained tensor. A matrix is [rows = outputs, cols = inputs], a vector is [cols] with ``rows`` 1."""
+@lru_cache(maxsize=64)
+def _stored_tensors(config: ModelConfig) -> tuple[TensorSpec, ...]:
+    return tuple(shape_of(config))
 
-    name: str
-    role: int
-    """``shrew_role`` in shrew.h."""
-    layer: int
-    rows: int
-    cols: int
-    vector: bool
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (self.cols,) if self.vector else (self.rows, self.cols)
+def stored_tensors(config: ModelConfig) -> list[TensorSpec]:
+    """The tensors of an image in their order: the trained ones and the rotary frequencies."""
+    return list(_stored_tensors(config))
 
 
 def tensor_specs(config: ModelConfig) -> list[TensorSpec]:
     """All trained tensors of ``config`` in the order in which an image stores them."""
-    c = config
-    specs: list[TensorSpec] = []
-
-    def matrix(name: str, role: int, rows: int, cols: int, layer: int = 0) -> None:
-        specs.append(TensorSpec(name, role, layer, rows, cols, vector=False))
-
-    def vector(name: str, role: int, cols: int, layer: int = 0) -> None:
-        specs.append(TensorSpec(name, role, layer, 1, cols, vector=True))
-
-    def norm(name: str, role: int, layer: int = 0) -> None:
-        if c.norm != "rms-plain":
-            vector(f"{name}.weight", role, c.dim, layer)
-        if c.norm == "layer":
-            vector(f"{name}.bias", role + 1, c.dim, layer)
-
-    matrix("token_embedding.weight", 0, c.vocab, c.dim)
-    if c.position == "learned":
-        matrix("position_embedding.weight", 1, c.context, c.dim)
-    if c.embed_norm:
-        norm("embed_norm", 3)
-    query, kv = c.heads * c.head_dim, c.kv_heads * c.head_dim
-    for i in range(c.layers):
-        p = f"layers.{i}"
-        norm(f"{p}.attention_norm", 5, i)
-        matrix(f"{p}.query.weight", 7, query, c.dim, i)
-        matrix(f"{p}.key.weight", 8, kv, c.dim, i)
-        matrix(f"{p}.value.weight", 9, kv, c.dim, i)
-        if c.bias_qkv:
-            vector(f"{p}.query.bias", 10, query, i)
-            vector(f"{p}.key.bias", 11, kv, i)
-            vector(f"{p}.value.bias", 12, kv, i)
-        matrix(f"{p}.out.weight", 13, c.dim, query, i)
-        if c.bias_out:
-            vector(f"{p}.out.bias", 14, c.dim, i)
-        norm(f"{p}.mlp_norm", 15, i)
-        if c.mlp == "swiglu":
-            matrix(f"{p}.gate.weight", 17, c.ffn, c.dim, i)
-        matrix(f"{p}.up.weight", 18, c.ffn, c.dim, i)
-        if c.bias_mlp:
-            if c.mlp == "swiglu":
-                vector(f"{p}.gate.bias", 19, c.ffn, i)
-            vector(f"{p}.up.bias", 20, c.ffn, i)
-        matrix(f"{p}.down.weight", 21, c.dim, c.ffn, i)
-        if c.bias_mlp:
-            vector(f"{p}.down.bias", 22, c.dim, i)
-    if c.final_norm:
-        norm("final_norm", 23)
-    if not c.tied_head:
-        matrix("head.weight", 25, c.vocab, c.dim)
-    return specs
+    return [spec for spec in _stored_tensors(config) if spec.role != ROPE_FREQUENCY]

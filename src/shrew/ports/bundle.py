@@ -87,7 +87,7 @@ def make_bundle(jobs: Sequence[Job]) -> bytes:
         stops = b"".join(stop.encode() + b"\0" for stop in job.stops)
         record = _JOB.pack(
             *(MODES.index(job.mode), job.trace, *place(job.image), *place(text), *place(stops), job.raw, job.tokens),
-            *(job.context, job.block, job.draft, CACHES.index(job.cache), job.unit, job.workers),
+            *(job.context, job.block, job.draft, CACHES[job.cache], job.unit, job.workers),
             *(job.seed & 0xFFFFFFFF, job.seed >> 32, job.top_k),
             *(job.temperature, job.top_p, job.min_p, job.repetition_penalty),
         )

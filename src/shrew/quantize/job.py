@@ -14,7 +14,8 @@ from shrew.engine import Model
 from shrew.errors import ConfigError
 from shrew.evaluation import Likelihood, score_tokens
 from shrew.image import Source, WeightType, image_of
-from shrew.image.writer import ALIGNMENT, Matrix, stored_tensors
+from shrew.image.writer import ALIGNMENT, Matrix
+from shrew.model.config import stored_tensors
 from shrew.quantize.calibration import calibrate, calibration_tokens
 from shrew.quantize.fit import CANDIDATES, Choice, fit, measure_choices
 from shrew.quantize.text import write_documents

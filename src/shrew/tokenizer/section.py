@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from shrew.engine.tokenizer import NO_TOKEN, TOKENIZER_KINDS
+
 if TYPE_CHECKING:
     from shrew.tokenizer.tokenizer import Tokenizer
 
-KINDS = ("bpe", "sentencepiece", "character")
 SPACE_PREFIX, UNICODE, RANKS, BYTE_IDS = 1, 2, 4, 8
-NO_TOKEN = 0xFFFF
 
 
 @cache
@@ -24,7 +24,7 @@ def unicode_table() -> bytes:
 
 
 def tokenizer_section(t: Tokenizer) -> bytes:
-    """Section 2. Raises struct.error or ValueError where a value does not fit its field."""
+    """Section 2. Raises struct.error, KeyError or ValueError where a value does not fit its field."""
     lengths = np.array([len(piece) for piece in t.pieces], dtype=np.int64)
     starts = (np.cumsum(lengths) - lengths)[::16]
     pieces = b"".join(t.pieces)
@@ -39,7 +39,7 @@ def tokenizer_section(t: Tokenizer) -> bytes:
     )
     header = struct.pack(
         "<HHIIII4H2H16x",
-        KINDS.index(t.kind),
+        TOKENIZER_KINDS[t.kind],
         flags,
         t.vocab,
         len(pieces),

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shrew.engine.tokenizer import Kind, TokenizerView
+from shrew.engine.tokenizer import NO_TOKEN, Kind, TokenizerView
 from shrew.errors import EngineError, TokenizerError
 from shrew.files import write_atomically
 from shrew.tokenizer.file import file_content, read_fields
-from shrew.tokenizer.section import NO_TOKEN, is_character, tokenizer_section, unicode_table
+from shrew.tokenizer.section import is_character, tokenizer_section, unicode_table
 
 MAX_PIECE_BYTES = 255
 
@@ -57,7 +57,7 @@ class Tokenizer:
         self._check_parts()
         try:
             section = tokenizer_section(self)
-        except (struct.error, ValueError, OverflowError) as error:
+        except (struct.error, KeyError, ValueError, OverflowError) as error:
             raise TokenizerError(f"tokenizer: a number is out of range ({error})") from error
         try:
             view = TokenizerView(section, self.unicode_section())

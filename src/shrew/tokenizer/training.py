@@ -8,8 +8,9 @@ from typing import Literal, Protocol
 import numpy as np
 
 from shrew.engine import tokenizer as engine
+from shrew.engine.tokenizer import NO_TOKEN
 from shrew.errors import TokenizerError
-from shrew.tokenizer.section import NO_TOKEN, unicode_table
+from shrew.tokenizer.section import unicode_table
 from shrew.tokenizer.tokenizer import Tokenizer
 
 BEGIN, END, ANSWER = "<|begin|>", "<|end|>", "<|answer|>"

@@ -1,5 +1,6 @@
 /* Rounding float matrices to quantised types. */
 #include "numbers.h"
+#include "shrew_write.h"
 #include "weight_type.h"
 
 static int32_t nearest(float x, float inverse, shrew_range range) {

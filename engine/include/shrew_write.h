@@ -1,0 +1,129 @@
+/* Shrew's writer of model images: what makes the bytes that shrew.h reads. docs/FORMAT.md says what they are.
+ *
+ * An image leaves the writer in pieces, in the order of the file, through a function of the caller's. The caller hands
+ * tensors over one by one, so neither side ever holds all weights:
+ *
+ *   shrew_write_begin(&writer, &parts, emit, context);
+ *   for each tensor of shrew_shape_tensor, in its order: shrew_write_tensor(&writer, &tensor);
+ *   shrew_write_end(&writer);
+ *
+ * The rules are those of shrew.h: no allocation, no libc but memcpy and memset, negative codes for errors. The writer
+ * checks what it packs itself. What comes as bytes, such as a tokenizer, is checked by shrew_model_open.
+ */
+#ifndef SHREW_WRITE_H
+#define SHREW_WRITE_H
+
+#include "shrew.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Integers ------------------------------------------------------------------------------------------------- */
+
+/* Rounds a matrix of floats to a quantised type, each group with the multiplier that leaves the least squared error.
+ * values: [rows][cols] one integer each, not yet packed; row_scales: [rows]; multipliers: [rows][ceil(cols / group)],
+ * not touched where group is 0. SHREW_E_ARGUMENT for f32 or a group that is neither 0 nor a multiple of 16 from 16 to
+ * 256, SHREW_E_NUMBER if a value is NaN, infinite or beyond 2^100. */
+int shrew_quantize(shrew_type type, const float *matrix, uint32_t rows, uint32_t cols, uint32_t group, int8_t *values,
+                   float *row_scales, int8_t *multipliers);
+
+/* Largest magnitude that a multiplier may have: what keeps 32-bit sums over a row from overflowing. */
+uint32_t shrew_quantize_limit(shrew_type type, uint32_t cols);
+
+/* ---- Images --------------------------------------------------------------------------------------------------- */
+
+/* How a tensor is stored. Vectors are f32. */
+typedef struct shrew_storage {
+    uint32_t type;  /* shrew_type */
+    uint32_t group; /* columns that share a multiplier, a multiple of 16 from 16 to 256; 0: none do, and for f32 */
+} shrew_storage;
+
+/* A pair of metadata. Neither string needs to end in NUL. */
+typedef struct shrew_pair {
+    const void *key;
+    size_t key_bytes; /* 1 .. 65535 */
+    const void *value;
+    size_t value_bytes;
+} shrew_pair;
+
+/* All of an image but its weights. Everything that is pointed to stays as it is until shrew_write_end. */
+typedef struct shrew_parts {
+    shrew_config config;
+    const shrew_storage *storage; /* [shrew_shape_tensors] in the order of shrew_shape_tensor */
+    const void *tokenizer;        /* the section's bytes */
+    size_t tokenizer_bytes;
+    const void *unicode; /* likewise, or NULL */
+    size_t unicode_bytes;
+    const void *commands; /* likewise, or NULL */
+    size_t commands_bytes;
+    const shrew_pair *metadata; /* [metadata_pairs], or NULL */
+    uint32_t metadata_pairs;
+    const uint16_t *selftest_prompt; /* [selftest_prompt_tokens], or NULL: no self-test */
+    uint32_t selftest_prompt_tokens;
+    uint32_t selftest_tokens; /* to generate */
+    uint32_t selftest_digest; /* of these; shrew_write_digest can put it in later */
+} shrew_parts;
+
+/* A tensor's values: floats for f32, the other three for the rest. */
+typedef struct shrew_values {
+    const float *floats;       /* [rows][cols] */
+    const int8_t *integers;    /* [rows][cols], not packed */
+    const float *row_scales;   /* [rows] */
+    const int8_t *multipliers; /* [rows][ceil(cols / group)] where group is not 0 */
+} shrew_values;
+
+/* Takes count bytes of the image that belong at offset; bytes is the writer's and valid during the call. Pieces come in
+ * the order of the file, each where the one before ended, but the last: the checksum, CRC-32 over all the others, which
+ * comes at the end and belongs into the header, over four zeros. Anything but 0 ends the writing. */
+typedef int (*shrew_emit)(void *context, uint64_t offset, const void *bytes, size_t count);
+
+enum { SHREW_WRITE_BUFFER = 4096 }; /* bytes of every piece but the last two: a sector of flash */
+
+/* One writing. Fields are the writer's own. */
+typedef struct shrew_writer {
+    const shrew_parts *parts;
+    shrew_emit emit;
+    void *context;
+    uint64_t offset;  /* of the next byte */
+    uint64_t weights; /* offset of the section */
+    uint32_t tensor, tensors; /* the next one, of so many */
+    uint32_t crc;     /* of what was emitted */
+    int32_t status;   /* what ended the writing */
+    uint8_t buffer[SHREW_WRITE_BUFFER]; /* what was not emitted yet */
+} shrew_writer;
+
+/* Bytes of the section of weights, of section 4. SHREW_E_CONFIG, SHREW_E_TYPE, SHREW_E_TENSOR where storage does not
+ * fit, SHREW_E_SIZE where it would be too large for a file. storage: as in shrew_parts. */
+int shrew_write_weights_bytes(const shrew_config *config, const shrew_storage *storage, uint32_t *bytes);
+
+/* Bytes of the whole image. The same errors, and SHREW_E_METADATA. */
+int shrew_write_bytes(const shrew_parts *parts, uint32_t *bytes);
+
+/* Writes everything that stands before the weights. The errors of shrew_write_bytes, or what emit returned. */
+int shrew_write_begin(shrew_writer *writer, const shrew_parts *parts, shrew_emit emit, void *context);
+
+/* Writes the next tensor. SHREW_E_STATE after the last, SHREW_E_TENSOR where an integer or a multiplier is out of
+ * range, SHREW_E_NUMBER where a float is NaN or infinite; or what emit returned. After an error the image is lost: the
+ * same code comes from every further call. */
+int shrew_write_tensor(shrew_writer *writer, const shrew_values *values);
+
+/* Writes what is left and the checksum. SHREW_E_STATE where tensors are missing. */
+int shrew_write_end(shrew_writer *writer);
+
+/* For images in memory: a shrew_emit whose context is a shrew_memory. SHREW_E_BUFFER where it is too small. */
+typedef struct shrew_memory {
+    uint8_t *bytes;
+    size_t capacity;
+} shrew_memory;
+
+int shrew_emit_to_memory(void *context, uint64_t offset, const void *bytes, size_t count);
+
+/* Puts the digest into the self-test of an image in memory, and the checksum that belongs to it. The engine that has
+ * opened the image says what the digest is. SHREW_E_MISSING where the image has no self-test. */
+int shrew_write_digest(void *image, size_t bytes, uint32_t digest);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,20 @@
+/* Sizes of docs/FORMAT.md that a reader and a writer of images share. */
+#ifndef SHREW_FORMAT_H
+#define SHREW_FORMAT_H
+
+enum {
+    IMAGE_HEADER_BYTES = 64,
+    CRC_OFFSET = 12, /* of the checksum in the header */
+    MAX_SECTIONS = 32,
+    SECTION_ENTRY_BYTES = 16,
+    SECTION_ALIGNMENT = 64,
+    CONFIG_BYTES = 64,
+    TENSOR_ENTRY_BYTES = 32,
+    DATA_ALIGNMENT = 64,    /* of a tensor's data and of its scales */
+    STRIDE_ALIGNMENT = 16,
+    /* u32: prompt tokens, tokens to generate, the digest of these, 0. The ids of the prompt follow. */
+    SELFTEST_HEADER_BYTES = 16,
+    SELFTEST_DIGEST_OFFSET = 8
+};
+
+#endif
