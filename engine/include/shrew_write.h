@@ -21,14 +21,15 @@ extern "C" {
 
 /* ---- Integers ------------------------------------------------------------------------------------------------- */
 
-/* Rounds a matrix of floats to a quantised type, each group with the multiplier that leaves the least squared error.
- * values: [rows][cols] one integer each, not yet packed; row_scales: [rows]; multipliers: [rows][ceil(cols / group)],
- * not touched where group is 0. SHREW_E_ARGUMENT for f32 or a group that is neither 0 nor a multiple of 16 from 16 to
- * 256, SHREW_E_NUMBER if a value is NaN, infinite or beyond 2^100. */
+/* Quantises a matrix of floats. A q8 group gets the smallest scale that clips no value; a q4 or ternary group the one
+ * with the smallest squared error of those tried. values: [rows][cols], one integer each, not yet packed. row_scales:
+ * [rows]. multipliers: [rows][ceil(cols / group)], not touched if group is 0. SHREW_E_ARGUMENT for f32, for more than
+ * 16384 cols, and for a group that is neither 0 nor a multiple of 16 from 16 to 256. SHREW_E_NUMBER if a value is NaN,
+ * infinite or at least 2^100 in magnitude. */
 int shrew_quantize(shrew_type type, const float *matrix, uint32_t rows, uint32_t cols, uint32_t group, int8_t *values,
                    float *row_scales, int8_t *multipliers);
 
-/* Largest magnitude that a multiplier may have: what keeps 32-bit sums over a row from overflowing. */
+/* Largest magnitude of a multiplier for which 32-bit sums over a row cannot overflow; 0 if shrew_quantize refuses. */
 uint32_t shrew_quantize_limit(shrew_type type, uint32_t cols);
 
 /* ---- Images --------------------------------------------------------------------------------------------------- */
