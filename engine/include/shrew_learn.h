@@ -55,8 +55,8 @@ int shrew_bpe_train(const shrew_bpe_options *options, const void *text, size_t t
  *
  * Floats, in rows: a row is a token. Arrays are dense, aligned to 4 and, unless said otherwise, do not overlap. Each call
  * runs in its caller's thread; calls on different arrays may run at once. A backward *adds* the gradients of parameters
- * to what is there. Sums are made in another order by every unit, so results agree within rounding, not by bits. What
- * is no number stays none up to the loss. SHREW_E_ARGUMENT: a NULL, a size of 0, an id beyond the table, an unknown
+ * to what is there. Each unit adds in another order, so results agree within rounding, not bit for bit. NaN and infinity
+ * propagate to the loss. SHREW_E_ARGUMENT: a NULL, a size of 0, an id beyond the table, an unknown
  * kind or unit. */
 
 /* The unit to pass to the operators: SHREW_UNIT_SCALAR (portable), SHREW_UNIT_AVX2 or SHREW_UNIT_AVX512 itself, or for

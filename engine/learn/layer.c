@@ -1,6 +1,7 @@
-/* One layer of a transformer, forward and backward, of the operators. Only what is dear to make again is saved: norms and
- * the MLP's hidden values are not, nor what they are made of where products cost less than memory. But for attention, a few rows go all the way before the next, so that what an operator
- * makes is still near when the next one reads it; the weights of one layer stay near, too. */
+/* One layer of a transformer, forward and backward, made of operators. The forward saves what is expensive to recompute:
+ * not norms, not the MLP's hidden values and, where products cost less than memory, not what these are computed from.
+ * Except in attention, a few rows pass through all operators before the next rows do, so that what one operator writes
+ * is still in the cache when the next one reads it. The weights of a layer stay in the cache, too. */
 #include <string.h>
 
 #include "linear.h"

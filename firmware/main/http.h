@@ -1,5 +1,5 @@
-/* What handlers of the web server share (docs/PROTOCOL.md): who may ask, how answers and errors look, how sockets are used.
- * Handlers run on the server's task. */
+/* What handlers of the web server share (docs/PROTOCOL.md): who may ask, how answers and errors look, how sockets are
+ * used. Handlers run on the server's task. */
 #ifndef SHREW_HTTP_H
 #define SHREW_HTTP_H
 
@@ -10,7 +10,8 @@
 /* Gives a new connection our deadlines. */
 void fw_http_use(httpd_handle_t handle, int socket);
 
-/* 1 if the request comes from a page of ours or from no page, and, where asked, with the token; else the refusal is sent. */
+/* 1 if the request comes from a page of ours or from no page, and, where asked, with the token; else the refusal is
+ * sent. */
 int fw_http_admits(httpd_req_t *request, int with_token);
 
 /* Sets the headers that every answer has. */
@@ -23,8 +24,8 @@ esp_err_t fw_http_refuse(httpd_req_t *request, protocol_code code, const char *l
 esp_err_t fw_http_send_json(httpd_req_t *request, const char *bytes, size_t count);
 esp_err_t fw_http_send_info(httpd_req_t *request);
 
-/* The request's body in a buffer that the next message overwrites, with a NUL behind it; NULL where it is refused, and then
- * what the handler returns. */
+/* The request's body in a buffer that the next message overwrites, with a NUL behind it. Where it is refused, *body is
+ * NULL, and the handler returns what this returns. */
 esp_err_t fw_http_body(httpd_req_t *request, char **body, size_t *bytes);
 
 /* Ends a connection: the server finds it ended and closes it. From any task, while the socket is its to use; never by

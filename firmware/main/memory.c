@@ -57,8 +57,8 @@ static void add(size_t bytes, arena_kind kind, uint32_t capabilities) {
 
 #if CONFIG_IDF_TARGET_LINUX
 
-/* All memory is alike there. SHREW_SRAM says how large the pieces are that count as fast, "106496,65536"; SHREW_PSRAM how
- * large the other is. */
+/* All memory is alike there. SHREW_SRAM lists the sizes of the pieces that count as fast, as in "106496,65536"; SHREW_PSRAM
+ * is the size of the other piece. */
 static void take_from_heap(void) {
     const char *sram = getenv("SHREW_SRAM"), *psram = getenv("SHREW_PSRAM");
     for (char *end = (char *)sram; end && *end; end += *end == ',') {

@@ -8,8 +8,8 @@ typedef struct placed {
     size_t sram_bytes, psram_bytes; /* copied there */
 } placed;
 
-/* After the session got its memory. in_flash: whether the image lies there, else in memory. A tensor for which no piece of
- * the arena has room stays in the image. The copies live until fw_memory_clear. */
+/* After the session got its memory. in_flash: whether the image lies there, else in memory. A tensor for which no piece
+ * of the arena has room stays in the image. The copies live until fw_memory_clear. */
 placed fw_placing_take(shrew_model *model, int in_flash);
 
 #endif

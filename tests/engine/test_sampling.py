@@ -147,4 +147,4 @@ def test_ranges_are_what_the_sampler_takes(session, name: str) -> None:
 def test_a_value_out_of_range_is_named_with_its_range(wrong: dict[str, float]) -> None:
     (name,) = wrong
     with pytest.raises(ConfigError, match=f"{name} is .*, must be {SAMPLING_OPTIONS[name].range}"):
-        Sampling(**wrong)  # type: ignore[arg-type]  # a name and a number
+        Sampling(**wrong)

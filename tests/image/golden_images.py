@@ -9,6 +9,7 @@ import hashlib
 import json
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def numbers(random_numbers: random.Random, *shape: int) -> Any:
 
 
 def weight_type(r: random.Random) -> WeightType:
-    return WeightType(r.choice(TYPES), r.choice([-1, 0, *range(16, 257, 16)]))  # type: ignore[arg-type]  # one of TYPES
+    return WeightType(r.choice(TYPES), r.choice([-1, 0, *range(16, 257, 16)]))
 
 
 def integers(r: random.Random, kind: str, group: int, rows: int, cols: int) -> QuantizedMatrix:
@@ -77,9 +78,9 @@ def random_image(seed: int) -> bytes:
         vocab=tokenizer.vocab,
         context=r.choice([1, 2, 5, 40]),
         ffn=r.choice([1, 2, 33, 128, r.randint(1, 300)]),
-        norm=r.choice(["rms", "rms-plain", "layer"]),  # type: ignore[arg-type]
-        position=r.choice(["rope", "learned"]),  # type: ignore[arg-type]
-        mlp=r.choice(["swiglu", "gelu", "relu"]),  # type: ignore[arg-type]
+        norm=r.choice(["rms", "rms-plain", "layer"]),
+        position=r.choice(["rope", "learned"]),
+        mlp=r.choice(["swiglu", "gelu", "relu"]),
         **{name: r.random() < 0.5 for name in switches},
     )
     parameters: dict[str, Any] = {}
@@ -108,9 +109,9 @@ def cases() -> dict[str, Callable[[], bytes]]:
     for name, preset in PRESETS.items():
         if preset.model.parameters <= MOST_PARAMETERS:
             for weight in TYPES:
-                made[f"{name} {weight}"] = lambda n=name, w=weight: preset_image(n, WeightType(w))  # type: ignore[misc]
+                made[f"{name} {weight}"] = partial(preset_image, name, WeightType(weight))
     for seed in range(RANDOM):
-        made[f"random {seed}"] = lambda s=seed: random_image(s)  # type: ignore[misc]
+        made[f"random {seed}"] = partial(random_image, seed)
     return made
 
 

@@ -113,7 +113,7 @@ def _in_lanes(lane: Callable[[list[Block]], Result], blocks: list[Block], execut
     """What ``lane`` makes of each lane's blocks, in the order of lanes."""
 
     def quiet(own: list[Block]) -> Result:
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a loss that is no number says it all
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # NaN in the loss reports it
             return lane(own)
 
     lanes = [blocks[i::LANES] for i in range(min(LANES, len(blocks)))]

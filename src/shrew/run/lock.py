@@ -23,7 +23,7 @@ from shrew.run.processes import this_process
 try:
     from fcntl import LOCK_EX, LOCK_NB, flock
 except ImportError:  # no POSIX system
-    flock = None  # type: ignore[assignment]
+    flock = None  # type: ignore[assignment]  # asked for before each use
 
 LOCK_NAME = "writer.lock"
 LONGEST_COMMAND = 200
