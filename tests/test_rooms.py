@@ -65,7 +65,8 @@ def _modules(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("shrew"):
         folder = ROOT.parent.joinpath(*str(node.module).split("."))
         for alias in node.names:
-            yield f"{node.module}.{alias.name}" if any(folder.glob(f"{alias.name}.*")) else str(node.module)
+            is_module = (folder / alias.name / "__init__.py").exists() or any(folder.glob(f"{alias.name}.*"))
+            yield f"{node.module}.{alias.name}" if is_module else str(node.module)
 
 
 def module_name(path: Path) -> str:

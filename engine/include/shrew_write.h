@@ -8,7 +8,8 @@
  *   shrew_write_end(&writer);
  *
  * The rules are those of shrew.h: no allocation, no libc but memcpy and memset, negative codes for errors. The writer
- * checks what it packs itself. What comes as bytes, such as a tokenizer, is checked by shrew_model_open.
+ * checks the configuration and the tensors. It does not check the tokenizer, the other sections that come as bytes, the
+ * metadata and the self-test: shrew_model_open does.
  */
 #ifndef SHREW_WRITE_H
 #define SHREW_WRITE_H
@@ -23,7 +24,7 @@ extern "C" {
 
 /* Quantises a matrix of floats. A q8 group gets the smallest scale that clips no value; a q4 or ternary group the one
  * with the smallest squared error of those tried. values: [rows][cols], one integer each, not yet packed. row_scales:
- * [rows]. multipliers: [rows][ceil(cols / group)], not touched if group is 0. SHREW_E_ARGUMENT for f32, for more than
+ * [rows]. multipliers: [rows][ceil(cols / group)], not touched if group is 0. SHREW_E_ARGUMENT for f32, for a type that this build lacks, for more than
  * 16384 cols, and for a group that is neither 0 nor a multiple of 16 from 16 to 256. SHREW_E_NUMBER if a value is NaN,
  * infinite or at least 2^100 in magnitude. */
 int shrew_quantize(shrew_type type, const float *matrix, uint32_t rows, uint32_t cols, uint32_t group, int8_t *values,
@@ -79,7 +80,7 @@ typedef struct shrew_values {
  * comes at the end and belongs into the header, over four zeros. Anything but 0 ends the writing. */
 typedef int (*shrew_emit)(void *context, uint64_t offset, const void *bytes, size_t count);
 
-enum { SHREW_WRITE_BUFFER = 4096 }; /* bytes of every piece but the last two: a sector of flash */
+enum { SHREW_WRITE_BUFFER = 4096 }; /* bytes of a piece, a sector of flash; the last before the checksum may be shorter */
 
 /* One writing. Fields are the writer's own. */
 typedef struct shrew_writer {
@@ -105,11 +106,11 @@ int shrew_write_bytes(const shrew_parts *parts, uint32_t *bytes);
 int shrew_write_begin(shrew_writer *writer, const shrew_parts *parts, shrew_emit emit, void *context);
 
 /* Writes the next tensor. SHREW_E_STATE after the last, SHREW_E_TENSOR where an integer or a multiplier is out of
- * range, SHREW_E_NUMBER where a float is NaN or infinite; or what emit returned. After an error the image is lost: the
- * same code comes from every further call. */
+ * range, SHREW_E_NUMBER where a float or a scale is NaN or infinite; or what emit returned. After an error the image is
+ * lost, and every further call returns the same code; SHREW_E_STATE and a NULL argument change nothing. */
 int shrew_write_tensor(shrew_writer *writer, const shrew_values *values);
 
-/* Writes what is left and the checksum. SHREW_E_STATE where tensors are missing. */
+/* Writes what is left and the checksum. SHREW_E_STATE where tensors are missing, and after the end. */
 int shrew_write_end(shrew_writer *writer);
 
 /* For images in memory: a shrew_emit whose context is a shrew_memory. SHREW_E_BUFFER where it is too small. */

@@ -14,7 +14,7 @@ int shrew_feed_block(shrew_session *session, const uint16_t *ids, size_t count, 
     for (uint32_t i = 0; i < block; i++)
         if (ids[i] >= vocab)
             return SHREW_E_ARGUMENT;
-    /* The head is the dearest matrix of a small model: only those tokens pass it whose logits somebody will see. */
+    /* The head is the most expensive matrix of a small model: only tokens whose logits are needed pass through it. */
     const uint32_t scored = logits ? block : block == count ? 1 : 0;
     float *const scores = logits ? logits : session->logits;
     session->has_logits = 0;

@@ -31,7 +31,7 @@ int shrew_shape_check(const shrew_config *config) {
 enum extent { PER_HEAD = 16, HALVED = 32, ONE = 64, DIM = 0, QUERY = 2 | PER_HEAD, KV = 3 | PER_HEAD,
               HALF_HEAD = 4 | HALVED, FFN = 5, VOCAB = 6, CONTEXT = 7 };
 
-/* What a configuration must have for a tensor to exist: its flags, the one of a tied head turned round, and more. */
+/* What a configuration must have for a tensor to exist: its flags (that of a tied head inverted) and more. */
 enum need { QKV_BIAS = SHREW_BIAS_QKV, OUT_BIAS = SHREW_BIAS_OUT, MLP_BIAS = SHREW_BIAS_MLP, UNTIED = SHREW_TIED_HEAD,
             EMBED_NORM = SHREW_EMBED_NORM, FINAL_NORM = SHREW_FINAL_NORM, GAIN = 64, SHIFT = 128, ROPE = 256,
             LEARNED = 512, GATED = 1024 };

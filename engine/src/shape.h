@@ -20,7 +20,7 @@ shrew_shape_walk shrew_shape_begin(const shrew_config *config);
 /* The next tensor in the order of the image; 0 past the last. */
 int shrew_shape_next(shrew_shape_walk *walk, shrew_shape *shape);
 
-/* Whether each layer has a tensor of its own of this role. */
+/* Whether every layer has its own tensor with this role. */
 static inline int shrew_role_is_per_layer(uint32_t role) {
     return role >= SHREW_ATTENTION_NORM_WEIGHT && role <= SHREW_DOWN_BIAS;
 }

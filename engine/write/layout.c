@@ -86,6 +86,8 @@ int shrew_place_sections(const shrew_parts *parts, shrew_placed_section sections
         sections[i] = order[i];
         if (!sections[i].bytes)
             continue;
+        if (sections[i].bytes > 0xFFFFFFFFu)
+            return SHREW_E_SIZE;
         sections[i].offset = shrew_aligned(end, SECTION_ALIGNMENT);
         end = sections[i].offset + sections[i].bytes;
         if (end > 0xFFFFFFFFu)

@@ -80,7 +80,7 @@ static void quantize_row(const float *x, uint32_t cols, uint32_t group, shrew_ty
 }
 
 uint32_t shrew_quantize_limit(shrew_type type, uint32_t cols) {
-    return type == SHREW_F32 || type >= SHREW_TYPES || !cols || cols > 16384 ? 0 : shrew_multiplier_limit(type, cols);
+    return type == SHREW_F32 || !shrew_has_type(type) || !cols || cols > 16384 ? 0 : shrew_multiplier_limit(type, cols);
 }
 
 int shrew_quantize(shrew_type type, const float *matrix, uint32_t rows, uint32_t cols, uint32_t group, int8_t *values,

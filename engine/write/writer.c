@@ -7,10 +7,8 @@
 
 #include <string.h>
 
-static void flush(shrew_writer *writer) {
-    const uint32_t count = (uint32_t)(writer->offset % SHREW_WRITE_BUFFER);
-    const uint32_t filled = count || !writer->offset ? count : SHREW_WRITE_BUFFER;
-    if (writer->status || !filled)
+static void flush(shrew_writer *writer, uint32_t filled) {
+    if (writer->status)
         return;
     writer->crc = shrew_crc32(writer->crc, writer->buffer, filled);
     writer->status = writer->emit(writer->context, writer->offset - filled, writer->buffer, filled);
@@ -26,7 +24,7 @@ static uint8_t *next_room(shrew_writer *writer, size_t *count) {
 static void count_written(shrew_writer *writer, size_t count) {
     writer->offset += count;
     if (count && writer->offset % SHREW_WRITE_BUFFER == 0)
-        flush(writer);
+        flush(writer, SHREW_WRITE_BUFFER);
 }
 
 static void put(shrew_writer *writer, const void *bytes, size_t count) {
@@ -168,10 +166,7 @@ static int check_values(const shrew_shape *shape, const shrew_storage *storage, 
     if (storage->type == SHREW_F32) {
         if (!values->floats)
             return SHREW_E_ARGUMENT;
-        for (size_t i = 0; i < count; i++)
-            if (magnitude_bits(values->floats[i]) >= 0x7F800000u)
-                return SHREW_E_NUMBER;
-        return SHREW_OK;
+        return shrew_all_finite(values->floats, (uint32_t)count) ? SHREW_OK : SHREW_E_NUMBER;
     }
     if (!values->integers || !values->row_scales || (placed->groups && !values->multipliers))
         return SHREW_E_ARGUMENT;
@@ -180,7 +175,7 @@ static int check_values(const shrew_shape *shape, const shrew_storage *storage, 
     if (!shrew_within(values->integers, count, range.low, range.high) ||
         !shrew_within(values->multipliers, (size_t)shape->rows * placed->groups, -limit, limit))
         return SHREW_E_TENSOR;
-    return SHREW_OK;
+    return shrew_all_finite(values->row_scales, shape->rows) ? SHREW_OK : SHREW_E_NUMBER;
 }
 
 static void put_integers(shrew_writer *writer, const shrew_shape *shape, uint32_t type, const int8_t *integers) {
@@ -243,8 +238,11 @@ int shrew_write_end(shrew_writer *writer) {
     if (writer->tensor != writer->tensors)
         return SHREW_E_STATE;
     if (writer->offset % SHREW_WRITE_BUFFER)
-        flush(writer);
+        flush(writer, (uint32_t)(writer->offset % SHREW_WRITE_BUFFER));
     if (!writer->status)
         writer->status = writer->emit(writer->context, CRC_OFFSET, &writer->crc, sizeof writer->crc);
-    return writer->status;
+    if (writer->status)
+        return writer->status;
+    writer->status = SHREW_E_STATE; /* of whatever is asked of a finished image */
+    return SHREW_OK;
 }

@@ -35,7 +35,7 @@ enum {
     BOARD_CORES = portNUM_PROCESSORS,
     BOARD_ANSWERING_CORE = BOARD_CORES - 1, /* Wi-Fi has the first */
 
-    /* Stacks, in bytes: half as much again as an ESP32-C3 image used at most in an emulator, under tests/chat: the main
+    /* Stacks, in bytes: about one and a half times what an ESP32-C3 image used at most in an emulator, under tests/chat: the main
      * task, whose stack is CONFIG_ESP_MAIN_TASK_STACK_SIZE, 3,252; generate 3,072; jobs 3,116; httpd 4,460. The helper
      * only computes. `status` shows what is used. */
     BOARD_GENERATE_STACK = 5120,

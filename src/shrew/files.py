@@ -12,6 +12,11 @@ from shrew.errors import RunError
 _UNFINISHED = ".part"
 
 
+def printable(name: str) -> str:
+    """A file's name as UTF-8 text: a question mark for each byte that is none."""
+    return name.encode(errors="replace").decode()
+
+
 def _sync_folder(path: Path) -> None:
     """Makes a rename survive a power failure, on systems where folders can be synced."""
     if os.name == "posix":

@@ -153,11 +153,15 @@ class TestRunning:
 
 
 class TestPower:
-    @pytest.mark.parametrize("moment", ["bench 64", "load small", "set temperature 0.5"])
-    def test_a_cut_at_any_moment_leaves_a_board_that_starts(self, moment: str, tmp_path: Path, small: Path) -> None:
+    @pytest.mark.parametrize("command", ["bench 64", "load small", "set temperature 0.5"])
+    @pytest.mark.parametrize("seconds", [0.02, 0.1, 0.5])
+    def test_a_cut_during_a_command_leaves_a_board_that_starts(
+        self, command: str, seconds: float, tmp_path: Path, small: Path
+    ) -> None:
         flash = make_flash(tmp_path / "flash.bin", small, DESK)
         with booted(flash) as board:
-            board.console._write(moment.encode() + b"\n")
+            board.console._write(command.encode() + b"\n")
+            time.sleep(seconds)  # the command has begun; where it is cut differs
             board.chip.pull_the_power()
         with booted(flash) as board:
             name = board.console.info().model.name

@@ -96,7 +96,9 @@ def test_all_of_the_sram_is_accounted_for(name: str, psram: bool) -> None:
     """And the firmware's part is what its figures say, but for crumbs that no model takes."""
     chip = CHIPS[name]
     without, with_wifi = (share(chip, wifi, psram) for wifi in (False, True))
+    assert sum(chip.heap.regions) < chip.sram
     for one in (without, with_wifi):
+        assert one.static >= chip.heap.static.value
         assert one.static + one.wifi + one.firmware + one.room == chip.sram
         assert list(one.pieces) == sorted(one.pieces, reverse=True)
         assert one.firmware >= FIRMWARE.start.value + FIRMWARE.tasks.value + FIRMWARE.reserve.value

@@ -101,6 +101,9 @@ def test_tensors_that_are_missing_or_too_many_are_refused() -> None:
     assert lib.shrew_write_end(writing.writer) == lib.SHREW_E_STATE
     assert writing.all() == lib.SHREW_OK
     assert writing.floats(PARAMETERS[SPECS[0].name]) == lib.SHREW_E_STATE
+    count = len(writing.pieces)
+    assert lib.shrew_write_end(writing.writer) == lib.SHREW_E_STATE
+    assert len(writing.pieces) == count, "the end was written twice"
 
 
 @pytest.mark.parametrize("at", ["begin", "tensors"])
@@ -170,9 +173,10 @@ def test_a_key_that_is_too_long_is_refused() -> None:
     assert writing.begin() == lib.SHREW_E_METADATA
 
 
-def test_an_image_beyond_32_bits_is_refused() -> None:
+@pytest.mark.parametrize("size", [0xFFFFFFFF, (1 << 64) - 100])
+def test_an_image_beyond_32_bits_is_refused(size: int) -> None:
     writing = Writing()
-    writing.parts.unicode, writing.parts.unicode_bytes = writing.section, 0xFFFFFFFF
+    writing.parts.unicode, writing.parts.unicode_bytes = writing.section, size
     assert writing.begin() == lib.SHREW_E_SIZE
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ SMALL = ("--preset", "microgpt", "--data", "names")
 
 
 @pytest.fixture
-def writer(tmp_path: Path) -> subprocess.Popen[bytes]:
+def writer(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A training that goes on in ``run`` until it is killed."""
     run = tmp_path / "run"
     command = [sys.executable, "-c", SHREW, "train", *SMALL, "--out", str(run), "--minutes", "10"]

@@ -43,7 +43,7 @@ def start_with(device: str, record: Record | None) -> Info | None:
         if record and info.model and info.model.selftest == "failed":
             raise BoardError(
                 f"{record.name} is stored whole, but its self-test fails on the board: "
-                "the firmware computes other tokens; build it anew"
+                "the firmware computes other tokens; rebuild it"
             )
         return info
 

@@ -66,7 +66,7 @@ class Chip:
     """Its vector unit, or nothing."""
     pointer_bytes: int
     sram: int
-    """All of it, in bytes, as data sheets count it."""
+    """In bytes, by the data sheet, with the memory of the RTC or low-power core, which the heap hands out, too."""
     heap: Heap
     window: Figure
     """Bytes that can be mapped at a time: the image, and what the firmware has mapped of itself."""
@@ -225,7 +225,7 @@ _CHIPS = (
         fpu=True,
         vectors="128-bit vectors",
         pointer_bytes=4,
-        sram=512 * KB,
+        sram=(512 + 16) * KB,
         heap=Heap(
             regions=(0x61710, 0x8000, 0x5724, 0x1FD8),
             source=_REGIONS.format("esp32s3"),
@@ -256,7 +256,7 @@ _CHIPS = (
         fpu=False,
         vectors="",
         pointer_bytes=4,
-        sram=400 * KB,
+        sram=(400 + 8) * KB,
         heap=Heap(
             regions=(0x40000, 0x1C710, 0x2950, 0x1FC8),
             source=_REGIONS.format("esp32c3"),
@@ -284,7 +284,7 @@ _CHIPS = (
         fpu=False,
         vectors="",
         pointer_bytes=4,
-        sram=512 * KB,
+        sram=(512 + 16) * KB,
         heap=Heap(
             regions=(0x7C610, 0x2F54, 0x3FE8),
             source=_REGIONS.format("esp32c6"),
@@ -312,7 +312,7 @@ _CHIPS = (
         fpu=True,
         vectors="",
         pointer_bytes=4,
-        sram=768 * KB,
+        sram=(768 + 32 + 8) * KB,
         heap=Heap(
             regions=(0x3AFC0, 0x60000, 0x4BF0, 0x7F80, 0x1FBC),
             source=_REGIONS.format("esp32p4"),

@@ -51,6 +51,7 @@ def import_(
 ) -> None:
     """Import FILE, a model of another program, with its tokenizer."""
     from shrew.doors import open_door
+    from shrew.files import printable
     from shrew.image import image_of, write_image
     from shrew.model.parameters import Parameters
     from shrew.run import Run, RunConfig, TrainConfig, sole_writer
@@ -63,11 +64,11 @@ def import_(
     config = model.config
     result: dict[str, object] = {"parameters": config.parameters}
     if out is not None:
-        run_config = RunConfig(model=config, train=TrainConfig(steps=1000), data={"imported": file.name})
+        run_config = RunConfig(model=config, train=TrainConfig(steps=1000), data={"imported": printable(file.name)})
         with sole_writer(out):
             run = Run.create(out, run_config, overwrite=overwrite)
             model.tokenizer.save(run.tokenizer_path)
-            run.save_weights(Parameters.of(config, model.parameters), {"imported": file.name})
+            run.save_weights(Parameters.of(config, model.parameters), {"imported": printable(file.name)})
         result["run"] = str(out)
     if output is not None:
         weight = weight_type(type_, group)

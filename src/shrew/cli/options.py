@@ -58,7 +58,7 @@ def print_warning(text: str) -> None:
 
 
 def print_json(result: dict[str, Any]) -> None:
-    """Exact and always valid: UTF-8, a file name's odd bytes escaped, null for numbers that are none."""
+    """Exact and always valid: UTF-8, a file name's odd bytes escaped, null for NaN and infinity."""
     click.echo(json.dumps(_finite(result), ensure_ascii=False).encode("utf-8", "backslashreplace"))
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from shrew.doors.door import ForeignModel
 from shrew.errors import ConfigError, ImportFileError, TokenizerError
+from shrew.files import printable
 from shrew.model.config import ModelConfig
 from shrew.tokenizer import Tokenizer
 from shrew.tokenizer.tokenizer import MAX_PIECE_BYTES
@@ -60,7 +61,10 @@ def source_of(file: Path, tokenizer: Path | None) -> ForeignModel:
     if tokenizer is None:
         raise ImportFileError(f"{file}: a llama2.c checkpoint holds no tokenizer; give its tokenizer.bin too")
     config, parameters = read_checkpoint(file)
-    metadata = [("name", file.stem), ("provenance", f"imported from llama2.c checkpoint {file.name}")]
+    metadata = [
+        ("name", printable(file.stem)),
+        ("provenance", f"imported from llama2.c checkpoint {printable(file.name)}"),
+    ]
     return ForeignModel(config, parameters, read_tokenizer(tokenizer, vocab=config.vocab), metadata)
 
 

@@ -107,11 +107,6 @@ def engine_config(config: Config) -> Any:
     return ffi.new("shrew_config *", fields)
 
 
-def config_bytes(config: Config) -> bytes:
-    """A ``shrew_config`` in memory, with which an image's section begins."""
-    return bytes(ffi.buffer(engine_config(config)))
-
-
 def config_fields(config: Any) -> dict[str, Any]:
     """The fields of a ``shrew_config`` under their names in :class:`Config`."""
     return {

@@ -157,6 +157,7 @@ def build_image(
         raise ConfigError(f"tensors do not fit the configuration: missing {missing[:3]}, unexpected {extra[:3]}")
     if isinstance(types, WeightType):
         types = {spec.name: types for spec in tensor_specs(config)}
+    _check_text(metadata)
     if commands:
         refusal = next((value for key, value in metadata if key == "refusal"), "")
         if len(refusal.encode()) > MAX_COMMAND_BYTES:
@@ -199,3 +200,12 @@ def write_image(path: str | os.PathLike[str], image: bytes) -> None:
     """Writes an image whole or not at all, after opening it and running its self-test."""
     Model.from_bytes(image, str(path)).selftest()
     write_atomically(Path(path), image)
+
+
+def _check_text(metadata: Sequence[tuple[str, str]]) -> None:
+    """ConfigError for what has no UTF-8, such as a name from a command line in another encoding."""
+    for key, value in metadata:
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ConfigError(f"{key} {value!r}: not valid UTF-8; give one that is") from None

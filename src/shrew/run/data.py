@@ -11,6 +11,7 @@ import msgspec
 
 from shrew.corpus import BUILTIN_NAMES, END_OF_TEXT, HELD_OUT, Corpus, Format, drop_duplicates, load_corpus
 from shrew.errors import ConfigError, DataError
+from shrew.files import printable
 from shrew.run.config import Value
 
 
@@ -48,7 +49,7 @@ class DataConfig:
             "separator": self.separator,
             "held_out": self.held_out,
             "drop_duplicates": self.drop_duplicates,
-            "run_folder": str(folder.resolve()).encode(errors="replace").decode(),
+            "run_folder": printable(os.path.realpath(folder)),
         }
 
     @classmethod
@@ -71,7 +72,7 @@ class DataConfig:
 
 
 def _absolute(source: str) -> str:
-    path = str(Path(source).resolve())
+    path = os.path.realpath(source)
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -89,5 +90,5 @@ def _present_path(source: str, folder: Path, was: str) -> str:
         return source
     places = [Path(source), folder / source, folder / Path(source).name]
     if was and os.path.isabs(source):
-        places.insert(2, Path(os.path.normpath(folder.resolve() / os.path.relpath(source, was))))
+        places.insert(2, Path(os.path.normpath(Path(os.path.realpath(folder)) / os.path.relpath(source, was))))
     return str(next((place for place in places if os.path.exists(place)), source))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,7 @@ from shrew import __version__
 from shrew.corpus import Corpus, commands_of
 from shrew.engine import QuantizedMatrix
 from shrew.errors import RunError
+from shrew.files import printable
 from shrew.image import Commands, Source
 from shrew.model.parameters import Parameters
 from shrew.quantize.rounded import integers_of
@@ -57,7 +59,7 @@ class LoadedRun:
         data = self.run.data
         sources = ", ".join(Path(source).name for source in data.sources) if data else "imported weights"
         metadata = [
-            ("name", name or self.run.path.resolve().name),
+            ("name", name or printable(Path(os.path.realpath(self.run.path)).name)),
             ("licence", licence),
             ("description", description),
             ("provenance", f"trained by Shrew on {sources}" if data else sources),

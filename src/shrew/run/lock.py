@@ -47,7 +47,7 @@ def sole_writer(folder: Path) -> Iterator[None]:
     What it made and nobody filled goes again at the end. Raises RunError, in one line that says who writes there, or
     why it cannot be written. Of several processes that train together only the first writes, and needs the lock.
     """
-    resolved = folder.resolve()
+    resolved = Path(os.path.realpath(folder))  # unlike Path.resolve, it takes a circle of links
     if resolved in _held or not this_process().first:
         yield
         return
@@ -90,6 +90,8 @@ def _acquire(folder: Path, path: Path) -> int | None:
             if _is_at(path, descriptor):
                 return descriptor
             os.close(descriptor)  # the writer before removed the file after we had opened it
+    with suppress(OSError):
+        path.unlink()
     warnings.warn(f"{folder}: no locks on this system; see that only one process trains there", stacklevel=6)
     return None
 

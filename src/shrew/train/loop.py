@@ -166,7 +166,7 @@ class _Trainer:
         counters = self.state.counters
         if self.rounds and counters.rounding_since is None and self._share() >= self.config.quantize_from:
             self.backend.begin_rounding()
-            # Floats lose less than what will be stored, but are not what will be stored: the best starts anew.
+            # Floats lose less than what will be stored, but are not what will be stored: the best starts again.
             counters.rounding_since, counters.best_loss, counters.best_step = counters.step, None, 0
             self.progress.note(f"step {counters.step}: from here on matrices are rounded to {self.config.weights}")
         batch = self.state.batches.next()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
+from shrew.files import printable
 from shrew.run import Run
 
 INSTALL_HINT = "loss.png was not drawn: matplotlib is missing; pip install 'shrew[plot]'"
@@ -37,7 +38,7 @@ def plot_loss(run: Run) -> str | None:
     axes.yaxis.set_minor_formatter("{x:.2g}")
     axes.set_xlabel("step")
     axes.set_ylabel("loss, nats per token")
-    axes.set_title(f"{run.path.name}: {run.config.model.parameters:,} parameters", loc="left", fontsize=11)
+    axes.set_title(f"{printable(run.path.name)}: {run.config.model.parameters:,} parameters", loc="left", fontsize=11)
     axes.grid(which="both", alpha=0.2, lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)

@@ -27,7 +27,7 @@ class Backend(Protocol):
     """
 
     def step(self, batch: PackedRows, learning_rate: float) -> Step:
-        """One move of the parameters. FloatingPointError where loss, gradient or parameters are no numbers any more."""
+        """One move of the parameters. FloatingPointError where loss, gradient or parameters are NaN or infinite."""
 
     def evaluate(self, rows: PackedRows) -> tuple[float, float]:
         """The loss over ``rows`` and the sum of the weights, as in :class:`Step`."""
