@@ -105,15 +105,16 @@ def train(
 
     With PyTorch, `torchrun --nproc-per-node 2 -m shrew train … --backend torch` trains in two processes.
     """
-    from shrew.run import DataConfig, sole_writer
+    from shrew.run import DataConfig, Run, sole_writer
     from shrew.train.prepare import prepare
     from shrew.train.start import new_run
 
     if resume:
         if data or source or overwrite or overrides or steps or minutes or type_ or group is not None or tensors:
             raise click.UsageError("--resume takes all but --backend from the run folder; give only --out with it")
-        run, tokenizer = _reopen(out, backend)
+        Run.open(out)  # or the lock would make a folder of what is no run
         with sole_writer(out):
+            run, tokenizer = _reopen(out, backend)
             prepared = prepare(run.load_corpus(), tokenizer, run.config.model.context)
             _train(run, prepared, as_json, resume=True)
         return

@@ -69,7 +69,8 @@ class LoadedRun:
         ]
         left_out = []
         if data and data.gone:
-            left_out.append(f"its data is gone ({', '.join(data.gone)}); text that the model writes stands in for it")
+            gone = ", ".join(data.gone)
+            left_out.append(f"its data is gone ({gone}); text that the model writes stands in for what no option gives")
             if self.commands is None:
                 left_out.append("its commands are not known without its data; give --commands FILE if it has some")
         return Source(
