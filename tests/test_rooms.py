@@ -28,7 +28,7 @@ LEVELS = (
     {"run"},
     {"quantize", "chips", "doors"},
     {"image", "evaluation"},
-    {"model"},
+    {"model", "memory"},
     {"corpus"},
     {"tokenizer"},
     {"engine"},
@@ -118,12 +118,12 @@ FLOORS = {
     "what callers see": "shrew shrew_learn shrew_times shrew_write status times",
     "numbers": "options compiler numbers soft_float fixed random",
     "weight types, bytes": "weight_type bytes utf8 crc32",
-    "text to tokens": "unicode pretokenize tokenizer encode",
+    "text to tokens": "unicode pretokenize tokenizer encode prompt_form question",
     "kernels": """kernels/processor kernels/kernels kernels/reference kernels/xtensa_assembly kernels/xtensa_score
         kernels/scalar kernels/xtensa kernels/pie kernels/simd128 kernels/avx2 kernels/avx512_vectors
         kernels/avx512_columns kernels/avx512_panels kernels/avx512_products kernels/avx512_attention kernels/avx512
         kernels/amx kernels/choose""",
-    "images": "format shape directory metadata grammar selftest_section image",
+    "images": "format shape directory metadata grammar recall selftest_section image",
     "sessions": "session split pass attention forward draft feed sampling sampler",
     "answers": "commands generate selftest",
     "writing images": "write/quantize write/pack write/layout write/writer write/memory",

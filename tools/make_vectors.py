@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from shrew.model.config import ModelConfig, tensor_specs
 from shrew.ports import Host, Job
 from shrew.ports.sources import source_root
 from shrew.ports.vectors import Vector, save
-from shrew.tokenizer import Tokenizer, train_bpe, train_character
+from shrew.tokenizer import PromptForm, Tokenizer, train_bpe, train_character
 
 #: The kernels that say what the bits are: SHREW_UNIT_REFERENCE.
 REFERENCE: Final = 1
@@ -31,6 +31,7 @@ REFERENCE: Final = 1
 CHARACTERS: Final = train_character(["abcdefghijklmnopqrstuvwxyz .,'"])
 BYTES: Final = train_bpe([], vocab=259, unicode=False)
 #: So few characters that some answer drawn at random is a command.
+FORMED: Final = replace(BYTES, prompt_form=PromptForm.for_prompts(["l'\xe9t\xe9"]))
 COMMANDS: Final = train_character(["Do: abc19"])
 
 F32: Final = WeightType("f32")
@@ -302,6 +303,18 @@ DEFINITIONS: Final = (
         {"mode": "text", "prompt": "a", "temperature": 50.0, "seed": 12427},
         COMMANDS,
         commands=("a(b|c)[ab]", "<10-19>", "c"),
+    ),
+    Definition(
+        "prompt-form",
+        "a prompt in the image's form: blanks, marks, case, quotes, replaced and dropped characters",
+        {**BASE, "dim": 16, "ffn": 16, "context": 64},
+        WeightType("q8", 32),
+        {
+            "mode": "text",
+            "prompt": " \ufeffL\u2019\xc9T\xc9\t\xa0 est\u2014ce?? \U0001f600 \u00df. !\n",
+            "tokens": 12,
+        },
+        FORMED,
     ),
     Definition("selftest", "the image's own test", BASE, WeightType("q8", 32), {"mode": "selftest"}),
     Definition(

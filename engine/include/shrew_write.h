@@ -59,6 +59,10 @@ typedef struct shrew_parts {
     size_t unicode_bytes;
     const void *commands; /* likewise, or NULL */
     size_t commands_bytes;
+    const void *prompts; /* likewise, or NULL */
+    size_t prompts_bytes;
+    const void *memory; /* likewise, or NULL */
+    size_t memory_bytes;
     const shrew_pair *metadata; /* [metadata_pairs], or NULL */
     uint32_t metadata_pairs;
     const uint16_t *selftest_prompt; /* [selftest_prompt_tokens], or NULL: no self-test */

@@ -29,6 +29,10 @@ static int advance(const shrew_grammar *g, shrew_command_walk *walk, shrew_byte_
     return 1;
 }
 
+static uint32_t last_id(const shrew_session *session) {
+    return session->history[session->prompt_end + session->tokens - 1];
+}
+
 static int may_follow(const shrew_session *session, const shrew_grammar *g, uint32_t id, shrew_command_walk *walk) {
     *walk = session->walk;
     if (id == session->model->tokenizer.eos) {
@@ -36,8 +40,7 @@ static int may_follow(const shrew_session *session, const shrew_grammar *g, uint
             walk->phase = ANSWER_IS_TEXT;
         return walk->phase == ANSWER_IS_TEXT || shrew_accepts(g, walk->state);
     }
-    const shrew_byte_span spoken =
-        shrew_spoken_bytes(&session->model->tokenizer, session->history[session->position - 1], id);
+    const shrew_byte_span spoken = shrew_spoken_bytes(&session->model->tokenizer, last_id(session), id);
     return (spoken.count || walk->phase != ANSWER_IS_COMMAND) && advance(g, walk, spoken);
 }
 
@@ -73,6 +76,11 @@ void shrew_commands_choose(shrew_session *session, uint32_t sampled, uint32_t *i
     may_follow(session, &g, best, &session->walk);
 }
 
+int shrew_commands_follow(shrew_session *session, uint32_t id) {
+    const shrew_grammar g = shrew_view_grammar(session->model->commands);
+    return may_follow(session, &g, id, &session->walk);
+}
+
 /* ---- The end -------------------------------------------------------------------------------------------------- */
 
 int shrew_session_command(const shrew_session *session, void *text, size_t capacity, size_t *bytes) {
@@ -96,31 +104,13 @@ int shrew_session_command(const shrew_session *session, void *text, size_t capac
     return SHREW_OK;
 }
 
-/* The image's refusal has the room of a command. */
-static void put_refusal(shrew_session *session) {
-    const char *key, *value;
-    size_t key_bytes, value_bytes;
-    for (uint32_t i = 0;
-         shrew_model_metadata(session->model, i, &key, &key_bytes, &value, &value_bytes) == SHREW_OK; i++) {
-        if (key_bytes != 7 || !bytes_equal(key, "refusal", 7))
-            continue;
-        session->pending_count = SHREW_MAX_COMMAND_BYTES;
-        if (value_bytes < SHREW_MAX_COMMAND_BYTES)
-            session->pending_count = (uint32_t)value_bytes;
-        memcpy(session->pending, value, session->pending_count);
-        return;
-    }
-}
-
 void shrew_commands_finish(shrew_session *session) {
     session->pending_count = 0;
     const shrew_grammar g = shrew_view_grammar(session->model->commands);
-    if (session->finish == SHREW_FINISH_END && session->confidence < g.threshold)
+    if (session->finish == SHREW_FINISH_END && !shrew_recalls(session) && session->confidence < g.threshold)
         session->finish = SHREW_FINISH_REFUSED;
-    if (session->finish == SHREW_FINISH_REFUSED)
-        put_refusal(session);
     if (session->finish != SHREW_FINISH_END)
-        return; /* cut short, it commands nothing */
+        return; /* refused, or cut short: it commands nothing */
     size_t bytes = 0;
     shrew_session_command(session, session->pending + PREFIX_BYTES, PENDING_BYTES - PREFIX_BYTES, &bytes);
     memcpy(session->pending, prefix, PREFIX_BYTES);

@@ -4,6 +4,7 @@
 #include "crc32.h"
 #include "feed.h"
 #include "options.h"
+#include "prompt_form.h"
 #include "sampling.h"
 #include "tokenizer.h"
 #include "utf8.h"
@@ -39,16 +40,29 @@ static void put_all(prompt_ids *prompt, const void *ids, size_t count) {
         put_id(prompt, *id++);
 }
 
-/* Encodes into the overlay, which the forward pass uses at other times. */
-static void put_text(shrew_session *session, const shrew_request *request, prompt_ids *prompt) {
+/* Asks the image's memory, if nothing was said before, and encodes. Both work in the overlay, which the forward pass
+ * uses at other times: at its end is the prompt in the image's form, before it the memory's work, then the ids and
+ * scratch. */
+static void put_text(shrew_session *session, const shrew_request *request, prompt_ids *prompt, int is_first) {
+    const uint8_t *text = request->prompt, *form = session->model->prompts;
+    size_t bytes = request->prompt_bytes, free_bytes = session->overlay_bytes, used = 0;
+    const size_t room = (bytes + SHREW_ALIGNMENT) & ~(size_t)(SHREW_ALIGNMENT - 1);
     uint16_t *encoded = session->overlay;
-    const size_t room = (request->prompt_bytes + SHREW_ALIGNMENT) & ~(size_t)(SHREW_ALIGNMENT - 1); /* in ids */
-    size_t used = 0;
-    if (!prompt->status && request->prompt_bytes > (size_t)SHREW_PROMPT_BYTES_PER_TOKEN * session->context)
+    if (!prompt->status && bytes > (size_t)SHREW_PROMPT_BYTES_PER_TOKEN * session->context)
         prompt->status = SHREW_E_CONTEXT;
-    if (!prompt->status)
-        prompt->status = shrew_encode(&session->model->tokenizer, request->prompt, request->prompt_bytes, encoded, room,
-                                      &used, encoded + room, session->overlay_bytes - room * sizeof *encoded);
+    if (prompt->status)
+        return;
+    free_bytes -= room * sizeof *encoded;
+    if (HAS_PROMPTS && form && !request->raw) {
+        free_bytes -= room;
+        uint8_t *const put = (uint8_t *)(encoded + room) + free_bytes;
+        bytes = shrew_put_in_form(form, text, bytes, put);
+        text = put;
+    }
+    if (HAS_MEMORY && session->model->memory && !request->raw && is_first)
+        session->recollection = shrew_recall(session->model->memory, text, bytes, session->overlay);
+    prompt->status = shrew_encode(&session->model->tokenizer, text, bytes, encoded, room, &used, encoded + room,
+                                  free_bytes);
     put_all(prompt, encoded, used);
 }
 
@@ -60,18 +74,20 @@ int shrew_session_begin(shrew_session *session, const shrew_request *request) {
         if (!request->stops[i] || stop_length(request->stops[i]) - 1u >= SHREW_MAX_STOP_BYTES)
             return SHREW_E_ARGUMENT;
     const shrew_tokenizer *tokenizer = &session->model->tokenizer;
-    const uint32_t unfed = session->unfed; /* what a conversation that goes on has said but not yet appended */
     if (!request->keep)
         shrew_session_reset(session);
+    /* What a conversation that goes on has said but not yet appended. */
+    const uint32_t unfed = session->unfed, held = session->position + session->unread;
     session->generating = 0;
-    prompt_ids prompt = {session->history + session->position, session->history + session->context, SHREW_OK};
-    if (request->keep && unfed != SHREW_NO_TOKEN)
+    prompt_ids prompt = {session->history + held, session->history + session->context, SHREW_OK};
+    if (unfed != SHREW_NO_TOKEN)
         put_id(&prompt, unfed);
+    session->recollection.verdict = RECALL_NOTHING;
     if (!request->raw)
         put_all(&prompt, tokenizer->prefix, tokenizer->prefix_count);
     else if (tokenizer->bos != SHREW_NO_TOKEN && prompt.next == session->history)
         put_id(&prompt, tokenizer->bos);
-    put_text(session, request, &prompt);
+    put_text(session, request, &prompt, !held);
     if (!request->raw)
         put_all(&prompt, tokenizer->suffix, tokenizer->suffix_count);
     if (prompt.status)
@@ -79,6 +95,7 @@ int shrew_session_begin(shrew_session *session, const shrew_request *request) {
     if (prompt.next == session->history)
         return SHREW_E_ARGUMENT; /* nothing to continue from */
     session->unfed = SHREW_NO_TOKEN;
+    session->unread = 0;
     session->sampling = request->sampling;
     session->stops = request->stops;
     session->stop_count = request->stop_count;
@@ -96,6 +113,8 @@ int shrew_session_begin(shrew_session *session, const shrew_request *request) {
         session->walk.phase = session->model->commands && !request->raw ? ANSWER_IS_OPEN : ANSWER_IS_TEXT;
         session->confidence = 1.0f;
     }
+    if (shrew_recalls(session))
+        session->confidence = session->recollection.confidence;
     session->pending_count = 0;
     session->generating = 1;
     return shrew_session_seed(session, request->seed);
@@ -164,11 +183,29 @@ static size_t release(shrew_session *session, uint32_t safe, int flush, uint8_t 
     return written;
 }
 
+/* Of the last of the answer's tokens. */
 static void append_text(shrew_session *session, uint32_t id) {
-    const shrew_byte_span spoken =
-        shrew_spoken_bytes(&session->model->tokenizer, session->history[session->position - 1], id);
+    const uint16_t *before = session->history + session->prompt_end + session->tokens - 2;
+    const shrew_byte_span spoken = shrew_spoken_bytes(&session->model->tokenizer, *before, id);
     memcpy(session->pending + session->pending_count, spoken.bytes, spoken.count);
     session->pending_count += (uint32_t)spoken.count;
+}
+
+/* The image's refusal, cut to the room of a command. */
+static void put_refusal(shrew_session *session) {
+    const char *key, *value;
+    size_t key_bytes, value_bytes;
+    session->pending_count = 0;
+    for (uint32_t i = 0;
+         shrew_model_metadata(session->model, i, &key, &key_bytes, &value, &value_bytes) == SHREW_OK; i++) {
+        if (key_bytes != 7 || !bytes_equal(key, "refusal", 7))
+            continue;
+        session->pending_count = SHREW_MAX_COMMAND_BYTES;
+        if (value_bytes < SHREW_MAX_COMMAND_BYTES)
+            session->pending_count = (uint32_t)value_bytes;
+        memcpy(session->pending, value, session->pending_count);
+        return;
+    }
 }
 
 static uint32_t phase_of(const shrew_session *session) {
@@ -183,9 +220,8 @@ static int feed_prompt(shrew_session *session) {
                             NULL, &used);
 }
 
-/* Appends the token of the step before, chooses the next one, and says whether the generation is over. */
-static int generate_token(shrew_session *session, uint32_t *token) {
-    *token = SHREW_NO_TOKEN;
+/* Appends the token of the step before and chooses the next one. *id: SHREW_NO_TOKEN if there is none. */
+static int choose_token(shrew_session *session, uint32_t *id) {
     if (session->unfed != SHREW_NO_TOKEN) {
         if (session->position == session->context) {
             session->finish = SHREW_FINISH_CONTEXT;
@@ -195,19 +231,54 @@ static int generate_token(shrew_session *session, uint32_t *token) {
         if (status)
             return status;
     }
-    uint32_t id = SHREW_NO_TOKEN;
-    const int status = shrew_session_sample(session, &session->sampling, &id);
+    const int status = shrew_session_sample(session, &session->sampling, id);
     if (status)
         return status;
     if (phase_of(session) != ANSWER_IS_TEXT) {
         shrew_begin_phase(session, SHREW_PHASE_CHOOSE, 0, 1);
-        shrew_commands_choose(session, id, &id);
+        shrew_commands_choose(session, *id, id);
     }
-    session->unfed = id;
-    if (HAS_COMMANDS && id == SHREW_NO_TOKEN) {
+    session->unfed = *id;
+    if (*id == SHREW_NO_TOKEN)
         session->finish = SHREW_FINISH_REFUSED; /* the vocabulary cannot write what the grammar asks for */
-        return SHREW_OK;
+    return SHREW_OK;
+}
+
+/* The next token of an answer from memory. It goes into the history, but is not fed. */
+static void recall_token(shrew_session *session, uint32_t *id) {
+    const shrew_recollection *found = &session->recollection;
+    const uint32_t end = session->prompt_end + session->tokens;
+    const int has_ended = session->tokens == found->ids_count;
+    if (!has_ended && end == session->context) {
+        session->finish = SHREW_FINISH_CONTEXT;
+        return;
     }
+    *id = has_ended ? session->model->tokenizer.eos : found->ids[session->tokens];
+    if (phase_of(session) != ANSWER_IS_TEXT && !shrew_commands_follow(session, *id)) {
+        session->finish = SHREW_FINISH_REFUSED; /* a command that the grammar lacks */
+        return;
+    }
+    session->unread = end - session->position;
+    session->unfed = *id;
+    if (has_ended)
+        session->finish = SHREW_FINISH_END;
+    else
+        session->history[end] = (uint16_t)*id;
+}
+
+/* Says the next token, and whether the generation is over. */
+static int generate_token(shrew_session *session, uint32_t *token) {
+    uint32_t id = SHREW_NO_TOKEN;
+    int status = SHREW_OK;
+    *token = SHREW_NO_TOKEN;
+    if (!shrew_recalls(session))
+        status = choose_token(session, &id);
+    else if (session->recollection.verdict == RECALL_ANSWER)
+        recall_token(session, &id);
+    else
+        session->finish = SHREW_FINISH_REFUSED;
+    if (status || session->finish != SHREW_RUNNING)
+        return status;
     if (id == session->model->tokenizer.eos) {
         session->finish = SHREW_FINISH_END;
         return SHREW_OK;
@@ -238,6 +309,8 @@ static size_t write_text(shrew_session *session, uint8_t *text) {
             safe = search.safe;
     }
     const int ended = session->finish != SHREW_RUNNING;
+    if (session->finish == SHREW_FINISH_REFUSED)
+        put_refusal(session);
     return release(session, ended ? session->pending_count : safe, ended, text);
 }
 
@@ -251,7 +324,7 @@ int shrew_session_next(shrew_session *session, void *text, size_t capacity, shre
     uint32_t token = SHREW_NO_TOKEN;
     size_t written = 0;
     int status;
-    if (session->tokens == 0 && session->position < session->prompt_end) {
+    if (!shrew_recalls(session) && session->tokens == 0 && session->position < session->prompt_end) {
         status = feed_prompt(session);
     } else {
         status = generate_token(session, &token);
@@ -272,6 +345,8 @@ int shrew_session_next(shrew_session *session, void *text, size_t capacity, shre
     progress->drafted = session->drafted;
     progress->accepted = session->accepted;
     progress->token = token;
-    progress->confidence = phase_of(session) == ANSWER_IS_COMMAND ? session->confidence : 0.0f;
+    progress->from_memory = (uint32_t)shrew_recalls(session);
+    progress->confidence =
+        progress->from_memory || phase_of(session) == ANSWER_IS_COMMAND ? session->confidence : 0.0f;
     return SHREW_OK;
 }

@@ -7,6 +7,8 @@
 #include "metadata.h"
 #include "numbers.h"
 #include "options.h"
+#include "prompt_form.h"
+#include "recall.h"
 #include "selftest_section.h"
 #include "shape.h"
 
@@ -42,6 +44,11 @@ static int check_header(const uint8_t *image, size_t bytes) {
     return all_zero(image + 20, IMAGE_HEADER_BYTES - 20) ? SHREW_OK : SHREW_E_RESERVED;
 }
 
+static int knows_section(uint32_t kind) {
+    return kind >= SHREW_SECTION_CONFIG && kind < SHREW_SECTIONS && (HAS_COMMANDS || kind != SHREW_SECTION_COMMANDS) &&
+           (HAS_PROMPTS || kind != SHREW_SECTION_PROMPTS) && (HAS_MEMORY || kind != SHREW_SECTION_MEMORY);
+}
+
 /* Fills sections[kind] for the kinds that this engine knows. */
 static int read_sections(const uint8_t *image, uint32_t total, image_section sections[SHREW_SECTIONS]) {
     const uint32_t count = aligned_u32(image + 16);
@@ -60,7 +67,7 @@ static int read_sections(const uint8_t *image, uint32_t total, image_section sec
         for (uint32_t j = 0; j < i; j++)
             if (aligned_u32(image + IMAGE_HEADER_BYTES + j * SECTION_ENTRY_BYTES) == kind)
                 return SHREW_E_SECTION;
-        if (kind >= SHREW_SECTION_CONFIG && kind < SHREW_SECTIONS && (HAS_COMMANDS || kind != SHREW_SECTION_COMMANDS)) {
+        if (knows_section(kind)) {
             sections[kind].bytes = image + offset;
             sections[kind].size = size;
         } else if (flags & 1) {
@@ -141,6 +148,19 @@ int shrew_model_open(shrew_model *model, const void *image, size_t bytes) {
         if ((status = shrew_grammar_check(commands->bytes, commands->size)))
             return status;
         view.commands = commands->bytes;
+    }
+    if (HAS_PROMPTS && sections[SHREW_SECTION_PROMPTS].bytes) {
+        const image_section *prompts = &sections[SHREW_SECTION_PROMPTS];
+        if ((status = shrew_prompt_form_check(prompts->bytes, prompts->size)))
+            return status;
+        view.prompts = prompts->bytes;
+        view.prompts_bytes = prompts->size;
+    }
+    if (HAS_MEMORY && sections[SHREW_SECTION_MEMORY].bytes) {
+        const image_section *memory = &sections[SHREW_SECTION_MEMORY];
+        if ((status = shrew_recall_check(memory->bytes, memory->size, &view.tokenizer)))
+            return status;
+        view.memory = memory->bytes;
     }
     *model = view;
     return SHREW_OK;

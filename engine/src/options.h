@@ -31,6 +31,16 @@ enum {
 #else
     HAS_COMMANDS = 1,
 #endif
+#ifdef SHREW_NO_PROMPTS
+    HAS_PROMPTS = 0,
+#else
+    HAS_PROMPTS = 1,
+#endif
+#ifdef SHREW_NO_MEMORY
+    HAS_MEMORY = 0,
+#else
+    HAS_MEMORY = 1,
+#endif
 #ifdef SHREW_NO_MARKS
     HAS_MARKS = 0,
 #else

@@ -3,6 +3,7 @@
 
 #include "directory.h"
 #include "options.h"
+#include "recall.h"
 #include "random.h"
 
 #include <string.h>
@@ -117,8 +118,11 @@ static void lay_out(memory_layout *layout, shrew_session *session, const shrew_m
     s->q.sums = take_part(layout, block, 2 * (widest / 16));
     s->q.scales = take_part(layout, block, 4);
     const size_t sampler = 6 * c->vocab;
-    const size_t prompt = sizeof(uint16_t) * (SHREW_PROMPT_BYTES_PER_TOKEN * context + SHREW_ALIGNMENT);
-    const size_t least = largest(sampler, prompt), overlay = layout->used - before;
+    /* The ids of the longest prompt, and, if prompts have a form, the prompt in that form. */
+    const size_t prompt_bytes = SHREW_PROMPT_BYTES_PER_TOKEN * context + SHREW_ALIGNMENT;
+    const size_t prompt = prompt_bytes * (HAS_PROMPTS && model->prompts ? 3 : 2);
+    const size_t recall = HAS_MEMORY && model->memory ? prompt_bytes + shrew_recall_bytes(model->memory) : 0;
+    const size_t least = largest(sampler, largest(prompt, recall)), overlay = layout->used - before;
     if (overlay < least)
         take_part(layout, least - overlay, 1);
     session->overlay_bytes = layout->used - before;
@@ -190,6 +194,7 @@ int shrew_session_reset(shrew_session *session) {
     session->has_logits = 0;
     session->generating = 0;
     session->unfed = SHREW_NO_TOKEN;
+    session->unread = 0;
     session->ahead = 0;
     return SHREW_OK;
 }

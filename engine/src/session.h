@@ -4,6 +4,7 @@
 
 #include "kernels/kernels.h"
 #include "options.h"
+#include "recall.h"
 #include "shrew.h"
 
 enum { CACHE_MARGIN = 64 }; /* bytes that vector kernels may read behind the last row */
@@ -71,15 +72,22 @@ struct shrew_session {
     uint32_t ahead_row;  /* row of hidden of the token at position - 1 */
     uint32_t drafted, accepted;
     uint32_t unfed;      /* generated but not appended yet, or SHREW_NO_TOKEN */
+    uint32_t unread;     /* ids in the history after position: a question and its answer from memory, not fed yet */
     uint32_t finish;
     shrew_command_walk walk;
     float confidence;    /* product of the probabilities of the answer's tokens, unless it is text */
+    shrew_recollection recollection;
     uint32_t generating;
     uint32_t pending_count;
     uint8_t pending[PENDING_BYTES];
     shrew_mark mark;
     void *mark_context;
 };
+
+/* Whether the image's memory answers or refuses, and not the model. */
+static inline int shrew_recalls(const shrew_session *session) {
+    return HAS_MEMORY && session->recollection.verdict != RECALL_NOTHING;
+}
 
 static inline void shrew_begin_phase(const shrew_session *session, shrew_phase phase, uint32_t layer,
                                      uint32_t tokens) {

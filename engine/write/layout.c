@@ -72,10 +72,12 @@ int shrew_place_sections(const shrew_parts *parts, shrew_placed_section sections
         {SHREW_SECTION_CONFIG, 0, CONFIG_BYTES},
         {SHREW_SECTION_TOKENIZER, 0, parts->tokenizer_bytes},
         {SHREW_SECTION_UNICODE, 0, parts->unicode ? parts->unicode_bytes : 0},
+        {SHREW_SECTION_PROMPTS, 0, parts->prompts ? parts->prompts_bytes : 0},
         {SHREW_SECTION_DIRECTORY, 0, directory},
         {SHREW_SECTION_METADATA, 0, metadata},
         {SHREW_SECTION_COMMANDS, 0, parts->commands ? parts->commands_bytes : 0},
         {SHREW_SECTION_SELFTEST, 0, selftest},
+        {SHREW_SECTION_MEMORY, 0, parts->memory ? parts->memory_bytes : 0},
         {SHREW_SECTION_WEIGHTS, 0, weights},
     };
     *present = 0;

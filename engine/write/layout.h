@@ -20,7 +20,7 @@ typedef struct shrew_placed_section {
     uint64_t offset, bytes;
 } shrew_placed_section;
 
-enum { SHREW_WRITTEN_SECTIONS = 8 };
+enum { SHREW_WRITTEN_SECTIONS = 10 };
 
 static inline uint64_t shrew_aligned(uint64_t offset, uint32_t alignment) {
     return (offset + alignment - 1) / alignment * alignment;

@@ -132,6 +132,8 @@ static void put_section(shrew_writer *writer, const shrew_placed_section *sectio
     case SHREW_SECTION_UNICODE: put(writer, parts->unicode, parts->unicode_bytes); break;
     case SHREW_SECTION_DIRECTORY: put_directory(writer); break;
     case SHREW_SECTION_METADATA: put_metadata(writer); break;
+    case SHREW_SECTION_PROMPTS: put(writer, parts->prompts, parts->prompts_bytes); break;
+    case SHREW_SECTION_MEMORY: put(writer, parts->memory, parts->memory_bytes); break;
     case SHREW_SECTION_COMMANDS: put(writer, parts->commands, parts->commands_bytes); break;
     case SHREW_SECTION_SELFTEST: put_selftest(writer); break;
     default: writer->weights = section->offset; /* whose tensors come one by one */

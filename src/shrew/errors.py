@@ -149,6 +149,14 @@ class ImageCommandsError(ImageError):
     """The commands section is malformed."""
 
 
+class ImagePromptsError(ImageError):
+    """The section on the form of prompts is malformed."""
+
+
+class ImageMemoryError(ImageError):
+    """The memory section is malformed."""
+
+
 #: The one place where C's codes become Python's exceptions; codes that are not here raise :class:`EngineError`.
 STATUS_ERRORS: Final[dict[int, type[EngineError]]] = {
     -4: ContextFullError,
@@ -171,4 +179,6 @@ STATUS_ERRORS: Final[dict[int, type[EngineError]]] = {
     -34: ImageMetadataError,
     -35: ImageSelfTestError,
     -36: ImageCommandsError,
+    -37: ImagePromptsError,
+    -38: ImageMemoryError,
 }

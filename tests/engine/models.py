@@ -37,11 +37,12 @@ def random_image(
     types: WeightType = F32,
     spread: float = 0.3,
     commands: Commands | None = None,
+    tokenizer: Tokenizer = BYTES,
     **changes: Any,
 ) -> bytes:
     config = tiny_config(**changes)
     parameters = random_parameters(config, seed, spread)
-    return build_image(config, parameters, BYTES, types=types, metadata=[("name", "tiny")], commands=commands)
+    return build_image(config, parameters, tokenizer, types=types, metadata=[("name", "tiny")], commands=commands)
 
 
 def scripted_model(

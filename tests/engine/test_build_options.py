@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from engine.test_build import build as build_engine
 from shrew.engine import Model
 from shrew.engine.binding import ffi, lib
 from shrew.image import Commands, WeightType, build_image
+from shrew.tokenizer import PromptForm
 
 SOURCES = [*RUNTIME, Path(__file__).with_name("build_options.c")]
 OPTIONS = [
@@ -27,6 +29,8 @@ OPTIONS = [
     "SHREW_GREEDY_TOP_P",
     "SHREW_NO_UNICODE",
     "SHREW_NO_COMMANDS",
+    "SHREW_NO_PROMPTS",
+    "SHREW_NO_MEMORY",
     "SHREW_NO_MARKS",
 ]
 TYPES = {"f32": "SHREW_NO_F32", "q8": None, "q8:16": None, "q4": "SHREW_NO_Q4", "ternary": "SHREW_NO_TERNARY"}
@@ -131,6 +135,13 @@ def test_a_build_without_commands_refuses_a_grammar(library: Library) -> None:
     )
     assert run(library([]), data)[0] == lib.SHREW_OK
     assert run(library(["SHREW_NO_COMMANDS"]), data)[0] == lib.SHREW_E_UNKNOWN
+
+
+def test_a_build_without_forms_of_prompts_refuses_one(library: Library) -> None:
+    config, tokenizer = tiny_config(), replace(BYTES, prompt_form=PromptForm())
+    data = build_image(config, random_parameters(config), tokenizer, types=WeightType("q8"))
+    assert run(library([]), data)[0] == lib.SHREW_OK
+    assert run(library(["SHREW_NO_PROMPTS"]), data)[0] == lib.SHREW_E_UNKNOWN
 
 
 @pytest.mark.parametrize("request_", [{"temperature": 0.0}, {"top_p": 1.0}, {"top_p": 0.5}], ids=str)

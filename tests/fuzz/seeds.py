@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from engine.models import BYTES, random_parameters, scripted_model, tiny_config
 
 from shrew.engine.tensor import TYPES
 from shrew.image import Commands, WeightType, build_image
-from shrew.tokenizer import Tokenizer, train_bpe, train_character
+from shrew.tokenizer import PromptForm, Tokenizer, train_bpe, train_character
 
 UNICODE = train_bpe(["Größe über Straße", "it's 12 o'clock"] * 3, vocab=270, unicode=True)
 ASCII = train_bpe(["the shrew is the smallest shrew of them all"] * 2, vocab=280, unicode=False)
@@ -62,6 +63,10 @@ def images() -> Iterator[bytes]:
         config = tiny_config(**{**small, "vocab": tokenizer.vocab})
         commands = Commands.of(patterns, 0.25)
         yield build_image(config, random_parameters(config), tokenizer, metadata=metadata, commands=commands)
+    for tokenizer in (BYTES, UNICODE):
+        config = tiny_config(**{**small, "vocab": tokenizer.vocab})
+        formed = replace(tokenizer, prompt_form=PromptForm.for_prompts(["größe"]))
+        yield build_image(config, random_parameters(config), formed, metadata=metadata)
     for context, tokenizer in ((1, LETTERS), (2, BYTES)):
         config = tiny_config(**{**small, "context": context, "vocab": tokenizer.vocab})
         yield build_image(config, random_parameters(config), tokenizer)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from engine.models import random_image
+from engine.models import BYTES, random_image
 from image.sections import assemble, with_checksum
 
 from shrew import errors
 from shrew.engine import Model
 from shrew.image import Commands, WeightType
+from shrew.tokenizer import PromptForm
 
 SMALL = {"dim": 16, "layers": 1, "ffn": 16, "context": 24}
 IMAGE = random_image(types=WeightType("q8", 16), **SMALL)
@@ -26,6 +28,12 @@ WIDE_MULTIPLIERS = 259 * 512 + 259 * 4
 
 #: Five states from byte 8 on, two bytes of padding, and six edges from byte 20 on.
 COMMANDING = random_image(types=WeightType("q8", 16), commands=Commands.of(["xy(b|d)z", "e"]), **SMALL)
+#: Pairs from byte 4 on: NBSP to a blank, É to é.
+FORMED = random_image(
+    types=WeightType("q8", 16),
+    tokenizer=replace(BYTES, prompt_form=PromptForm(replacements={"\xa0": " ", "É": "é"})),
+    **SMALL,
+)
 
 
 def sections(image: bytes) -> list[tuple[int, bool, bytes]]:
@@ -171,6 +179,22 @@ HOSTILE: dict[str, tuple[bytes, type[errors.ImageError]]] = {
             ("cut short", lambda b: b.__delitem__(slice(-1, None)), errors.ImageCommandsError),
             ("shorter than its header", content(bytes(7)), errors.ImageCommandsError),
             ("trailing bytes", lambda b: b.extend(bytes(4)), errors.ImageCommandsError),
+        )
+    },
+    **{
+        f"form of prompts: {name}": (with_section(9, change, FORMED), error)
+        for name, change, error in (
+            ("unknown flag", put(0, "<H", 4), errors.ImagePromptsError),
+            ("more pairs than there are", put(2, "<H", 3), errors.ImagePromptsError),
+            ("fewer pairs than there are", put(2, "<H", 1), errors.ImagePromptsError),
+            ("a pair of ASCII", put(4, "<H", 0x7F), errors.ImagePromptsError),
+            ("pairs out of order", put(4, "<H", 0xC9), errors.ImagePromptsError),
+            ("a surrogate becomes another", put(8, "<H", 0xD800), errors.ImagePromptsError),
+            ("a character becomes a surrogate", put(10, "<H", 0xDFFF), errors.ImagePromptsError),
+            ("a text grows", put(10, "<H", 0x2013), errors.ImagePromptsError),
+            ("cut short", lambda b: b.__delitem__(slice(-1, None)), errors.ImagePromptsError),
+            ("shorter than its header", content(bytes(3)), errors.ImagePromptsError),
+            ("trailing bytes", lambda b: b.extend(bytes(4)), errors.ImagePromptsError),
         )
     },
 }  # fmt: skip

@@ -38,6 +38,14 @@ held_out_option = click.option(
     show_default=True,
     help="Share held out where the data marks none.",
 )
+prompts_option = click.option(
+    "--prompts",
+    type=click.Choice(["folded", "plain", "exact"]),
+    default="folded",
+    show_default=True,
+    help="How the model reads a question. folded: in lower case, without final punctuation, with white space, quotes "
+    "and dashes of one kind; plain: with case and final punctuation; exact: as typed.",
+)
 preset_option = click.option(
     "--preset", "preset_name", default="desk", show_default=True, help="Whose context and tokenizer to assume."
 )

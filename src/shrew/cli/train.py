@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shrew.cli.corpus import format_option, separator_option
+from shrew.cli.corpus import format_option, prompts_option, separator_option
 from shrew.cli.options import (
     json_option,
     print_json,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from shrew.corpus import Format
     from shrew.model.parameters import Array
     from shrew.run import Run
-    from shrew.tokenizer import Tokenizer
+    from shrew.tokenizer import Prompts, Tokenizer
     from shrew.train.loop import TrainResult
     from shrew.train.prepare import PreparedData
 
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
 @tensor_option
 @format_option
 @separator_option
+@prompts_option
 @click.option(
     "--held-out", type=float, default=0.05, show_default=True, help="Share held out where the data marks none."
 )
@@ -90,6 +91,7 @@ def train(
     tensors: tuple[str, ...],
     format_: Format,
     separator: str,
+    prompts: Prompts,
     held_out: float,
     drop_duplicates: bool,
     backend: str | None,
@@ -136,6 +138,7 @@ def train(
             model=model_changes,
             training={**options, **train_changes},
             source=source,
+            prompts=prompts,
             overwrite=overwrite,
         )
         _train(run, prepared, as_json, initial=initial)

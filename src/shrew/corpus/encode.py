@@ -26,6 +26,7 @@ class Encoder(Protocol):
     @property
     def prompt_suffix(self) -> tuple[int, ...]: ...
     def encode_many(self, texts: list[str]) -> Iterable[Ids]: ...
+    def written(self, prompt: str) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,15 +42,18 @@ def encode_document(document: Document, tokenizer: Encoder) -> EncodedDocument:
 
     A text is ``bos text eos``, and all of it but ``bos`` is learnt. A prompt and its response are
     ``prefix prompt suffix response eos``, of which only response and ``eos`` are learnt; follow-ups come behind in the
-    same way. Ending is learnt like any other token: padding is never end-of-text, it is whatever a row has beyond its
-    documents.
+    same way. Prompts are put in the tokenizer's form first, as the engine does. End-of-text is learnt like any other
+    token, and padding is never end-of-text: it is whatever a row has beyond its documents.
     """
     return encode_documents([document], tokenizer)[0]
 
 
 def encode_documents(documents: Sequence[Document], tokenizer: Encoder) -> list[EncodedDocument]:
     """:func:`encode_document` for many; a string that occurs in several documents is encoded once."""
-    texts = list(dict.fromkeys(text for document in documents for turn in document.turns for text in turn))
+    prompts = dict.fromkeys(prompt for document in documents for prompt, _ in document.turns)
+    written = {prompt: tokenizer.written(prompt) for prompt in prompts}
+    responses = (response for document in documents for _, response in document.turns)
+    texts = list(dict.fromkeys((*written.values(), *responses)))
     encoded = dict(zip(texts, tokenizer.encode_many(texts), strict=True))
     bos, eos = _ids(tokenizer.bos), _ids(tokenizer.eos)
     prefix, suffix = _ids(*tokenizer.prompt_prefix), _ids(*tokenizer.prompt_suffix)
@@ -57,7 +61,7 @@ def encode_documents(documents: Sequence[Document], tokenizer: Encoder) -> list[
     def with_roles(document: Document) -> EncodedDocument:
         parts: list[Ids] = []
         for prompt, response in document.turns:
-            given = (prefix, encoded[prompt], suffix) if prompt else (bos,)
+            given = (prefix, encoded[written[prompt]], suffix) if prompt else (bos,)
             parts += [np.concatenate(given), np.concatenate((encoded[response], eos))]
         learn = np.repeat(np.arange(len(parts)) % 2 == 1, [len(part) for part in parts])
         return EncodedDocument(np.concatenate(parts), learn)

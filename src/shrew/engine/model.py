@@ -15,7 +15,7 @@ from shrew.engine.binding import check, ffi, lib
 from shrew.engine.session import Session, session_options
 from shrew.engine.shape import config_fields
 from shrew.engine.tensor import ROWS_PER_BYTE, TYPES, Tensor
-from shrew.engine.tokenizer import KIND_NAMES
+from shrew.engine.tokenizer import KIND_NAMES, prompt_form
 from shrew.errors import EngineError, RunError
 
 #: Larger images are mapped instead of read.
@@ -156,6 +156,14 @@ class Model:
         )
         check(status, self.name)
         return ids[: count[0]].copy()
+
+    def written(self, prompt: str) -> str:
+        """A chat prompt in the form in which the model reads it; as it is where the image has no such form."""
+        section = self._model.prompts
+        if section == ffi.NULL:
+            return prompt
+        form = bytes(ffi.buffer(section, self._model.prompts_bytes))
+        return prompt_form(form, prompt.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
     def token_bytes(self, token: int) -> bytes:
         """The bytes that a token stands for; special tokens stand for none."""

@@ -103,9 +103,13 @@ class Progress:
     """Tokens guessed ahead so far, where the session drafts; ``accepted`` of them came out right."""
     accepted: int
     confidence: float = 0.0
-    """Of an answer that is a command of the image's grammar: the probability of what it is so far; else 0."""
+    """Of a command that the model writes: the probability of what it is so far. Of what the image's memory says: how
+    near the question comes to one that it knows, 0 to 1. Else 0."""
+    from_memory: bool = False
+    """The image's memory answers or refuses, and the model reads nothing."""
     command: str | None = None
-    """At the end of such an answer, what follows ``Do: ``; with the finish ``refused``, what is not to be done."""
+    """At the end of an answer that is a command, what follows ``Do: ``; with the finish ``refused``, what is not to be
+    done."""
 
 
 @dataclass(frozen=True)
@@ -312,6 +316,7 @@ class Session:
                 drafted=progress.drafted,
                 accepted=progress.accepted,
                 confidence=progress.confidence,
+                from_memory=bool(progress.from_memory),
                 command=self._command() if progress.finish != lib.SHREW_RUNNING else None,
             )
             if progress.finish != lib.SHREW_RUNNING:

@@ -44,6 +44,8 @@ class Section(IntEnum):
     SELFTEST = lib.SHREW_SECTION_SELFTEST
     UNICODE = lib.SHREW_SECTION_UNICODE
     COMMANDS = lib.SHREW_SECTION_COMMANDS
+    PROMPTS = lib.SHREW_SECTION_PROMPTS
+    MEMORY = lib.SHREW_SECTION_MEMORY
 
 
 #: The role of the one tensor that is stored but not trained.

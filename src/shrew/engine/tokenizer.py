@@ -76,6 +76,30 @@ class TokenizerView:
         return bytes(ffi.buffer(data[0], count[0]))
 
 
+def prompt_form(section: bytes, text: bytes) -> bytes:
+    """A chat prompt in the form of an image's section 9. EngineError where the section is malformed."""
+    form, count = bytearray(len(text)), ffi.new("size_t *")
+    status = lib.shrew_prompt_form(
+        ffi.from_buffer(section),
+        len(section),
+        ffi.from_buffer(text),
+        len(text),
+        ffi.from_buffer(form, require_writable=True),
+        len(form),
+        count,
+    )
+    check(status, "form of prompts")
+    return bytes(form[: count[0]])
+
+
+def question_features(text: bytes) -> NDArray[np.uint32]:
+    """The features [n] by which a memory recognises a question, which is in its form (docs/FORMAT.md, section 10)."""
+    features, count = np.empty(4 * len(text) + 4, dtype=np.uint32), ffi.new("size_t *")
+    pointer = ffi.from_buffer("uint32_t[]", features, require_writable=True)
+    check(lib.shrew_question_features(ffi.from_buffer(text), len(text), pointer, len(features), count), "features")
+    return features[: count[0]].copy()
+
+
 def train_bpe(
     texts: Sequence[bytes],
     unicode: bytes | None,

@@ -36,7 +36,9 @@ class ImageWriter:
         tokenizer: bytes,
         *,
         unicode: bytes | None = None,
+        prompts: bytes | None = None,
         commands: bytes | None = None,
+        memory: bytes | None = None,
         metadata: Sequence[tuple[str, str]] = (),
         selftest: tuple[Sequence[int], int] | None = None,
     ) -> None:
@@ -45,7 +47,14 @@ class ImageWriter:
         parts = self._keep(ffi.new("shrew_parts *"))
         parts.config = engine_config(config)[0]
         parts.storage = self._keep(_storage(storage))
-        for name, section in (("tokenizer", tokenizer), ("unicode", unicode), ("commands", commands)):
+        sections = {
+            "tokenizer": tokenizer,
+            "unicode": unicode,
+            "prompts": prompts,
+            "commands": commands,
+            "memory": memory,
+        }
+        for name, section in sections.items():
             if section is not None:
                 setattr(parts, name, self._bytes(section))
                 setattr(parts, f"{name}_bytes", len(section))
@@ -64,12 +73,12 @@ class ImageWriter:
         size = ffi.new("uint32_t *")
         check(lib.shrew_write_bytes(parts, size), "image")
         self._image = bytearray(size[0])
-        memory = self._keep(ffi.new("shrew_memory *"))
-        memory.bytes = self._keep(ffi.from_buffer("uint8_t[]", self._image, require_writable=True))
-        memory.capacity = len(self._image)
+        destination = self._keep(ffi.new("shrew_memory *"))
+        destination.bytes = self._keep(ffi.from_buffer("uint8_t[]", self._image, require_writable=True))
+        destination.capacity = len(self._image)
         self._writer = ffi.new("shrew_writer *")
         emit = ffi.addressof(lib, "shrew_emit_to_memory")
-        check(lib.shrew_write_begin(self._writer, parts, emit, memory), "image")
+        check(lib.shrew_write_begin(self._writer, parts, emit, destination), "image")
 
     def write(self, values: Values, name: str) -> None:
         """The next tensor; ``name`` is for errors."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from shrew.engine import Model, Section
 from shrew.errors import EngineError
 from shrew.image.commands import Commands
+from shrew.memory import Memory, read_memory
 from shrew.model.config import ModelConfig, stored_tensors, tensor_specs
 
 SECTION_NAMES: dict[int, str] = {
@@ -22,6 +23,8 @@ SECTION_NAMES: dict[int, str] = {
     Section.SELFTEST: "self-test",
     Section.UNICODE: "Unicode classes",
     Section.COMMANDS: "commands",
+    Section.PROMPTS: "form of prompts",
+    Section.MEMORY: "memory",
 }
 
 
@@ -45,6 +48,12 @@ def read_commands(model: Model) -> Commands | None:
         if kind == Section.COMMANDS:
             return Commands(bytes(image[offset : offset + size]))
     return None
+
+
+def stored_memory(model: Model) -> Memory | None:
+    """The memory that an image carries, if it does."""
+    section = read_sections(model).get(Section.MEMORY)
+    return None if section is None else read_memory(section)
 
 
 def read_sections(model: Model) -> dict[int, bytes]:

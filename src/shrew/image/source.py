@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from shrew.engine import ROPE_FREQUENCY, Model, QuantizedMatrix, Section
 from shrew.errors import RunError
 from shrew.image.commands import Commands
-from shrew.image.contents import model_config, read_commands, read_parameters, read_sections
+from shrew.image.contents import model_config, read_commands, read_parameters, read_sections, stored_memory
 from shrew.image.writer import ImageTokenizer, Matrix, WeightType, build_image
+from shrew.memory import Memory
 from shrew.model.attention import rope_frequencies
 from shrew.model.config import ModelConfig, tensor_specs
 
@@ -30,6 +31,8 @@ class Source:
     """Matrices of ``parameters`` that were trained as integers."""
     commands: Commands | None = None
     """What answers of the kind ``Do: `` may be."""
+    memory: Memory | None = None
+    """Answers to questions that the image recognises."""
     left_out: Sequence[str] = ()
     """What could not be taken, and why: a line each, for people."""
 
@@ -43,8 +46,8 @@ class Source:
 
     @property
     def bare(self) -> Source:
-        """The model alone, without what it says about itself and without a grammar."""
-        return replace(self, metadata=(), commands=None)
+        """The model alone, without what it says about itself, a grammar and a memory."""
+        return replace(self, metadata=(), commands=None, memory=None)
 
 
 def image_of(
@@ -67,6 +70,7 @@ def image_of(
         types=types,
         metadata=source.metadata,
         commands=source.commands,
+        memory=source.memory,
     )
 
 
@@ -86,6 +90,9 @@ class StoredTokenizer:
     def unicode_section(self) -> bytes | None:
         return self.sections.get(Section.UNICODE)
 
+    def prompts_section(self) -> bytes | None:
+        return self.sections.get(Section.PROMPTS)
+
 
 def open_float_image(path: Path) -> Source:
     """An image whose matrices are all f32. RunError where some are not: their rounding cannot be taken back."""
@@ -99,7 +106,9 @@ def open_float_image(path: Path) -> Source:
     fields = model.tokenizer_fields()
     frame = tuple(fields["prompt_prefix"]), tuple(fields["prompt_suffix"])
     tokenizer = StoredTokenizer(model.vocab, model.bos, *frame, read_sections(model))
-    return Source(config, parameters, tokenizer, model.metadata(), commands=read_commands(model))
+    return Source(
+        config, parameters, tokenizer, model.metadata(), commands=read_commands(model), memory=stored_memory(model)
+    )
 
 
 def _with_frequencies(config: ModelConfig, frequencies: NDArray[np.float32], path: Path) -> ModelConfig:

@@ -26,6 +26,7 @@ from shrew.engine.write import ImageWriter, put_digest, weights_bytes
 from shrew.errors import ConfigError
 from shrew.files import write_atomically
 from shrew.image.commands import Commands
+from shrew.memory import Memory
 from shrew.model.attention import rope_frequencies
 from shrew.model.config import ModelConfig, TensorSpec, stored_tensors, tensor_specs
 
@@ -47,6 +48,7 @@ class ImageTokenizer(Protocol):
     def prompt_suffix(self) -> tuple[int, ...]: ...
     def section(self) -> bytes: ...
     def unicode_section(self) -> bytes | None: ...
+    def prompts_section(self) -> bytes | None: ...
 
 
 class WeightType(NamedTuple):
@@ -140,6 +142,7 @@ def build_image(
     types: Mapping[str, WeightType] | WeightType = WeightType("f32"),  # noqa: B008  (an immutable tuple)
     metadata: Sequence[tuple[str, str]] = (),
     commands: Commands | None = None,
+    memory: Memory | None = None,
     selftest_prompt: Sequence[int] | None = None,
 ) -> bytes:
     """A whole image as bytes.
@@ -158,7 +161,7 @@ def build_image(
     if isinstance(types, WeightType):
         types = {spec.name: types for spec in tensor_specs(config)}
     _check_text(metadata)
-    if commands:
+    if commands or memory:
         refusal = next((value for key, value in metadata if key == "refusal"), "")
         if len(refusal.encode()) > MAX_COMMAND_BYTES:
             raise ConfigError(
@@ -174,7 +177,9 @@ def build_image(
         storage,
         tokenizer.section(),
         unicode=tokenizer.unicode_section(),
+        prompts=tokenizer.prompts_section(),
         commands=commands.section if commands else None,
+        memory=memory.section if memory else None,
         metadata=metadata,
         selftest=(prompt, generate) if prompt else None,
     )

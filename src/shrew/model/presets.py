@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from shrew.errors import ConfigError
 from shrew.model.config import ModelConfig
-from shrew.tokenizer import Tokenizer, train_for_corpus
+from shrew.tokenizer import Prompts, Tokenizer, train_for_corpus
 
 if TYPE_CHECKING:
     from shrew.corpus import Corpus
@@ -71,11 +71,11 @@ class Preset:
         """The model for a tokenizer of ``vocab`` tokens."""
         return replace(self.model, vocab=vocab)
 
-    def learn_tokenizer(self, corpus: Corpus, vocab: int | None = None) -> Tokenizer:
+    def learn_tokenizer(self, corpus: Corpus, vocab: int | None = None, prompts: Prompts = "folded") -> Tokenizer:
         """A tokenizer for ``corpus``, of about ``vocab`` tokens where that is not the preset's own number."""
         # A character tokenizer has no other way to write what only the held-out side has.
         documents = corpus.train + corpus.held_out if self.tokenizer == "character" else corpus.train
-        return train_for_corpus(documents, kind=self.tokenizer, vocab=vocab or self.model.vocab)
+        return train_for_corpus(documents, kind=self.tokenizer, vocab=vocab or self.model.vocab, prompts=prompts)
 
 
 def _fitted(dim: int, layers: int, vocab: int, ffn: int, heads: int, kv_heads: int, steps: int, size: str) -> Preset:

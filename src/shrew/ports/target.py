@@ -36,13 +36,13 @@ class Variant:
 
 FULL: Final = Variant("full")
 #: For size: without matrices and caches of floats, q4, ternary, drafts, Unicode's classes of characters, grammars of
-#: commands, and filters of the sampler but top-p. Everything else of shrew.h is there; what a program does not call is
-#: not linked.
+#: commands, forms of prompts, memories, and filters of the sampler but top-p. Everything else of shrew.h is there; what
+#: a program does not call is not linked.
 SMALL: Final = Variant(
     "small",
     (
         *("-Os", "-DSHREW_NO_F32", "-DSHREW_NO_Q4", "-DSHREW_NO_TERNARY", "-DSHREW_NO_DRAFT", "-DSHREW_NO_UNICODE"),
-        *("-DSHREW_NO_COMMANDS", "-DSHREW_NO_MARKS", "-DSHREW_GREEDY_TOP_P"),
+        *("-DSHREW_NO_COMMANDS", "-DSHREW_NO_PROMPTS", "-DSHREW_NO_MEMORY", "-DSHREW_NO_MARKS", "-DSHREW_GREEDY_TOP_P"),
     ),
     whole_interface=False,
 )

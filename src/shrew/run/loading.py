@@ -80,7 +80,7 @@ class LoadedRun:
             [(key, value) for key, value in metadata if value],
             self.quantized,
             Commands.of_texts(self.commands) if self.commands else None,
-            left_out,
+            left_out=left_out,
         )
 
     def _prompt_template(self) -> str:

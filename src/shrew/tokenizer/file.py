@@ -13,10 +13,13 @@
      "byte_ids": [...],                   256 tokens, one for each byte, or null
      "ranks": null,                       the priority of each merge, or null: the id of its result
      "pieces": ["", "a", [195], ...],     a token each: its text, or its bytes where they are not UTF-8
-     "merges": [[3, 4, 259], ...]         left, right, result
+     "merges": [[3, 4, 259], ...],        left, right, result
+     "prompt_form": {                     how chat prompts are written before they are encoded, or absent
+      "fold_case": true, "drop_marks": true, "replacements": {"\u2019": "'", ...}
+     }
     }
 
-All fields are those of :class:`shrew.tokenizer.Tokenizer` and all are required.
+All fields are those of :class:`shrew.tokenizer.Tokenizer`. All are required but ``prompt_form``.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 
 from shrew.errors import TokenizerError
+from shrew.tokenizer.prompt_form import PromptForm
 
 if TYPE_CHECKING:
     from shrew.tokenizer.tokenizer import Tokenizer
@@ -54,6 +58,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     ranks: list[_Id] | None
     pieces: list[_Piece]
     merges: list[tuple[_Id, _Id, _Id]]
+    prompt_form: PromptForm | None = None
 
 
 def file_content(t: Tokenizer) -> bytes:
@@ -75,10 +80,13 @@ def file_content(t: Tokenizer) -> bytes:
         ranks=None if t.ranks is None else list(t.ranks),
         pieces=[_readable(piece) for piece in t.pieces],
         merges=list(t.merges),
+        prompt_form=t.prompt_form,
     )
     lines = []
     for name in _File.__struct_fields__:
         value = getattr(content, name)
+        if name == "prompt_form" and value is None:
+            continue
         text = _one_a_line(value) if name in ("pieces", "merges") else msgspec.json.encode(value)
         lines.append(b' "%s": %s' % (name.encode(), text))
     return b"{\n" + b",\n".join(lines) + b"\n}\n"

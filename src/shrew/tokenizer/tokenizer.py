@@ -15,6 +15,7 @@ from shrew.engine.tokenizer import NO_TOKEN, Kind, TokenizerView
 from shrew.errors import EngineError, TokenizerError
 from shrew.files import write_atomically
 from shrew.tokenizer.file import file_content, read_fields
+from shrew.tokenizer.prompt_form import PromptForm
 from shrew.tokenizer.section import is_character, tokenizer_section, unicode_table
 
 MAX_PIECE_BYTES = 255
@@ -50,6 +51,8 @@ class Tokenizer:
     """A space is put before a text that is not empty, and taken away again in decoding (sentencepiece)."""
     unicode: bool = False
     """Words are cut by the character classes of Unicode, otherwise by ASCII rules (bpe)."""
+    prompt_form: PromptForm | None = None
+    """How chat prompts are written before they are encoded; None: as they are."""
     _section: bytes = field(init=False, repr=False, compare=False)
     _view: TokenizerView = field(init=False, repr=False, compare=False)
 
@@ -107,6 +110,10 @@ class Tokenizer:
         """:meth:`encode` for each text."""
         return [self.encode(text) for text in texts]
 
+    def written(self, prompt: str) -> str:
+        """A chat prompt as it is encoded, and as the engine encodes it: in this tokenizer's ``prompt_form``."""
+        return self.prompt_form.of(prompt) if self.prompt_form else prompt
+
     def token_bytes(self, token: int) -> bytes:
         """The bytes that a token stands for; special tokens stand for none."""
         if not 0 <= token < self.vocab:
@@ -133,6 +140,10 @@ class Tokenizer:
     def unicode_section(self) -> bytes | None:
         """Section 7 of a model image, where this tokenizer needs one."""
         return unicode_table() if self.unicode else None
+
+    def prompts_section(self) -> bytes | None:
+        """Section 9 of a model image, where prompts have a form."""
+        return self.prompt_form.section if self.prompt_form else None
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes tokenizer.json, whole or not at all."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from shrew.engine import tokenizer as engine
 from shrew.engine.tokenizer import NO_TOKEN
 from shrew.errors import TokenizerError
+from shrew.tokenizer.prompt_form import PromptForm, Prompts
 from shrew.tokenizer.section import unicode_table
 from shrew.tokenizer.tokenizer import Tokenizer
 
@@ -114,17 +116,28 @@ def train_character(
     )
 
 
-def train_for_corpus(documents: Iterable[HasTurns], *, kind: Literal["bpe", "character"], vocab: int) -> Tokenizer:
-    """The tokenizer for a corpus: learnt from its prompts and responses. ``vocab`` is ignored for characters.
+def train_for_corpus(
+    documents: Iterable[HasTurns], *, kind: Literal["bpe", "character"], vocab: int, prompts: Prompts = "folded"
+) -> Tokenizer:
+    """The tokenizer for a corpus: learnt from its prompts, in the form that ``prompts`` gives them, and its responses.
+    ``vocab`` is ignored for characters.
 
     A corpus that is all ASCII gets ASCII rules, whose images carry no table of character classes.
     """
-    texts = [text for document in documents for turn in document.turns for text in turn if text]
+    turns = [turn for document in documents for turn in document.turns]
+    form = None
+    if prompts != "exact" and any(prompt for prompt, _ in turns):
+        folded = prompts == "folded"
+        form = PromptForm.for_prompts((prompt for prompt, _ in turns), fold_case=folded, drop_marks=folded)
+        turns = [(form.of(prompt), response) for prompt, response in turns]
+    texts = [text for turn in turns for text in turn if text]
     if not texts:
         raise TokenizerError("the corpus has no training text to learn a tokenizer from")
     if kind == "character":
-        return train_character(texts)
-    return train_bpe(texts, vocab=vocab, unicode=not all(text.isascii() for text in texts))
+        tokenizer = train_character(texts)
+    else:
+        tokenizer = train_bpe(texts, vocab=vocab, unicode=not all(text.isascii() for text in texts))
+    return replace(tokenizer, prompt_form=form)
 
 
 def _as_bytes(text: str | bytes) -> bytes:

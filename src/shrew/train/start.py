@@ -15,6 +15,7 @@ from shrew.model.config import ModelConfig
 from shrew.model.parameters import Array
 from shrew.model.presets import Preset, preset
 from shrew.run import DataConfig, Run, RunConfig, TrainConfig, load_run, stored_types
+from shrew.tokenizer import Prompts
 from shrew.train.prepare import PreparedData, prepare
 
 Changes = Mapping[str, Any]
@@ -29,13 +30,15 @@ def new_run(
     model: Changes | None = None,
     training: Changes | None = None,
     source: Path | None = None,
+    prompts: Prompts = "folded",
     overwrite: bool = False,
 ) -> tuple[Run, PreparedData, Mapping[str, Array] | None]:
     """Reads the corpus, makes or takes over tokenizer and model, and then, when nothing can go wrong any more, the run
     folder at ``out``. Returns it with the packed rows and the weights to start from, None for random ones.
 
     ``model`` and ``training`` are fields of ModelConfig and TrainConfig that differ from the preset's; ``source`` is a
-    run whose tokenizer, model and weights are taken over. ConfigError for what does not fit, DataError for the corpus.
+    run whose tokenizer, model and weights are taken over; ``prompts`` says how a new tokenizer writes prompts.
+    ConfigError for what does not fit, DataError for the corpus.
     """
     chosen, model = preset(preset_name), dict(model or {})
     corpus = data.load()
@@ -49,7 +52,7 @@ def new_run(
         vocab = model.pop("vocab", chosen.model.vocab)
         if type(vocab) is not int:
             raise ConfigError(f"model.vocab: {vocab!r} is not a number of tokens")
-        tokenizer = chosen.learn_tokenizer(corpus, vocab)
+        tokenizer = chosen.learn_tokenizer(corpus, vocab, prompts)
         config = _model(chosen, tokenizer.vocab, model)
     # Answers are learnt by heart, and go on getting better long after the loss on new phrasings has turned.
     keep = "last" if any(document.prompt for document in corpus.train) else "best"
