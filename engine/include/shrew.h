@@ -64,7 +64,7 @@ typedef enum shrew_status {
     SHREW_E_METADATA = -34,   /* the metadata section is malformed */
     SHREW_E_SELFTEST_SECTION = -35, /* the self-test section is malformed */
     SHREW_E_COMMANDS = -36,   /* the commands section is malformed */
-    SHREW_E_PROMPTS = -37,    /* the section on the form of prompts is malformed */
+    SHREW_E_PROMPTS = -37,    /* the prompts section is malformed */
     SHREW_E_MEMORY_SECTION = -38 /* the memory section is malformed */
 } shrew_status;
 

@@ -56,9 +56,10 @@ static int feed(shrew_session *session, const uint16_t *ids, size_t count, float
         return SHREW_E_ARGUMENT;
     if (session->generating)
         return SHREW_E_STATE;
-    if (session->unread)
-        session->unfed = SHREW_NO_TOKEN; /* the end of an answer from memory, which is forgotten */
-    session->unread = 0;
+    if (HAS_MEMORY && session->unread) { /* an answer from memory is forgotten */
+        session->unfed = SHREW_NO_TOKEN;
+        session->unread = 0;
+    }
     int status = shrew_feed_unfed(session);
     if (!status)
         status = shrew_feed_block(session, ids, count, logits, used ? used : &taken);

@@ -77,12 +77,13 @@ int shrew_session_begin(shrew_session *session, const shrew_request *request) {
     if (!request->keep)
         shrew_session_reset(session);
     /* What a conversation that goes on has said but not yet appended. */
-    const uint32_t unfed = session->unfed, held = session->position + session->unread;
+    const uint32_t unfed = session->unfed, held = session->position + (HAS_MEMORY ? session->unread : 0);
     session->generating = 0;
     prompt_ids prompt = {session->history + held, session->history + session->context, SHREW_OK};
     if (unfed != SHREW_NO_TOKEN)
         put_id(&prompt, unfed);
-    session->recollection.verdict = RECALL_NOTHING;
+    if (HAS_MEMORY)
+        session->recollection.verdict = RECALL_NOTHING;
     if (!request->raw)
         put_all(&prompt, tokenizer->prefix, tokenizer->prefix_count);
     else if (tokenizer->bos != SHREW_NO_TOKEN && prompt.next == session->history)
@@ -95,7 +96,8 @@ int shrew_session_begin(shrew_session *session, const shrew_request *request) {
     if (prompt.next == session->history)
         return SHREW_E_ARGUMENT; /* nothing to continue from */
     session->unfed = SHREW_NO_TOKEN;
-    session->unread = 0;
+    if (HAS_MEMORY)
+        session->unread = 0;
     session->sampling = request->sampling;
     session->stops = request->stops;
     session->stop_count = request->stop_count;
@@ -185,8 +187,8 @@ static size_t release(shrew_session *session, uint32_t safe, int flush, uint8_t 
 
 /* Of the last of the answer's tokens. */
 static void append_text(shrew_session *session, uint32_t id) {
-    const uint16_t *before = session->history + session->prompt_end + session->tokens - 2;
-    const shrew_byte_span spoken = shrew_spoken_bytes(&session->model->tokenizer, *before, id);
+    const uint32_t before = session->history[session->prompt_end + session->tokens - 2];
+    const shrew_byte_span spoken = shrew_spoken_bytes(&session->model->tokenizer, before, id);
     memcpy(session->pending + session->pending_count, spoken.bytes, spoken.count);
     session->pending_count += (uint32_t)spoken.count;
 }
@@ -239,7 +241,7 @@ static int choose_token(shrew_session *session, uint32_t *id) {
         shrew_commands_choose(session, *id, id);
     }
     session->unfed = *id;
-    if (*id == SHREW_NO_TOKEN)
+    if (HAS_COMMANDS && *id == SHREW_NO_TOKEN)
         session->finish = SHREW_FINISH_REFUSED; /* the vocabulary cannot write what the grammar asks for */
     return SHREW_OK;
 }
@@ -277,7 +279,7 @@ static int generate_token(shrew_session *session, uint32_t *token) {
         recall_token(session, &id);
     else
         session->finish = SHREW_FINISH_REFUSED;
-    if (status || session->finish != SHREW_RUNNING)
+    if (id == SHREW_NO_TOKEN)
         return status;
     if (id == session->model->tokenizer.eos) {
         session->finish = SHREW_FINISH_END;
@@ -309,7 +311,7 @@ static size_t write_text(shrew_session *session, uint8_t *text) {
             safe = search.safe;
     }
     const int ended = session->finish != SHREW_RUNNING;
-    if (session->finish == SHREW_FINISH_REFUSED)
+    if ((HAS_COMMANDS || HAS_MEMORY) && session->finish == SHREW_FINISH_REFUSED)
         put_refusal(session);
     return release(session, ended ? session->pending_count : safe, ended, text);
 }

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { HEADER_BYTES = 4, PAIR_BYTES = 4, FOLD_CASE = 1, DROP_MARKS = 2, ALL_FLAGS = 3 };
+enum { FORM_HEADER_BYTES = 4, FORM_PAIR_BYTES = 4, FOLD_CASE = 1, DROP_MARKS = 2, ALL_FLAGS = 3 };
 
 static uint32_t bytes_of_character(uint32_t c) {
     return c < 0x80 ? 1 : c < 0x800 ? 2 : 3;
@@ -18,10 +18,10 @@ static int is_surrogate(uint32_t c) {
 
 /* A text never grows, because no replacement is longer than what it replaces. */
 int shrew_prompt_form_check(const uint8_t *section, uint32_t size) {
-    if (size < HEADER_BYTES || size != HEADER_BYTES + PAIR_BYTES * aligned_u16(section + 2) ||
+    if (size < FORM_HEADER_BYTES || size != FORM_HEADER_BYTES + FORM_PAIR_BYTES * aligned_u16(section + 2) ||
         aligned_u16(section) > ALL_FLAGS)
         return SHREW_E_PROMPTS;
-    for (uint32_t at = HEADER_BYTES, before = 0x7F; at < size; at += PAIR_BYTES) {
+    for (uint32_t at = FORM_HEADER_BYTES, before = 0x7F; at < size; at += FORM_PAIR_BYTES) {
         const uint32_t from = aligned_u16(section + at), to = aligned_u16(section + at + 2);
         if (from <= before || is_surrogate(from) || is_surrogate(to) ||
             bytes_of_character(to) > bytes_of_character(from))
@@ -36,7 +36,7 @@ static uint32_t replacement(const uint8_t *section, uint32_t c) {
     uint32_t low = 0, high = aligned_u16(section + 2);
     while (low < high) {
         const uint32_t middle = (low + high) / 2;
-        const uint8_t *pair = section + HEADER_BYTES + PAIR_BYTES * (size_t)middle;
+        const uint8_t *pair = section + FORM_HEADER_BYTES + FORM_PAIR_BYTES * (size_t)middle;
         if (aligned_u16(pair) == c)
             return aligned_u16(pair + 2);
         if (aligned_u16(pair) < c)

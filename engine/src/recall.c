@@ -4,7 +4,7 @@
 #include "question.h"
 #include "numbers.h"
 
-enum { HEADER_BYTES = 48, MOST_BUCKETS = 1 << 20, MOST_KEYS = 1 << 24, MOST_DIM = 256, LARGEST_ITEM = 511 };
+enum { MEMORY_HEADER_BYTES = 48, MOST_BUCKETS = 1 << 20, MOST_KEYS = 1 << 24, MOST_DIM = 256, LARGEST_ITEM = 511 };
 
 /* Arrays where the image has them. */
 typedef struct memory_view {
@@ -17,7 +17,7 @@ typedef struct memory_view {
     const uint16_t *id;     /* [ids] */
 } memory_view;
 
-static size_t padded(size_t bytes) {
+static size_t whole_words(size_t bytes) {
     return (bytes + 3) & ~(size_t)3;
 }
 
@@ -33,10 +33,10 @@ static memory_view view_memory(const uint8_t *section) {
     m.refuse = bits_float(aligned_u32(section + 24));
     m.clear = bits_float(aligned_u32(section + 28));
     m.key_scale = bits_float(aligned_u32(section + 32));
-    m.bucket = section + HEADER_BYTES;
+    m.bucket = section + MEMORY_HEADER_BYTES;
     m.key = (const int8_t *)m.bucket + (size_t)m.buckets * m.dim * m.bits / 8;
     m.answer = (const void *)(m.key + (size_t)m.keys * m.dim);
-    m.start = (const void *)((const uint8_t *)m.answer + padded(2 * (size_t)m.keys));
+    m.start = (const void *)((const uint8_t *)m.answer + whole_words(2 * (size_t)m.keys));
     m.id = (const void *)(m.start + m.answers);
     return m;
 }
@@ -46,7 +46,7 @@ static int is_share(float value) {
 }
 
 int shrew_recall_check(const uint8_t *section, uint32_t size, const shrew_tokenizer *tokenizer) {
-    if (size < HEADER_BYTES)
+    if (size < MEMORY_HEADER_BYTES)
         return SHREW_E_MEMORY_SECTION;
     const memory_view m = view_memory(section);
     if (m.buckets < 16 || m.buckets > MOST_BUCKETS || m.buckets & (m.buckets - 1) || m.dim < 16 || m.dim > MOST_DIM ||
@@ -54,10 +54,10 @@ int shrew_recall_check(const uint8_t *section, uint32_t size, const shrew_tokeni
         m.answers > 0xFFFF || m.ids < m.answers || m.ids > size || !is_share(m.accept) || !is_share(m.refuse) ||
         m.refuse > m.accept || !is_share(m.clear) || !is_share(m.key_scale) || m.key_scale < 1e-9f)
         return SHREW_E_MEMORY_SECTION;
-    if (!all_zero(section + 36, HEADER_BYTES - 36))
+    if (!all_zero(section + 36, MEMORY_HEADER_BYTES - 36))
         return SHREW_E_RESERVED;
-    const uint64_t bytes = HEADER_BYTES + (uint64_t)m.buckets * m.dim * m.bits / 8 + (uint64_t)m.keys * m.dim +
-                           padded(2 * (size_t)m.keys) + 4 * (uint64_t)m.answers + padded(2 * (size_t)m.ids);
+    const uint64_t bytes = MEMORY_HEADER_BYTES + (uint64_t)m.buckets * m.dim * m.bits / 8 + (uint64_t)m.keys * m.dim +
+                           whole_words(2 * (size_t)m.keys) + 4 * (uint64_t)m.answers + whole_words(2 * (size_t)m.ids);
     if (bytes != size)
         return SHREW_E_MEMORY_SECTION;
     for (uint32_t i = 0; i < m.keys; i++)
@@ -117,7 +117,7 @@ static float round_question(int32_t *sum, uint32_t dim) {
     return shrew_rsqrt((float)squares);
 }
 
-static int32_t product(const int8_t *key, const int32_t *question, uint32_t dim) {
+static int32_t key_product(const int8_t *key, const int32_t *question, uint32_t dim) {
     int32_t sum = 0;
     for (uint32_t i = 0; i < dim; i++)
         sum += key[i] * question[i];
@@ -135,7 +135,7 @@ shrew_recollection shrew_recall(const uint8_t *section, const uint8_t *text, siz
     int32_t best = INT32_MIN, next = INT32_MIN; /* products with the nearest key, and of those of other answers */
     uint32_t answer = m.answers;
     for (uint32_t i = 0; i < m.keys; i++) {
-        const int32_t now = product(m.key + (size_t)i * m.dim, question, m.dim);
+        const int32_t now = key_product(m.key + (size_t)i * m.dim, question, m.dim);
         if (m.answer[i] == answer) {
             best = now > best ? now : best;
         } else if (now > best) {

@@ -194,7 +194,8 @@ int shrew_session_reset(shrew_session *session) {
     session->has_logits = 0;
     session->generating = 0;
     session->unfed = SHREW_NO_TOKEN;
-    session->unread = 0;
+    if (HAS_MEMORY)
+        session->unread = 0;
     session->ahead = 0;
     return SHREW_OK;
 }

@@ -29,7 +29,7 @@ const char *shrew_status_text(int status) {
     case SHREW_E_METADATA: return "the metadata section is malformed";
     case SHREW_E_SELFTEST_SECTION: return "the self-test section is malformed";
     case SHREW_E_COMMANDS: return "the commands section is malformed";
-    case SHREW_E_PROMPTS: return "the section on the form of prompts is malformed";
+    case SHREW_E_PROMPTS: return "the prompts section is malformed";
     case SHREW_E_MEMORY_SECTION: return "the memory section is malformed";
     default: return "unknown status";
     }
