@@ -33,6 +33,35 @@ int shrew_quantize(shrew_type type, const float *matrix, uint32_t rows, uint32_t
 /* Largest magnitude of a multiplier for which 32-bit sums over a row cannot overflow; 0 if shrew_quantize refuses. */
 uint32_t shrew_quantize_limit(shrew_type type, uint32_t cols);
 
+/* ---- Tokenizers ------------------------------------------------------------------------------------------------ */
+
+/* A tokenizer in plain arrays. */
+typedef struct shrew_tokenizer_parts {
+    uint32_t kind;  /* shrew_tokenizer_kind */
+    uint32_t vocab;
+    const uint8_t *lengths;       /* [vocab] bytes of each token; 0 for special tokens */
+    const uint8_t *pieces;        /* the bytes of all tokens, in the order of ids */
+    const uint16_t (*merges)[3];  /* [merge_count] left, right, result, in any order; or NULL */
+    const uint16_t *ranks;        /* [merge_count] the priority of each; NULL: the id of its result */
+    uint32_t merge_count;
+    const uint16_t *byte_ids;     /* [256] the token of each byte, or NULL */
+    uint16_t bos, eos, pad, unk;  /* or SHREW_NO_TOKEN */
+    const uint16_t *prefix;       /* [prefix_count] before a chat prompt */
+    const uint16_t *suffix;       /* [suffix_count] after it */
+    uint16_t prefix_count, suffix_count;
+    uint32_t space_prefix; /* whether a space is put before the text */
+    uint32_t unicode;      /* whether words are cut by a section of Unicode classes */
+} shrew_tokenizer_parts;
+
+/* Bytes that the section of a tokenizer fits in. SHREW_E_TOKENIZER where there are too many tokens or merges, or none,
+ * and for an unknown kind. */
+int shrew_write_tokenizer_room(const shrew_tokenizer_parts *parts, size_t *bytes);
+
+/* Writes the section, which is aligned to 4, and says how many bytes it has. Merges and characters are sorted as the
+ * format asks. The same errors, and SHREW_E_BUFFER where capacity is below the room. Whether the parts make a tokenizer,
+ * shrew_tokenizer_open says. */
+int shrew_write_tokenizer(const shrew_tokenizer_parts *parts, void *section, size_t capacity, size_t *bytes);
+
 /* ---- Images --------------------------------------------------------------------------------------------------- */
 
 /* How a tensor is stored. Vectors are f32. */
