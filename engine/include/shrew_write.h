@@ -30,6 +30,13 @@ extern "C" {
 int shrew_quantize(shrew_type type, const float *matrix, uint32_t rows, uint32_t cols, uint32_t group, int8_t *values,
                    float *row_scales, int8_t *multipliers);
 
+/* Scales to learn from, one for each group of a row: those that leave the least squared error of the ones tried, each
+ * column's weighted by its importance [cols], then fitted to the integers that they led to. q4 may get a negative one.
+ * scales: [rows][ceil(cols / group)], [rows] if group is 0. The same SHREW_E_ARGUMENT. NaN, infinity and values whose
+ * squares overflow are no error; they spoil the scale of their own group. */
+int shrew_fit_scales(shrew_type type, const float *matrix, uint32_t rows, uint32_t cols, uint32_t group,
+                     const float *importance, float *scales);
+
 /* Largest magnitude of a multiplier for which 32-bit sums over a row cannot overflow; 0 if shrew_quantize refuses. */
 uint32_t shrew_quantize_limit(shrew_type type, uint32_t cols);
 
