@@ -7,9 +7,8 @@
  *   for each tensor of shrew_shape_tensor, in its order: shrew_write_tensor(&writer, &tensor);
  *   shrew_write_end(&writer);
  *
- * The rules are those of shrew.h: no allocation, no libc but memcpy and memset, negative codes for errors. The writer
- * checks the configuration and the tensors. It does not check the tokenizer, the other sections that come as bytes, the
- * metadata and the self-test: shrew_model_open does.
+ * The rules are those of shrew.h: no allocation, no libc but memcpy and memset, negative codes for errors. Whatever the
+ * writer accepts, shrew_model_open opens.
  */
 #ifndef SHREW_WRITE_H
 #define SHREW_WRITE_H
@@ -89,11 +88,11 @@ typedef struct shrew_pair {
 typedef struct shrew_parts {
     shrew_config config;
     const shrew_storage *storage; /* [shrew_shape_tensors] in the order of shrew_shape_tensor */
-    const void *tokenizer;        /* the section's bytes */
+    const void *tokenizer;        /* the section's bytes, aligned to 4 */
     size_t tokenizer_bytes;
     const void *unicode; /* likewise, or NULL */
     size_t unicode_bytes;
-    const void *commands; /* likewise, or NULL */
+    const void *commands; /* likewise, aligned to 4, or NULL */
     size_t commands_bytes;
     const shrew_pair *metadata; /* [metadata_pairs], or NULL */
     uint32_t metadata_pairs;
@@ -135,10 +134,11 @@ typedef struct shrew_writer {
  * fit, SHREW_E_SIZE where it would be too large for a file. storage: as in shrew_parts. */
 int shrew_write_weights_bytes(const shrew_config *config, const shrew_storage *storage, uint32_t *bytes);
 
-/* Bytes of the whole image. The same errors, and SHREW_E_METADATA. */
+/* Bytes of the whole image. The same errors, and SHREW_E_METADATA, SHREW_E_SELFTEST_SECTION. */
 int shrew_write_bytes(const shrew_parts *parts, uint32_t *bytes);
 
-/* Writes everything that stands before the weights. The errors of shrew_write_bytes, or what emit returned. */
+/* Writes everything that stands before the weights. The errors of shrew_write_bytes, those of shrew_tokenizer_open,
+ * SHREW_E_TOKENIZER where the configuration has another vocabulary, SHREW_E_COMMANDS; or what emit returned. */
 int shrew_write_begin(shrew_writer *writer, const shrew_parts *parts, shrew_emit emit, void *context);
 
 /* Writes the next tensor. SHREW_E_STATE after the last, SHREW_E_TENSOR where an integer or a multiplier is out of

@@ -1,7 +1,7 @@
 /* The section of a tokenizer, made of plain arrays. shrew_tokenizer_open reads it. */
 #include "tokenizer.h"
 
-#include "bytes.h"
+#include "format.h"
 #include "shrew_write.h"
 #include "utf8.h"
 
@@ -70,7 +70,7 @@ static void swap_characters(const sortable *items, uint32_t a, uint32_t b) {
 /* ---- Arrays --------------------------------------------------------------------------------------------------- */
 
 static size_t padded(size_t bytes) {
-    return (bytes + TOKENIZER_ARRAY_ALIGNMENT - 1) / TOKENIZER_ARRAY_ALIGNMENT * TOKENIZER_ARRAY_ALIGNMENT;
+    return (size_t)shrew_aligned(bytes, TOKENIZER_ARRAY_ALIGNMENT);
 }
 
 static size_t starts_bytes(uint32_t vocab) {
