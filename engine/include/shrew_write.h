@@ -23,9 +23,9 @@ extern "C" {
 
 /* Quantises a matrix of floats. A q8 group gets the smallest scale that clips no value; a q4 or ternary group the one
  * with the smallest squared error of those tried. values: [rows][cols], one integer each, not yet packed. row_scales:
- * [rows]. multipliers: [rows][ceil(cols / group)], not touched if group is 0. SHREW_E_ARGUMENT for f32, for a type that this build lacks, for more than
- * 16384 cols, and for a group that is neither 0 nor a multiple of 16 from 16 to 256. SHREW_E_NUMBER if a value is NaN,
- * infinite or at least 2^100 in magnitude. */
+ * [rows]. multipliers: [rows][ceil(cols / group)], not touched if group is 0. SHREW_E_ARGUMENT for f32, for a type that
+ * this build lacks, for more than 16384 cols, and for a group that is neither 0 nor a multiple of 16 from 16 to 256.
+ * SHREW_E_NUMBER if a value is NaN, infinite or at least 2^100 in magnitude. */
 int shrew_quantize(shrew_type type, const float *matrix, uint32_t rows, uint32_t cols, uint32_t group, int8_t *values,
                    float *row_scales, int8_t *multipliers);
 
@@ -64,8 +64,8 @@ typedef struct shrew_tokenizer_parts {
 int shrew_write_tokenizer_room(const shrew_tokenizer_parts *parts, size_t *bytes);
 
 /* Writes the section, which is aligned to 4, and says how many bytes it has. Merges and characters are sorted as the
- * format asks. The same errors, and SHREW_E_BUFFER where capacity is below the room. Whether the parts make a tokenizer,
- * shrew_tokenizer_open says. */
+ * format asks. The same errors, SHREW_E_ALIGNMENT, and SHREW_E_BUFFER where capacity is below the room. Whether the
+ * parts make a tokenizer, shrew_tokenizer_open says. */
 int shrew_write_tokenizer(const shrew_tokenizer_parts *parts, void *section, size_t capacity, size_t *bytes);
 
 /* ---- Images --------------------------------------------------------------------------------------------------- */
@@ -115,7 +115,7 @@ typedef struct shrew_values {
  * comes at the end and belongs into the header, over four zeros. Anything but 0 ends the writing. */
 typedef int (*shrew_emit)(void *context, uint64_t offset, const void *bytes, size_t count);
 
-enum { SHREW_WRITE_BUFFER = 4096 }; /* bytes of a piece, a sector of flash; the last before the checksum may be shorter */
+enum { SHREW_WRITE_BUFFER = 4096 }; /* bytes of a piece, a sector of flash; only the last two are shorter */
 
 /* One writing. Fields are the writer's own. */
 typedef struct shrew_writer {

@@ -16,7 +16,7 @@ typedef struct column_group {
 enum group_sum { SQUARED_ERRORS, SQUARED_INTEGERS, INTEGERS_TIMES_VALUES };
 
 /* The order of additions is that of NumPy, which chose the scales of models that exist: other sums in it would be other
- * scales. It is in eight lanes here, and in halves in sum_of. */
+ * scales. It is in eight lanes here, and in halves in weighted_sum. */
 static float sum_up(const float *terms, uint32_t count) {
     float lane[SUM_LANES] = {0.0f}, sum;
     uint32_t i = 0;
@@ -30,10 +30,11 @@ static float sum_up(const float *terms, uint32_t count) {
 }
 
 /* Of the columns from start to start + width, of which a row has at most 16384: that many halves are seven deep. */
-static float sum_of(enum group_sum what, const column_group *group, float scale, uint32_t start, uint32_t width) {
+static float weighted_sum(enum group_sum what, const column_group *group, float scale, uint32_t start, uint32_t width) {
     if (width > SUMMED_AT_ONCE) {
         const uint32_t half = width / 2 / SUM_LANES * SUM_LANES;
-        return sum_of(what, group, scale, start, half) + sum_of(what, group, scale, start + half, width - half);
+        return weighted_sum(what, group, scale, start, half) +
+               weighted_sum(what, group, scale, start + half, width - half);
     }
     float terms[SUMMED_AT_ONCE] = {0.0f};
     const uint32_t end = start + width < group->count ? start + width : group->count;
@@ -59,23 +60,23 @@ static float best_scale(const column_group *group) {
     if (magnitude_bits(extreme) < float_bits(smallest))
         extreme = smallest;
     float best = extreme / group->low;
-    float least = sum_of(SQUARED_ERRORS, group, best, 0, group->width);
+    float least = weighted_sum(SQUARED_ERRORS, group, best, 0, group->width);
     /* A range with one more integer below zero than above can be turned round by a negative scale. */
     const float ends[2] = {group->low, group->high};
     for (int turned = 0; turned <= (group->low != -group->high); turned++)
         for (int share = 12; share <= 44; share++) {
             const float scale = extreme / ends[turned] * ((float)share / 40.0f);
-            const float found = sum_of(SQUARED_ERRORS, group, scale, 0, group->width);
+            const float found = weighted_sum(SQUARED_ERRORS, group, scale, 0, group->width);
             if (found < least) {
                 least = found;
                 best = scale;
             }
         }
-    const float power = sum_of(SQUARED_INTEGERS, group, best, 0, group->width);
-    const float product = sum_of(INTEGERS_TIMES_VALUES, group, best, 0, group->width);
+    const float power = weighted_sum(SQUARED_INTEGERS, group, best, 0, group->width);
+    const float product = weighted_sum(INTEGERS_TIMES_VALUES, group, best, 0, group->width);
     const float fitted = power > 0.0f ? product / power : product;
     if (magnitude_bits(fitted) < float_bits(smallest) ||
-        !(sum_of(SQUARED_ERRORS, group, fitted, 0, group->width) < least))
+        !(weighted_sum(SQUARED_ERRORS, group, fitted, 0, group->width) < least))
         return best;
     return fitted;
 }

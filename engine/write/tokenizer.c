@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+enum { ALL_BYTE_IDS = 256 * 2 }; /* bytes of that array */
+
 /* ---- Sorting in place ----------------------------------------------------------------------------------------- */
 
 /* Items that can be compared and exchanged, by their places. */
@@ -69,7 +71,7 @@ static void swap_characters(const sortable *items, uint32_t a, uint32_t b) {
 
 /* ---- Arrays --------------------------------------------------------------------------------------------------- */
 
-static size_t padded(size_t bytes) {
+static size_t with_padding(size_t bytes) {
     return (size_t)shrew_aligned(bytes, TOKENIZER_ARRAY_ALIGNMENT);
 }
 
@@ -87,8 +89,8 @@ static size_t all_pieces_bytes(const shrew_tokenizer_parts *parts) {
 /* Pads the array of bytes that ends the section so far, and goes on behind it. Returns where it is. */
 static uint8_t *end_array(uint8_t **end, size_t bytes) {
     uint8_t *array = *end;
-    *end += padded(bytes);
-    memset(array + bytes, 0, padded(bytes) - bytes);
+    *end += with_padding(bytes);
+    memset(array + bytes, 0, with_padding(bytes) - bytes);
     return array;
 }
 
@@ -163,10 +165,11 @@ int shrew_write_tokenizer_room(const shrew_tokenizer_parts *parts, size_t *bytes
         parts->merge_count > TOKENIZER_MOST_MERGES)
         return SHREW_E_TOKENIZER;
     const size_t vocab = parts->vocab, merges = parts->merge_count;
-    *bytes = TOKENIZER_HEADER_BYTES + padded(vocab) + starts_bytes(parts->vocab) + padded(all_pieces_bytes(parts)) +
-             padded(merges * MERGE_BYTES) + (parts->ranks ? padded(merges * 2) : 0) + (parts->byte_ids ? 512 : 0) +
-             (parts->kind == SHREW_TOKENIZER_BPE ? 0 : padded(vocab * 2)) +
-             padded((size_t)parts->prefix_count * 2) + padded((size_t)parts->suffix_count * 2);
+    *bytes = TOKENIZER_HEADER_BYTES + with_padding(vocab) + starts_bytes(parts->vocab);
+    *bytes += with_padding(all_pieces_bytes(parts)) + with_padding(merges * MERGE_BYTES);
+    *bytes += (parts->ranks ? with_padding(merges * 2) : 0) + (parts->byte_ids ? ALL_BYTE_IDS : 0);
+    *bytes += parts->kind == SHREW_TOKENIZER_BPE ? 0 : with_padding(vocab * 2);
+    *bytes += with_padding((size_t)parts->prefix_count * 2) + with_padding((size_t)parts->suffix_count * 2);
     return SHREW_OK;
 }
 
@@ -188,7 +191,7 @@ int shrew_write_tokenizer(const shrew_tokenizer_parts *parts, void *section, siz
     tokenizer.pieces = put_array(&end, parts->pieces, all_pieces_bytes(parts));
     put_merges(&end, parts);
     if (parts->byte_ids)
-        put_array(&end, parts->byte_ids, 512);
+        put_array(&end, parts->byte_ids, ALL_BYTE_IDS);
     put_header(section, parts, put_characters(&end, parts, &tokenizer));
     put_array(&end, parts->prefix, (size_t)parts->prefix_count * 2);
     put_array(&end, parts->suffix, (size_t)parts->suffix_count * 2);
