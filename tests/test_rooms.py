@@ -42,7 +42,6 @@ LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 TYPES_ONLY = {
     ("shrew.engine.session", "shrew.engine.model"),
     ("shrew.tokenizer.file", "shrew.tokenizer.tokenizer"),
-    ("shrew.tokenizer.section", "shrew.tokenizer.tokenizer"),
 }
 
 
@@ -126,7 +125,7 @@ FLOORS = {
     "images": "format shape directory metadata grammar recall selftest_section image",
     "sessions": "session split pass attention forward draft feed sampling sampler",
     "answers": "commands generate selftest",
-    "writing images": "write/quantize write/pack write/layout write/writer write/memory",
+    "writing images": "write/quantize write/scales write/tokenizer write/pack write/layout write/writer write/memory",
     "operators of learning": """learn/operators/operators learn/operators/memory learn/operators/vector
         learn/operators/products learn/operators/matrices learn/operators/tiles learn/operators/activation
         learn/operators/attention learn/operators/loss learn/operators/optimizer learn/operators/rows

@@ -7,9 +7,8 @@
  *   for each tensor of shrew_shape_tensor, in its order: shrew_write_tensor(&writer, &tensor);
  *   shrew_write_end(&writer);
  *
- * The rules are those of shrew.h: no allocation, no libc but memcpy and memset, negative codes for errors. The writer
- * checks the configuration and the tensors. It does not check the tokenizer, the other sections that come as bytes, the
- * metadata and the self-test: shrew_model_open does.
+ * The rules are those of shrew.h: no allocation, no libc but memcpy and memset, negative codes for errors. Whatever the
+ * writer accepts, shrew_model_open opens.
  */
 #ifndef SHREW_WRITE_H
 #define SHREW_WRITE_H
@@ -24,14 +23,50 @@ extern "C" {
 
 /* Quantises a matrix of floats. A q8 group gets the smallest scale that clips no value; a q4 or ternary group the one
  * with the smallest squared error of those tried. values: [rows][cols], one integer each, not yet packed. row_scales:
- * [rows]. multipliers: [rows][ceil(cols / group)], not touched if group is 0. SHREW_E_ARGUMENT for f32, for a type that this build lacks, for more than
- * 16384 cols, and for a group that is neither 0 nor a multiple of 16 from 16 to 256. SHREW_E_NUMBER if a value is NaN,
- * infinite or at least 2^100 in magnitude. */
+ * [rows]. multipliers: [rows][ceil(cols / group)], not touched if group is 0. SHREW_E_ARGUMENT for f32, for a type that
+ * this build lacks, for more than 16384 cols, and for a group that is neither 0 nor a multiple of 16 from 16 to 256.
+ * SHREW_E_NUMBER if a value is NaN, infinite or at least 2^100 in magnitude. */
 int shrew_quantize(shrew_type type, const float *matrix, uint32_t rows, uint32_t cols, uint32_t group, int8_t *values,
                    float *row_scales, int8_t *multipliers);
 
+/* Scales to learn from, one for each group of a row: those that leave the least squared error of the ones tried, each
+ * column's weighted by its importance [cols], then fitted to the integers that they led to. q4 may get a negative one.
+ * scales: [rows][ceil(cols / group)], [rows] if group is 0. The same SHREW_E_ARGUMENT. NaN, infinity and values whose
+ * squares overflow are no error; they spoil the scale of their own group. */
+int shrew_fit_scales(shrew_type type, const float *matrix, uint32_t rows, uint32_t cols, uint32_t group,
+                     const float *importance, float *scales);
+
 /* Largest magnitude of a multiplier for which 32-bit sums over a row cannot overflow; 0 if shrew_quantize refuses. */
 uint32_t shrew_quantize_limit(shrew_type type, uint32_t cols);
+
+/* ---- Tokenizers ------------------------------------------------------------------------------------------------ */
+
+/* A tokenizer in plain arrays. */
+typedef struct shrew_tokenizer_parts {
+    uint32_t kind;  /* shrew_tokenizer_kind */
+    uint32_t vocab;
+    const uint8_t *lengths;       /* [vocab] bytes of each token; 0 for special tokens */
+    const uint8_t *pieces;        /* the bytes of all tokens, in the order of ids */
+    const uint16_t (*merges)[3];  /* [merge_count] left, right, result, in any order; or NULL */
+    const uint16_t *ranks;        /* [merge_count] the priority of each; NULL: the id of its result */
+    uint32_t merge_count;
+    const uint16_t *byte_ids;     /* [256] the token of each byte, or NULL */
+    uint16_t bos, eos, pad, unk;  /* or SHREW_NO_TOKEN */
+    const uint16_t *prefix;       /* [prefix_count] before a chat prompt */
+    const uint16_t *suffix;       /* [suffix_count] after it */
+    uint16_t prefix_count, suffix_count;
+    uint32_t space_prefix; /* whether a space is put before the text */
+    uint32_t unicode;      /* whether words are cut by a section of Unicode classes */
+} shrew_tokenizer_parts;
+
+/* Bytes that the section of a tokenizer fits in. SHREW_E_TOKENIZER where there are too many tokens or merges, or none,
+ * and for an unknown kind. */
+int shrew_write_tokenizer_room(const shrew_tokenizer_parts *parts, size_t *bytes);
+
+/* Writes the section, which is aligned to 4, and says how many bytes it has. Merges and characters are sorted as the
+ * format asks. The same errors, SHREW_E_ALIGNMENT, and SHREW_E_BUFFER where capacity is below the room. Whether the
+ * parts make a tokenizer, shrew_tokenizer_open says. */
+int shrew_write_tokenizer(const shrew_tokenizer_parts *parts, void *section, size_t capacity, size_t *bytes);
 
 /* ---- Images --------------------------------------------------------------------------------------------------- */
 
@@ -53,11 +88,11 @@ typedef struct shrew_pair {
 typedef struct shrew_parts {
     shrew_config config;
     const shrew_storage *storage; /* [shrew_shape_tensors] in the order of shrew_shape_tensor */
-    const void *tokenizer;        /* the section's bytes */
+    const void *tokenizer;        /* the section's bytes, aligned to 4 */
     size_t tokenizer_bytes;
     const void *unicode; /* likewise, or NULL */
     size_t unicode_bytes;
-    const void *commands; /* likewise, or NULL */
+    const void *commands; /* likewise, aligned to 4, or NULL */
     size_t commands_bytes;
     const void *prompts; /* likewise, or NULL */
     size_t prompts_bytes;
@@ -84,7 +119,7 @@ typedef struct shrew_values {
  * comes at the end and belongs into the header, over four zeros. Anything but 0 ends the writing. */
 typedef int (*shrew_emit)(void *context, uint64_t offset, const void *bytes, size_t count);
 
-enum { SHREW_WRITE_BUFFER = 4096 }; /* bytes of a piece, a sector of flash; the last before the checksum may be shorter */
+enum { SHREW_WRITE_BUFFER = 4096 }; /* bytes of a piece, a sector of flash; only the last two are shorter */
 
 /* One writing. Fields are the writer's own. */
 typedef struct shrew_writer {
@@ -103,10 +138,11 @@ typedef struct shrew_writer {
  * fit, SHREW_E_SIZE where it would be too large for a file. storage: as in shrew_parts. */
 int shrew_write_weights_bytes(const shrew_config *config, const shrew_storage *storage, uint32_t *bytes);
 
-/* Bytes of the whole image. The same errors, and SHREW_E_METADATA. */
+/* Bytes of the whole image. The same errors, and SHREW_E_METADATA, SHREW_E_SELFTEST_SECTION. */
 int shrew_write_bytes(const shrew_parts *parts, uint32_t *bytes);
 
-/* Writes everything that stands before the weights. The errors of shrew_write_bytes, or what emit returned. */
+/* Writes everything that stands before the weights. The errors of shrew_write_bytes, those of shrew_tokenizer_open,
+ * SHREW_E_TOKENIZER where the configuration has another vocabulary, SHREW_E_COMMANDS; or what emit returned. */
 int shrew_write_begin(shrew_writer *writer, const shrew_parts *parts, shrew_emit emit, void *context);
 
 /* Writes the next tensor. SHREW_E_STATE after the last, SHREW_E_TENSOR where an integer or a multiplier is out of

@@ -18,8 +18,7 @@ typedef struct directory_walk {
 /* Data and scales follow each other, each at the next multiple of DATA_ALIGNMENT. The limits of a configuration keep
  * the bytes below 2^31, and a section is well short of 2^32. */
 static int check_block(directory_walk *walk, uint32_t offset, uint32_t bytes) {
-    const uint32_t expected = (walk->end + DATA_ALIGNMENT - 1) / DATA_ALIGNMENT * DATA_ALIGNMENT;
-    if (offset != expected || offset > walk->weights_bytes || bytes > walk->weights_bytes - offset)
+    if (offset != (uint32_t)shrew_aligned(walk->end, DATA_ALIGNMENT) || offset > walk->weights_bytes || bytes > walk->weights_bytes - offset)
         return SHREW_E_TENSOR;
     if (!all_zero(walk->weights + walk->end, offset - walk->end))
         return SHREW_E_RESERVED;
@@ -73,7 +72,7 @@ static int check_entry(directory_walk *walk, const uint8_t *entry, const shrew_s
         return shape->is_vector ? SHREW_E_TENSOR : SHREW_E_TYPE;
     const uint32_t offset = aligned_u32(entry + 20), used = type == SHREW_F32 ? cols * 4 : cols;
     const uint32_t per_byte = shrew_rows_per_byte(type);
-    if (stride != ((used + 15) & ~15u))
+    if (stride != (uint32_t)shrew_aligned(used, STRIDE_ALIGNMENT))
         return SHREW_E_TENSOR;
     int status = check_block(walk, offset, (rows + per_byte - 1) / per_byte * stride);
     if (!status)

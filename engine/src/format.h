@@ -2,6 +2,8 @@
 #ifndef SHREW_FORMAT_H
 #define SHREW_FORMAT_H
 
+#include <stdint.h>
+
 enum {
     IMAGE_HEADER_BYTES = 64,
     CRC_OFFSET = 12, /* of the checksum in the header */
@@ -14,7 +16,12 @@ enum {
     STRIDE_ALIGNMENT = 16,
     /* u32: prompt tokens, tokens to generate, the digest of these, 0. The ids of the prompt follow. */
     SELFTEST_HEADER_BYTES = 16,
-    SELFTEST_DIGEST_OFFSET = 8
+    SELFTEST_DIGEST_OFFSET = 8,
+    SELFTEST_ALIGNMENT = 4 /* of the section's size */
 };
+
+static inline uint64_t shrew_aligned(uint64_t offset, uint32_t alignment) {
+    return (offset + alignment - 1) / alignment * alignment;
+}
 
 #endif

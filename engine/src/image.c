@@ -5,7 +5,6 @@
 #include "format.h"
 #include "grammar.h"
 #include "metadata.h"
-#include "numbers.h"
 #include "options.h"
 #include "prompt_form.h"
 #include "recall.h"
@@ -99,8 +98,6 @@ static int read_config(const image_section *section, shrew_config *config) {
     memcpy(config, section->bytes, sizeof *config);
     if (!all_zero(section->bytes + sizeof *config, CONFIG_BYTES - sizeof *config))
         return SHREW_E_RESERVED;
-    if (float_bits(config->norm_eps) < float_bits(1e-12f) || float_bits(config->norm_eps) >= float_bits(1.0f))
-        return SHREW_E_CONFIG;
     return shrew_shape_check(config);
 }
 

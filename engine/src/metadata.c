@@ -1,11 +1,6 @@
 /* Metadata: pairs of strings. Those with the key "stop" are the image's own stop strings. */
 #include "metadata.h"
 
-#include "bytes.h"
-#include "shrew.h"
-
-enum { MAX_METADATA = 256 };
-
 int shrew_metadata_check(const uint8_t *bytes, uint32_t size) {
     if (size < 4 || read_u32(bytes) > MAX_METADATA)
         return SHREW_E_METADATA;
@@ -16,10 +11,9 @@ int shrew_metadata_check(const uint8_t *bytes, uint32_t size) {
         const uint32_t key_bytes = read_u16(bytes + at), value_bytes = read_u32(bytes + at + 4);
         if (read_u16(bytes + at + 2))
             return SHREW_E_RESERVED;
-        if (key_bytes < 1 || key_bytes > left - 8 || value_bytes > left - 8 - key_bytes)
+        if (key_bytes > left - 8 || value_bytes > left - 8 - key_bytes)
             return SHREW_E_METADATA;
-        const int is_stop = key_bytes == 4 && bytes_equal(bytes + at + 8, "stop", 4);
-        if (is_stop && (value_bytes < 1 || value_bytes > SHREW_MAX_STOP_BYTES))
+        if (!shrew_pair_is_valid(bytes + at + 8, key_bytes, value_bytes))
             return SHREW_E_METADATA;
         left -= 8 + key_bytes + value_bytes;
         at += 8 + key_bytes + value_bytes;

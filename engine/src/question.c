@@ -44,7 +44,7 @@ static uint32_t hash_word(uint32_t hash, word_span word) {
     return hash;
 }
 
-static uint32_t mix_bits(uint32_t hash) {
+static uint32_t feature_of(uint32_t hash) {
     return hash ^ hash >> 15;
 }
 
@@ -80,9 +80,9 @@ static void take_pieces(word_span word, uint32_t length, void (*take)(void *cont
                         void *context) {
     uint32_t hash;
     if (hash_piece(word, 1, length, &hash))
-        take(context, mix_bits(hash));
+        take(context, feature_of(hash));
     for (; hash_piece(word, 0, length, &hash); take_character(&word))
-        take(context, mix_bits(hash));
+        take(context, feature_of(hash));
 }
 
 void shrew_each_feature(const uint8_t *text, size_t bytes, void (*take)(void *context, uint32_t feature),
@@ -90,11 +90,11 @@ void shrew_each_feature(const uint8_t *text, size_t bytes, void (*take)(void *co
     const uint8_t *const end = text + bytes;
     word_span word, before = {text, text};
     while (next_word(&text, end, &word)) {
-        take(context, mix_bits(hash_word(hash_byte(fnv_basis, 'w'), word)));
+        take(context, feature_of(hash_word(hash_byte(fnv_basis, 'w'), word)));
         take_pieces(word, SHORT_PIECE, take, context);
         take_pieces(word, LONG_PIECE, take, context);
         if (before.start < before.end)
-            take(context, mix_bits(hash_word(hash_byte(hash_word(hash_byte(fnv_basis, 'b'), before), ' '), word)));
+            take(context, feature_of(hash_word(hash_byte(hash_word(hash_byte(fnv_basis, 'b'), before), ' '), word)));
         before = word;
     }
 }

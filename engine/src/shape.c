@@ -1,5 +1,7 @@
 #include "shape.h"
 
+#include "numbers.h"
+
 #include <string.h>
 
 enum { MAX_LAYERS = 64, MAX_WIDTH = 4096 };
@@ -23,6 +25,8 @@ int shrew_shape_check(const shrew_config *config) {
     if (config->heads % config->kv_heads || config->heads * config->head_dim > MAX_WIDTH)
         return SHREW_E_CONFIG;
     if (config->position == SHREW_POSITION_ROPE && config->head_dim % 2)
+        return SHREW_E_CONFIG;
+    if (float_bits(config->norm_eps) < float_bits(1e-12f) || float_bits(config->norm_eps) >= float_bits(1.0f))
         return SHREW_E_CONFIG;
     return SHREW_OK;
 }

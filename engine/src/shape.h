@@ -11,7 +11,7 @@ typedef struct shrew_shape_walk {
     uint32_t role, layer; /* looked at next */
 } shrew_shape_walk;
 
-/* Whether all integers are within their ranges and fit each other. SHREW_E_CONFIG. */
+/* Whether all values are within their ranges and fit each other. SHREW_E_CONFIG. */
 int shrew_shape_check(const shrew_config *config);
 
 /* Before the first tensor. The configuration is a checked one and outlives the walk. */

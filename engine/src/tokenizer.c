@@ -8,7 +8,7 @@
 #include "unicode.h"
 #include "utf8.h"
 
-enum { TOKENIZER_HEADER_BYTES = 48, RESERVED_OFFSET = 32, ARRAY_ALIGNMENT = 4, PIECES_PER_START = 16 };
+enum { RESERVED_OFFSET = 32 };
 
 shrew_byte_span shrew_piece(const shrew_tokenizer *tokenizer, uint32_t id) {
     uint32_t start = aligned_u32(tokenizer->starts + id / PIECES_PER_START * 4);
@@ -45,7 +45,7 @@ typedef struct reader {
 /* The next array, and past the zeros that pad it. After an error every array is where the error was. */
 static const uint8_t *take_array(reader *section, size_t bytes) {
     const uint8_t *array = section->at;
-    const size_t padding = (0u - bytes) % ARRAY_ALIGNMENT;
+    const size_t padding = (0u - bytes) % TOKENIZER_ARRAY_ALIGNMENT;
     if (section->status)
         return array;
     if (bytes > section->left || padding > section->left - bytes)
@@ -75,7 +75,7 @@ static int read_header(shrew_tokenizer *tokenizer, const uint8_t *header) {
     if (!all_zero(header + RESERVED_OFFSET,
                   TOKENIZER_HEADER_BYTES - RESERVED_OFFSET) || tokenizer->flags & ~TOKENIZER_FLAGS)
         return SHREW_E_RESERVED;
-    if (tokenizer->vocab < 1 || tokenizer->vocab > SHREW_MAX_VOCAB || tokenizer->merge_count > 0xFFFF ||
+    if (tokenizer->vocab < 1 || tokenizer->vocab > SHREW_MAX_VOCAB || tokenizer->merge_count > TOKENIZER_MOST_MERGES ||
         tokenizer->sorted_count > tokenizer->vocab)
         return SHREW_E_TOKENIZER;
     return SHREW_OK;
@@ -203,7 +203,7 @@ int shrew_tokenizer_open(shrew_tokenizer *tokenizer, const void *section, size_t
                          size_t unicode_bytes) {
     if (!tokenizer || !section || (!unicode && unicode_bytes))
         return SHREW_E_ARGUMENT;
-    if ((uintptr_t)section % ARRAY_ALIGNMENT)
+    if ((uintptr_t)section % TOKENIZER_ARRAY_ALIGNMENT)
         return SHREW_E_ALIGNMENT;
     if (section_bytes < TOKENIZER_HEADER_BYTES)
         return SHREW_E_TOKENIZER;

@@ -12,7 +12,14 @@ enum shrew_tokenizer_flag {
     TOKENIZER_FLAGS = 15
 };
 
-enum { MERGE_BYTES = 6 };
+/* Sizes of docs/FORMAT.md that reading and writing a section share. */
+enum {
+    TOKENIZER_HEADER_BYTES = 48,
+    TOKENIZER_ARRAY_ALIGNMENT = 4,
+    TOKENIZER_MOST_MERGES = 0xFFFF,
+    PIECES_PER_START = 16,
+    MERGE_BYTES = 6
+};
 
 typedef struct shrew_byte_span {
     const uint8_t *bytes;

@@ -1,7 +1,7 @@
 #include "layout.h"
 
-#include "format.h"
-#include "numbers.h"
+#include "metadata.h"
+#include "selftest_section.h"
 #include "weight_type.h"
 
 enum { MAX_KEY_BYTES = 0xFFFF };
@@ -48,26 +48,39 @@ static int measure_tensors(const shrew_config *config, const shrew_storage *stor
 
 static int measure_metadata(const shrew_parts *parts, uint64_t *bytes) {
     *bytes = parts->metadata_pairs ? 4 : 0;
+    if (parts->metadata_pairs > MAX_METADATA)
+        return SHREW_E_METADATA;
     for (uint32_t i = 0; i < parts->metadata_pairs; i++) {
         const shrew_pair *pair = &parts->metadata[i];
-        if (pair->key_bytes > MAX_KEY_BYTES || pair->value_bytes > 0xFFFFFFFFu)
+        if (!pair->key || (!pair->value && pair->value_bytes))
+            return SHREW_E_ARGUMENT;
+        if (pair->key_bytes > MAX_KEY_BYTES || pair->value_bytes > 0xFFFFFFFFu ||
+            !shrew_pair_is_valid(pair->key, pair->key_bytes, pair->value_bytes))
             return SHREW_E_METADATA;
         *bytes += 8 + (uint64_t)pair->key_bytes + pair->value_bytes;
     }
     return SHREW_OK;
 }
 
+static int measure_selftest(const shrew_parts *parts, uint64_t *bytes) {
+    *bytes = 0;
+    if (!parts->selftest_prompt)
+        return SHREW_OK;
+    if (!shrew_selftest_fits(&parts->config, parts->selftest_prompt_tokens, parts->selftest_tokens) ||
+        !shrew_ids_exist(&parts->config, parts->selftest_prompt, parts->selftest_prompt_tokens))
+        return SHREW_E_SELFTEST_SECTION;
+    *bytes = shrew_aligned(SELFTEST_HEADER_BYTES + 2 * (uint64_t)parts->selftest_prompt_tokens, SELFTEST_ALIGNMENT);
+    return SHREW_OK;
+}
+
 int shrew_place_sections(const shrew_parts *parts, shrew_placed_section sections[SHREW_WRITTEN_SECTIONS],
                          uint32_t *present, uint32_t *bytes) {
-    const uint32_t eps = float_bits(parts->config.norm_eps);
-    uint64_t weights, directory, metadata, selftest = 0;
-    if (eps < float_bits(1e-12f) || eps >= float_bits(1.0f))
-        return SHREW_E_CONFIG;
+    uint64_t weights, directory, metadata, selftest;
+    if (!parts || !parts->storage || !parts->tokenizer || (parts->metadata_pairs && !parts->metadata))
+        return SHREW_E_ARGUMENT;
     int status = measure_tensors(&parts->config, parts->storage, &weights, &directory);
-    if (status || (status = measure_metadata(parts, &metadata)))
+    if (status || (status = measure_metadata(parts, &metadata)) || (status = measure_selftest(parts, &selftest)))
         return status;
-    if (parts->selftest_prompt)
-        selftest = shrew_aligned(SELFTEST_HEADER_BYTES + 2 * (uint64_t)parts->selftest_prompt_tokens, 4);
     const shrew_placed_section order[SHREW_WRITTEN_SECTIONS] = {
         {SHREW_SECTION_CONFIG, 0, CONFIG_BYTES},
         {SHREW_SECTION_TOKENIZER, 0, parts->tokenizer_bytes},
@@ -115,7 +128,7 @@ int shrew_write_weights_bytes(const shrew_config *config, const shrew_storage *s
 int shrew_write_bytes(const shrew_parts *parts, uint32_t *bytes) {
     shrew_placed_section sections[SHREW_WRITTEN_SECTIONS];
     uint32_t present;
-    if (!parts || !bytes || !parts->storage || !parts->tokenizer || (parts->metadata_pairs && !parts->metadata))
+    if (!bytes)
         return SHREW_E_ARGUMENT;
     return shrew_place_sections(parts, sections, &present, bytes);
 }

@@ -2,6 +2,7 @@
 #ifndef SHREW_WRITE_LAYOUT_H
 #define SHREW_WRITE_LAYOUT_H
 
+#include "format.h"
 #include "shape.h"
 #include "shrew_write.h"
 
@@ -21,10 +22,6 @@ typedef struct shrew_placed_section {
 } shrew_placed_section;
 
 enum { SHREW_WRITTEN_SECTIONS = 10 };
-
-static inline uint64_t shrew_aligned(uint64_t offset, uint32_t alignment) {
-    return (offset + alignment - 1) / alignment * alignment;
-}
 
 /* A tensor whose predecessor ends at end. */
 shrew_placed_tensor shrew_place_tensor(const shrew_shape *shape, const shrew_storage *storage, uint64_t end);

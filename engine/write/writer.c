@@ -1,9 +1,11 @@
 /* Writing an image from its first byte to its last. */
 #include "crc32.h"
-#include "format.h"
+#include "grammar.h"
 #include "layout.h"
 #include "numbers.h"
 #include "pack.h"
+#include "prompt_form.h"
+#include "recall.h"
 
 #include <string.h>
 
@@ -117,7 +119,7 @@ static void put_selftest(shrew_writer *writer) {
     put_u32(writer, parts->selftest_digest);
     put_u32(writer, 0);
     put(writer, parts->selftest_prompt, (size_t)parts->selftest_prompt_tokens * 2);
-    put_zeros_up_to(writer, shrew_aligned(writer->offset, 4));
+    put_zeros_up_to(writer, shrew_aligned(writer->offset, SELFTEST_ALIGNMENT));
 }
 
 static void put_section(shrew_writer *writer, const shrew_placed_section *section) {
@@ -140,14 +142,34 @@ static void put_section(shrew_writer *writer, const shrew_placed_section *sectio
     }
 }
 
+/* The sections that come as bytes, as a reader checks them. */
+static int check_sections(const shrew_parts *parts) {
+    shrew_tokenizer tokenizer;
+    int status = shrew_tokenizer_open(&tokenizer, parts->tokenizer, parts->tokenizer_bytes, parts->unicode,
+                                            parts->unicode ? parts->unicode_bytes : 0);
+    if (status)
+        return status;
+    if (tokenizer.vocab != parts->config.vocab)
+        return SHREW_E_TOKENIZER;
+    if ((uintptr_t)parts->commands % 4 || (uintptr_t)parts->prompts % 4 || (uintptr_t)parts->memory % 4)
+        return SHREW_E_ALIGNMENT;
+    if (parts->commands)
+        status = shrew_grammar_check(parts->commands, (uint32_t)parts->commands_bytes);
+    if (!status && parts->prompts)
+        status = shrew_prompt_form_check(parts->prompts, (uint32_t)parts->prompts_bytes);
+    if (!status && parts->memory)
+        status = shrew_recall_check(parts->memory, (uint32_t)parts->memory_bytes, &tokenizer);
+    return status;
+}
+
 int shrew_write_begin(shrew_writer *writer, const shrew_parts *parts, shrew_emit emit, void *context) {
     shrew_placed_section sections[SHREW_WRITTEN_SECTIONS];
     uint32_t present, bytes;
     if (!writer || !emit)
         return SHREW_E_ARGUMENT;
-    int status = shrew_write_bytes(parts, &bytes);
+    int status = shrew_place_sections(parts, sections, &present, &bytes);
     if (!status)
-        status = shrew_place_sections(parts, sections, &present, &bytes);
+        status = check_sections(parts);
     memset(writer, 0, sizeof *writer);
     writer->parts = parts;
     writer->emit = emit;

@@ -9,6 +9,7 @@
 #define EXPORT(name) __attribute__((export_name(#name)))
 
 static shrew_model model;
+static shrew_config shaped;     /* what shape_tensor tells of */
 static shrew_sampling sampling; /* of the next generation */
 static uint32_t results[13];
 static char text[SHREW_TEXT_BYTES];
@@ -33,6 +34,31 @@ EXPORT(open_model) int open_model(const void *image, size_t bytes) {
                                c->vocab, c->context, c->norm,  c->position, c->mlp,      c->flags};
     memcpy(results, fields, sizeof fields);
     return status;
+}
+
+/* The configuration that shape_tensor tells of. results: its number of tensors. */
+EXPORT(shape)
+int shape(uint32_t dim, uint32_t layers, uint32_t heads, uint32_t kv_heads, uint32_t head_dim, uint32_t ffn,
+          uint32_t vocab, uint32_t context, uint32_t norm, uint32_t position, uint32_t mlp, uint32_t flags) {
+    shaped = (shrew_config){dim,     layers, heads,    kv_heads, head_dim, ffn, vocab,
+                            context, norm,   position, mlp,      flags,    1e-5f /* which changes no tensor */};
+    return shrew_shape_tensors(&shaped, results);
+}
+
+/* results: name, role, layer, rows, columns, whether it is a vector. */
+EXPORT(shape_tensor) int shape_tensor(uint32_t index) {
+    static char name[SHREW_TENSOR_NAME_BYTES];
+    shrew_shape tensor;
+    const int status = shrew_shape_tensor(&shaped, index, &tensor);
+    if (status)
+        return status;
+    results[0] = address(name);
+    results[1] = tensor.role;
+    results[2] = tensor.layer;
+    results[3] = tensor.rows;
+    results[4] = tensor.cols;
+    results[5] = tensor.is_vector;
+    return shrew_tensor_name((shrew_role)tensor.role, tensor.layer, name, sizeof name);
 }
 
 /* results: key, its bytes, value, its bytes. */

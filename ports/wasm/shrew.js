@@ -136,6 +136,15 @@ class Engine {
     }
   }
 
+  /** The tensors that a configuration implies. */
+  *tensors(config) {
+    const [tensors] = this.call("model", "shape", ...CONFIG.map((name) => count(name, config[name])));
+    for (let index = 0; index < tensors; index++) {
+      const [name, role, layer, rows, cols, isVector] = this.call("model", "shape_tensor", index);
+      yield { name: this.#string(name), role, layer, rows, cols, isVector: isVector === 1 };
+    }
+  }
+
   text(address, bytes) {
     return new TextDecoder().decode(new Uint8Array(this.#exports.memory.buffer, address, bytes));
   }
@@ -171,6 +180,20 @@ class Engine {
   }
 }
 
+/**
+ * The tensors that a model has, in the order in which an image stores them.
+ * @param {WebAssembly.Module} module from {@link load}
+ * @param {object} config the numbers of shrew_config, as in `Model.config`
+ * @returns {Promise<{ name: string, role: number, layer: number, rows: number, cols: number, isVector: boolean }[]>}
+ */
+export async function shape(module, config) {
+  return [...(await instance(module)).tensors(config)];
+}
+
+async function instance(module) {
+  return new Engine(await WebAssembly.instantiate(module, { host: { line() {} } }));
+}
+
 /** One image, validated. It lives in memory of its own, which goes when the model and its sessions do. */
 export class Model {
   #engine;
@@ -181,7 +204,7 @@ export class Model {
    * @returns {Promise<Model>}
    */
   static async open(module, image) {
-    const engine = new Engine(await WebAssembly.instantiate(module, { host: { line() {} } }));
+    const engine = await instance(module);
     const bytes = ArrayBuffer.isView(image)
       ? new Uint8Array(image.buffer, image.byteOffset, image.byteLength)
       : new Uint8Array(image);

@@ -24,10 +24,10 @@ from shrew.engine import (
     quantize,
 )
 from shrew.engine.binding import lib
-from shrew.engine.tensor import RANGES
+from shrew.engine.tensor import RANGES, Tensor
 from shrew.errors import ConfigError, EngineError, ImageTruncatedError, RunError
 from shrew.evaluation import score_texts
-from shrew.image import WeightType, build_image, describe, write_image
+from shrew.image import Source, WeightType, build_image, describe, image_of, write_image
 from shrew.model.config import tensor_specs
 
 QUANTIZED = ("q8", "q4", "ternary")
@@ -130,6 +130,25 @@ def test_parts_that_do_not_fit_are_refused() -> None:
         build_image(config, {**parameters, "final_norm.weight": np.full(24, np.nan, np.float32)}, BYTES)
     with pytest.raises(ConfigError, match="group"):
         build_image(config, parameters, BYTES, types=WeightType("q8", 40))
+
+
+def test_matrices_replace_those_of_the_source_with_types_and_without() -> None:
+    config = tiny_config(layers=1)
+    parameters = random_parameters(config)
+    name = "layers.0.up.weight"
+    trained = quantize(parameters[name], "q8", 16)
+    source = Source(config, parameters, BYTES, quantized={name: trained})
+    given = {**parameters, name: parameters[name] + 1}
+
+    def up(image: bytes) -> Tensor:
+        return Model.from_bytes(image).tensor(lib.SHREW_UP)
+
+    assert np.array_equal(up(image_of(source)).quantized().values, trained.values)
+    assert np.array_equal(up(image_of(source, WeightType("f32"))).values(), parameters[name])
+    assert np.array_equal(up(image_of(source, WeightType("f32"), given)).values(), given[name])
+    stored, expected = up(image_of(source, matrices=given)), quantize(given[name], "q8", 16)
+    assert (stored.type, stored.group) == ("q8", 16), "it was trained as q8"
+    assert np.array_equal(stored.quantized().values, expected.values)
 
 
 def test_writing_is_whole_or_not_at_all(tmp_path: Path) -> None:

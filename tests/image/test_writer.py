@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import zlib
 from typing import Any
 
 import numpy as np
 import pytest
 from engine.models import BYTES, random_parameters, tiny_config
-from image.golden_images import FILE, cases
+from image.golden_images import CHARACTERS, FILE, UNICODE, cases
 
 from shrew.engine import Model, QuantizedMatrix
 from shrew.engine.binding import ffi, lib
 from shrew.engine.shape import engine_config
 from shrew.engine.write import ImageWriter, put_digest, weights_bytes
 from shrew.errors import ConfigError, EngineError, ImageTensorError
-from shrew.image import WeightType, build_image
+from shrew.image import Commands, WeightType, build_image
 from shrew.model.attention import rope_frequencies
 from shrew.model.config import stored_tensors
 
@@ -110,8 +111,9 @@ def test_tensors_that_are_missing_or_too_many_are_refused() -> None:
 def test_what_emit_returns_ends_the_writing(at: str) -> None:
     writing = Writing()
     long = ffi.new("uint8_t[]", lib.SHREW_WRITE_BUFFER)
+    pair = ffi.new("shrew_pair[]", [(writing.section, 1, long, len(long))])
     if at == "begin":
-        writing.parts.commands, writing.parts.commands_bytes, writing.answer = long, len(long), 77
+        writing.parts.metadata, writing.parts.metadata_pairs, writing.answer = pair, 1, 77
     assert writing.begin() == writing.answer
     writing.answer = 77
     assert writing.floats(PARAMETERS[SPECS[0].name]) == 77
@@ -166,11 +168,124 @@ def test_impossible_configurations_are_refused(field: str, value: float, status:
     assert writing.begin() == getattr(lib, status)
 
 
-def test_a_key_that_is_too_long_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("key", "key_bytes", "value_bytes", "pairs", "status"),
+    [
+        (SECTION, 0x10000, 1, 1, "SHREW_E_METADATA"),
+        (SECTION, 0, 1, 1, "SHREW_E_METADATA"),
+        (SECTION, 1, 1 << 32, 1, "SHREW_E_METADATA"),
+        (SECTION, 1, 1, 257, "SHREW_E_METADATA"),
+        (b"stop", 4, 0, 1, "SHREW_E_METADATA"),
+        (b"stop", 4, 65, 1, "SHREW_E_METADATA"),
+        (b"stop", 4, 64, 256, "SHREW_OK"),
+        (b"stops", 5, 65, 1, "SHREW_OK"),
+        (b"stop", 3, 0, 1, "SHREW_OK"),
+        (None, 4, 1, 1, "SHREW_E_ARGUMENT"),
+    ],
+)
+def test_metadata_is_checked(key: bytes | None, key_bytes: int, value_bytes: int, pairs: int, status: str) -> None:
+    writing, size = Writing(), ffi.new("uint32_t *")
+    name = ffi.NULL if key is None else ffi.from_buffer(key)
+    pair = ffi.new("shrew_pair[]", [(name, key_bytes, writing.section, value_bytes)] * pairs)
+    writing.parts.metadata, writing.parts.metadata_pairs = pair, pairs
+    assert lib.shrew_write_bytes(writing.parts, size) == getattr(lib, status)
+    assert writing.begin() == getattr(lib, status)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "generate", "status"),
+    [
+        ([], 1, "SHREW_E_SELFTEST_SECTION"),
+        ([1], 0, "SHREW_E_SELFTEST_SECTION"),
+        ([1] * CONFIG.context, 1, "SHREW_E_SELFTEST_SECTION"),
+        ([1], CONFIG.context, "SHREW_E_SELFTEST_SECTION"),
+        ([1], 0xFFFFFFFF, "SHREW_E_SELFTEST_SECTION"),
+        ([CONFIG.vocab], 1, "SHREW_E_SELFTEST_SECTION"),
+        ([1, 2, CONFIG.vocab - 1], CONFIG.context - 3, "SHREW_OK"),
+    ],
+)
+def test_the_self_test_is_checked(prompt: list[int], generate: int, status: str) -> None:
     writing = Writing()
-    pair = ffi.new("shrew_pair[]", [(writing.section, 0x10000, writing.section, 1)])
-    writing.parts.metadata, writing.parts.metadata_pairs = pair, 1
-    assert writing.begin() == lib.SHREW_E_METADATA
+    ids = ffi.new("uint16_t[]", prompt)
+    writing.parts.selftest_prompt, writing.parts.selftest_prompt_tokens = ids, len(prompt)
+    writing.parts.selftest_tokens = generate
+    assert writing.begin() == getattr(lib, status)
+
+
+COMMANDS = Commands.of(["light (on|off)"]).section
+
+
+@pytest.mark.parametrize(
+    ("part", "data", "status"),
+    [
+        ("tokenizer", SECTION[:-4], "SHREW_E_TOKENIZER"),
+        ("tokenizer", SECTION[:32] + b"\1" + SECTION[33:], "SHREW_E_RESERVED"),
+        ("tokenizer", CHARACTERS.section(), "SHREW_E_TOKENIZER"),
+        ("tokenizer", UNICODE.section(), "SHREW_E_UNICODE"),
+        ("unicode", UNICODE.unicode_section(), "SHREW_E_UNICODE"),
+        ("unicode", b"", "SHREW_E_UNICODE"),
+        ("commands", COMMANDS[:-1], "SHREW_E_COMMANDS"),
+        ("commands", b"", "SHREW_E_COMMANDS"),
+        ("commands", b"\0\0\0\x40" + COMMANDS[4:], "SHREW_E_COMMANDS"),
+        ("commands", COMMANDS, "SHREW_OK"),
+    ],
+)
+def test_sections_that_no_model_opens_with_are_refused(part: str, data: bytes, status: str) -> None:
+    writing = Writing()
+    given = ffi.from_buffer(data)
+    setattr(writing.parts, part, given)
+    setattr(writing.parts, f"{part}_bytes", len(data))
+    assert writing.begin() == getattr(lib, status)
+    if status != "SHREW_OK":
+        assert writing.pieces == []
+
+
+@pytest.mark.parametrize("part", ["tokenizer", "commands"])
+def test_sections_that_are_not_aligned_are_refused(part: str) -> None:
+    writing = Writing()
+    shifted = ffi.new("uint8_t[]", b"x" + (SECTION if part == "tokenizer" else COMMANDS))
+    setattr(writing.parts, part, shifted + 1)
+    setattr(writing.parts, f"{part}_bytes", len(shifted) - 2)
+    assert writing.begin() == lib.SHREW_E_ALIGNMENT
+
+
+def test_what_is_accepted_opens() -> None:
+    """Whatever is damaged in what the writer gets: it refuses, or the image opens."""
+    r, outcomes = random.Random(3), {True: 0, False: 0}
+    for _ in range(1500):
+        writing = Writing()
+        writing.storage = writing.parts.storage = ffi.new("shrew_storage[]", 2000)  # for any number of layers
+        given = {"tokenizer": SECTION, "commands": COMMANDS}
+        part = r.choice(["tokenizer", "commands", "config", "storage", "selftest"])
+        if part in given:
+            damaged = bytearray(given[part])
+            damaged[r.randrange(len(damaged))] ^= 1 << r.randrange(8)
+            given[part] = bytes(damaged)
+        for name, section in given.items():
+            setattr(writing.parts, name, ffi.from_buffer(section))
+            setattr(writing.parts, f"{name}_bytes", len(section))
+        if part == "config":
+            numbers = ffi.cast("uint32_t *", ffi.addressof(writing.parts.config))
+            numbers[r.randrange(13)] ^= 1 << r.randrange(32)
+        if part == "storage":
+            storage = writing.storage[r.randrange(len(SPECS))]
+            storage.type, storage.group = r.choice([0, 0, 5]), r.choice([0, 0, 16])
+        ids = ffi.new("uint16_t[]", [r.choice([1, 1, 1, 300])])
+        writing.parts.selftest_prompt, writing.parts.selftest_prompt_tokens = ids, 1
+        writing.parts.selftest_tokens = r.choice([1, 2, 47, 48]) if part == "selftest" else 1
+        accepted = writing.begin() == lib.SHREW_OK
+        outcomes[accepted] += 1
+        if not accepted:
+            assert writing.pieces == []
+            continue
+        count, shape = ffi.new("uint32_t *"), ffi.new("shrew_shape *")
+        assert lib.shrew_shape_tensors(ffi.addressof(writing.parts, "config"), count) == lib.SHREW_OK
+        for index in range(count[0]):
+            assert lib.shrew_shape_tensor(ffi.addressof(writing.parts, "config"), index, shape) == lib.SHREW_OK
+            assert writing.floats(np.ones((shape.rows, shape.cols))) == lib.SHREW_OK
+        assert lib.shrew_write_end(writing.writer) == lib.SHREW_OK
+        Model.from_bytes(writing.image())
+    assert min(outcomes.values()) > 100
 
 
 @pytest.mark.parametrize("size", [0xFFFFFFFF, (1 << 64) - 100])

@@ -6,16 +6,19 @@ import json
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from engine.models import random_image, says
 
-from shrew.engine import Model
+from shrew.engine import Model, TensorSpec
+from shrew.engine.shape import engine_config
 from shrew.errors import ToolsMissingError
 from shrew.image import Commands, WeightType
+from shrew.model.config import ModelConfig, stored_tensors
+from shrew.model.presets import PRESETS
 from shrew.ports.target import FULL, Variant
 from shrew.ports.vectors import differences, load
 from shrew.ports.wasm import WASM, WASM_SCALAR, Wasm
@@ -25,7 +28,7 @@ MODULE = PORT / "shrew.wasm"
 
 PREAMBLE = f"""
 import {{ readFileSync }} from "node:fs";
-import {{ load, Model, ShrewError }} from "{PORT}/shrew.js";
+import {{ load, Model, shape, ShrewError }} from "{PORT}/shrew.js";
 const module = await load(readFileSync("{MODULE}"));
 const open = (path) => Model.open(module, readFileSync(path));
 const say = (value) => console.log(JSON.stringify(value));
@@ -188,6 +191,30 @@ def test_model_says_what_it_is(node: str, image: Path) -> None:
     assert (config["kvHeads"], config["headDim"]) == (fields["kv_heads"], fields["head_dim"])
     assert [tuple(pair) for pair in metadata] == model.metadata()
     assert selftest is True
+
+
+#: The numbers of a configuration as JavaScript calls them and C does.
+CONFIG = {name: name for name in ("dim", "layers", "heads", "ffn", "vocab", "context", "norm", "position", "mlp")}
+CONFIG |= {"kvHeads": "kv_heads", "headDim": "head_dim", "flags": "flags"}
+
+
+def test_shape_is_that_of_python(node: str) -> None:
+    configs = [preset.model for preset in PRESETS.values()]
+    deep = ModelConfig(dim=6, layers=64, heads=3, vocab=9, context=5, ffn=7, tied_head=False, bias_mlp=True)
+    configs += [deep, replace(deep, norm="layer", embed_norm=True, position="learned", mlp="gelu", final_norm=False)]
+    script = """
+    const configs = JSON.parse(process.argv[1]);
+    for (const config of configs) say(await shape(module, config));
+    say(await failure(() => shape(module, { ...configs[0], dim: 0 })));
+    say(await failure(() => shape(module, {})));
+    """
+    given = [{js: int(getattr(asked, c)) for js, c in CONFIG.items()} for asked in map(engine_config, configs)]
+    *shapes, refused, missing = javascript(node, script, json.dumps(given))
+    assert len(shapes) == len(configs)
+    for config, found in zip(configs, shapes, strict=True):
+        assert [TensorSpec(*tensor.values()) for tensor in found] == stored_tensors(config)
+    assert refused == ["ShrewError", "model: the configuration is out of range or contradicts itself", -29]
+    assert missing == ["RangeError", "dim is undefined, must be an integer of at least 0", None]
 
 
 def test_refuses_hostile_images_and_says_why(node: str) -> None:

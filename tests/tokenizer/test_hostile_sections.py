@@ -12,7 +12,9 @@ import pytest
 from shrew.engine.tokenizer import TokenizerView
 from shrew.errors import EngineError, ImageReservedError, ImageTokenizerError, ImageUnicodeError
 from shrew.tokenizer import Tokenizer, train_bpe, train_character
-from shrew.tokenizer.section import BYTE_IDS, RANKS, SPACE_PREFIX, UNICODE
+
+#: Flags of a section, docs/FORMAT.md.
+SPACE_PREFIX, UNICODE, RANKS, BYTE_IDS = 1, 2, 4, 8
 
 TEXTS = [b"the shrew is a shrew", b"a\xff\xc3(\xe2\x82\xac)", b"abcab" * 30, "é🐁 ²".encode(), b""]
 

@@ -12,7 +12,7 @@ import pytest
 from shrew.engine.tokenizer import TokenizerView
 from shrew.errors import ImageUnicodeError
 from shrew.tokenizer import Tokenizer
-from shrew.tokenizer.section import unicode_table
+from shrew.tokenizer.tokenizer import unicode_table
 
 TOOL = runpy.run_path(str(Path(__file__).resolve().parents[2] / "tools/unicode_tables.py"))
 

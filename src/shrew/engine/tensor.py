@@ -118,6 +118,26 @@ def multiplier_limit(kind: str, cols: int) -> int:
     return int(lib.shrew_quantize_limit(TYPES.index(kind), cols))
 
 
+def fit_scales(
+    matrix: NDArray[np.float32], kind: str, group: int, importance: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Scales [rows, groups] to learn from, of the least squared error; ``importance`` [cols] weights the columns."""
+    source = np.ascontiguousarray(matrix, dtype=np.float32)
+    rows, cols = source.shape
+    scales = np.zeros((rows, -(-cols // (group or cols))), dtype=np.float32)
+    status = lib.shrew_fit_scales(
+        TYPES.index(kind),
+        ffi.from_buffer("float[]", source),
+        rows,
+        cols,
+        group,
+        ffi.from_buffer("float[]", np.ascontiguousarray(importance, dtype=np.float32)),
+        ffi.from_buffer("float[]", scales, require_writable=True),
+    )
+    check(status, f"scales of {kind}, group {group}")
+    return scales
+
+
 def quantize(matrix: NDArray[np.float32], kind: str, group: int, name: str = "matrix") -> QuantizedMatrix:
     """A float matrix [rows, cols] rounded to a quantised type, each value to the nearest that its group has.
 

@@ -100,6 +100,58 @@ def question_features(text: bytes) -> NDArray[np.uint32]:
     return features[: count[0]].copy()
 
 
+def tokenizer_section(
+    kind: Kind,
+    pieces: Sequence[bytes],
+    *,
+    merges: Sequence[tuple[int, int, int]] = (),
+    ranks: Sequence[int] | None = None,
+    byte_ids: Sequence[int] | None = None,
+    bos: int | None = None,
+    eos: int | None = None,
+    pad: int | None = None,
+    unk: int | None = None,
+    prefix: Sequence[int] = (),
+    suffix: Sequence[int] = (),
+    space_prefix: bool = False,
+    unicode: bool = False,
+) -> bytes:
+    """The section of a tokenizer. As many ranks as merges and 256 byte ids, where there are any.
+
+    Raises ValueError or OverflowError where a number does not fit its field; :class:`TokenizerView` finds the rest.
+    """
+    lengths, text = bytes(map(len, pieces)), b"".join(pieces)
+    kept = {
+        "lengths": ffi.from_buffer("uint8_t[]", lengths),
+        "pieces": ffi.from_buffer("uint8_t[]", text),
+        "merges": ffi.new("uint16_t[][3]", merges),
+        "ranks": ffi.NULL if ranks is None else ffi.new("uint16_t[]", ranks),
+        "byte_ids": ffi.NULL if byte_ids is None else ffi.new("uint16_t[]", byte_ids),
+        "prefix": ffi.new("uint16_t[]", prefix),
+        "suffix": ffi.new("uint16_t[]", suffix),
+    }
+    tokens = {"bos": bos, "eos": eos, "pad": pad, "unk": unk}
+    parts = ffi.new(
+        "shrew_tokenizer_parts *",
+        {
+            **kept,
+            **{name: NO_TOKEN if token is None else token for name, token in tokens.items()},
+            "kind": TOKENIZER_KINDS[kind],
+            "vocab": len(pieces),
+            "merge_count": len(merges),
+            "prefix_count": len(prefix),
+            "suffix_count": len(suffix),
+            "space_prefix": space_prefix,
+            "unicode": unicode,
+        },
+    )
+    size = ffi.new("size_t *")
+    check(lib.shrew_write_tokenizer_room(parts, size), "tokenizer")
+    section = ffi.new("uint32_t[]", size[0] // 4)
+    check(lib.shrew_write_tokenizer(parts, section, size[0], size), "tokenizer")
+    return bytes(ffi.buffer(section, size[0]))
+
+
 def train_bpe(
     texts: Sequence[bytes],
     unicode: bytes | None,

@@ -58,14 +58,15 @@ def image_of(
     """The image of ``source``, as bytes.
 
     Without ``types`` every matrix is stored exactly as it was trained, else rounded to the nearest of its type.
-    ``matrices`` replace the source's parameters, such as those that were calibrated for ``types``. Raises ConfigError
-    where the parts do not fit.
+    ``matrices`` replace the source's, such as those that were calibrated for ``types``. Raises ConfigError where the
+    parts do not fit.
     """
+    own: Mapping[str, Matrix] = source.parameters
     if types is None:
-        types, matrices = source.trained_types, {**source.parameters, **source.quantized}
+        types, own = source.trained_types, {**own, **source.quantized}
     return build_image(
         source.config,
-        source.parameters if matrices is None else matrices,
+        own if matrices is None else matrices,
         source.tokenizer,
         types=types,
         metadata=source.metadata,

@@ -73,8 +73,8 @@ class ModelConfig:
             raise ConfigError(f"model: heads x head_dim is {self.heads * self.head_dim}, must be at most {MAX_DIM}")
         if self.position == "rope" and self.head_dim % 2:
             raise ConfigError(f"model: rotary positions need an even head_dim, not {self.head_dim}")
-        if not 0.0 < self.norm_eps < 1.0:
-            raise ConfigError(f"model: norm_eps is {self.norm_eps}, must lie between 0 and 1")
+        if not 1e-12 <= self.norm_eps < 1.0:
+            raise ConfigError(f"model: norm_eps is {self.norm_eps}, must be at least 1e-12 and below 1")
         if not self.rope_theta > 1.0:
             raise ConfigError(f"model: rope_theta is {self.rope_theta}, must be above 1")
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from shrew.engine import QuantizedMatrix, multiplier_limit
-from shrew.engine.tensor import RANGES
+from shrew.engine.tensor import RANGES, fit_scales
 from shrew.image import WeightType
 from shrew.model.parameters import Array
-
-#: Scales tried for a group, as shares of the one that just reaches its extreme value.
-SHARES = np.linspace(0.3, 1.1, 33, dtype=np.float32)
 
 #: A group of zeros has no scale of its own.
 SMALLEST_SCALE = np.float32(1e-12)
@@ -36,9 +33,9 @@ class Rounding:
         if scales is not None:
             self.scales = scales
             return
-        groups = self._grouped(matrix)
-        weights = np.ones(self.cols, np.float32) if importance is None else importance.astype(np.float32)
-        self.scales = _best_scales(groups, self._grouped(weights[None]), self.low, self.high)
+        if importance is None:
+            importance = np.ones(self.cols, np.float32)
+        self.scales = fit_scales(matrix, self.weight.type, self.weight.group, importance)
 
     def forward(self, latent: Array) -> Array:
         """``latent`` [R, C] rounded, as floats."""
@@ -80,29 +77,3 @@ class Rounding:
 
     def _columns(self, groups: Array) -> Array:
         return groups.reshape(len(groups), -1)[:, : self.cols]
-
-
-def _best_scales(groups: Array, weights: Array, low: int, high: int) -> Array:
-    """The scale [R, G] of each group [R, G, width]: the best of a search, then fitted to the integers it led to.
-
-    A range with one integer more below zero than above can be turned round by a negative scale.
-    """
-    place = np.abs(groups).argmax(axis=2)[..., None]
-    extreme = np.take_along_axis(groups, place, axis=2)[..., 0]
-    extreme = np.where(np.abs(extreme) < SMALLEST_SCALE, SMALLEST_SCALE, extreme)
-
-    def error(scales: Array) -> Array:
-        rounded = np.clip(np.rint(groups / scales[..., None]), low, high) * scales[..., None]
-        return np.asarray(((rounded - groups) ** 2 * weights).sum(axis=2))
-
-    best = extreme / np.float32(low)
-    least = error(best)
-    ends = (low,) if low == -high else (low, high)
-    for scales in (extreme / np.float32(end) * share for end in ends for share in SHARES):
-        found = error(scales)
-        best, least = np.where(found < least, scales, best), np.minimum(found, least)
-    integers = np.clip(np.rint(groups / best[..., None]), low, high)
-    power = (integers**2 * weights).sum(axis=2)
-    fitted = (integers * groups * weights).sum(axis=2) / np.where(power > 0, power, 1)
-    usable = (np.abs(fitted) >= SMALLEST_SCALE) & (error(np.where(fitted == 0, best, fitted)) < least)
-    return np.asarray(np.where(usable, fitted, best), dtype=np.float32)

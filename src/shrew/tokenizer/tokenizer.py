@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shrew.engine.tokenizer import NO_TOKEN, Kind, TokenizerView
+from shrew.engine.tokenizer import NO_TOKEN, Kind, TokenizerView, tokenizer_section
 from shrew.errors import EngineError, TokenizerError
 from shrew.files import write_atomically
 from shrew.tokenizer.file import file_content, read_fields
 from shrew.tokenizer.prompt_form import PromptForm
-from shrew.tokenizer.section import is_character, tokenizer_section, unicode_table
 
 MAX_PIECE_BYTES = 255
+
+
+@cache
+def unicode_table() -> bytes:
+    """Section 7 of a model image: the classes of all code points, written by tools/unicode_tables.py."""
+    return Path(__file__).with_name("unicode.bin").read_bytes()
+
+
+def is_character(piece: bytes) -> bool:
+    """Whether a piece is one character as the engine cuts them: valid UTF-8 or a single byte."""
+    try:
+        return len(piece.decode()) == 1
+    except UnicodeDecodeError:
+        return len(piece) == 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,11 +72,24 @@ class Tokenizer:
     def __post_init__(self) -> None:
         self._check_parts()
         try:
-            section = tokenizer_section(self)
-        except (struct.error, KeyError, ValueError, OverflowError) as error:
-            raise TokenizerError(f"tokenizer: a number is out of range ({error})") from error
-        try:
+            section = tokenizer_section(
+                self.kind,
+                self.pieces,
+                merges=self.merges,
+                ranks=self.ranks,
+                byte_ids=self.byte_ids,
+                bos=self.bos,
+                eos=self.eos,
+                pad=self.pad,
+                unk=self.unk,
+                prefix=self.prompt_prefix,
+                suffix=self.prompt_suffix,
+                space_prefix=self.space_prefix,
+                unicode=self.unicode,
+            )
             view = TokenizerView(section, self.unicode_section())
+        except (KeyError, ValueError, OverflowError) as error:
+            raise TokenizerError(f"tokenizer: a number is out of range ({error})") from error
         except EngineError as error:
             raise TokenizerError(str(error)) from error
         object.__setattr__(self, "_section", section)

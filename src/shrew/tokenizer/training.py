@@ -12,8 +12,7 @@ from shrew.engine import tokenizer as engine
 from shrew.engine.tokenizer import NO_TOKEN
 from shrew.errors import TokenizerError
 from shrew.tokenizer.prompt_form import PromptForm, Prompts
-from shrew.tokenizer.section import unicode_table
-from shrew.tokenizer.tokenizer import Tokenizer
+from shrew.tokenizer.tokenizer import Tokenizer, unicode_table
 
 BEGIN, END, ANSWER = "<|begin|>", "<|end|>", "<|answer|>"
 
