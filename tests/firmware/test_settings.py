@@ -95,6 +95,13 @@ def test_what_is_damaged_or_of_another_version_or_out_of_range_is_not_taken() ->
         assert unpack(with_checksum(data[:at] + field + data[at + len(field) :])) is None
 
 
+def test_options_that_newer_firmware_stored_are_passed_over() -> None:
+    data = pack(made())
+    assert data[193:252] == bytes(59)
+    newer = data[:193] + b"\2" + data[194:196] + struct.pack("<fI", 0.5, 7) + data[204:]
+    assert pack(unpack(with_checksum(newer))) == data
+
+
 def test_defaults_change_all_or_none() -> None:
     settings = made()
     assert change(settings, {}) == ("ok", "")
