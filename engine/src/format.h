@@ -5,6 +5,7 @@
 enum {
     IMAGE_HEADER_BYTES = 64,
     CRC_OFFSET = 12, /* of the checksum in the header */
+    SECTION_COUNT_OFFSET = 16,
     MAX_SECTIONS = 32,
     SECTION_ENTRY_BYTES = 16,
     SECTION_ALIGNMENT = 64,

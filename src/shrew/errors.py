@@ -6,8 +6,6 @@ wrong with it and what to do.
 
 from __future__ import annotations
 
-from typing import Final
-
 
 class ShrewError(Exception):
     """Base of all errors that Shrew raises on purpose."""
@@ -147,28 +145,3 @@ class ImageSelfTestError(ImageError):
 
 class ImageCommandsError(ImageError):
     """The commands section is malformed."""
-
-
-#: The one place where C's codes become Python's exceptions; codes that are not here raise :class:`EngineError`.
-STATUS_ERRORS: Final[dict[int, type[EngineError]]] = {
-    -4: ContextFullError,
-    -5: TextError,
-    -9: SelfTestError,
-    -20: ImageTruncatedError,
-    -21: ImageMagicError,
-    -22: ImageVersionError,
-    -23: ImageSizeError,
-    -24: ImageChecksumError,
-    -25: ImageReservedError,
-    -26: ImageSectionError,
-    -27: ImageUnknownSectionError,
-    -28: ImageMissingSectionError,
-    -29: ImageConfigError,
-    -30: ImageTokenizerError,
-    -31: ImageUnicodeError,
-    -32: ImageTensorError,
-    -33: ImageTypeError,
-    -34: ImageMetadataError,
-    -35: ImageSelfTestError,
-    -36: ImageCommandsError,
-}

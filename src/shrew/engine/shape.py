@@ -46,6 +46,9 @@ class Section(IntEnum):
     COMMANDS = lib.SHREW_SECTION_COMMANDS
 
 
+#: The version of the format that the engine reads and writes.
+FORMAT_VERSION: int = lib.SHREW_FORMAT_VERSION
+
 #: The role of the one tensor that is stored but not trained.
 ROPE_FREQUENCY: int = lib.SHREW_ROPE_FREQUENCY
 
