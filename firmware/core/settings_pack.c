@@ -21,7 +21,8 @@ enum {
     FIRST_FIELDS = 5,
     MAX_TOKENS_AT = 24,
     STRINGS_AT = 28,
-    MORE_FIELDS_AT = 193,
+    MORE_FIELDS = 193,
+    MORE_FIELDS_AT = 196, /* room for 14 */
     CRC_AT = SETTINGS_PACKED_BYTES - 4
 };
 
@@ -42,7 +43,7 @@ static void strings_of(settings *settings, string strings[STRINGS]) {
 }
 
 static size_t place_of_field(uint32_t field) {
-    return 4 * field + (field < FIRST_FIELDS ? 4 : MORE_FIELDS_AT + 3 - 4 * FIRST_FIELDS);
+    return field < FIRST_FIELDS ? 4 + 4 * field : MORE_FIELDS_AT + 4 * (field - FIRST_FIELDS);
 }
 
 static void write_u32(uint8_t *out, uint32_t value) {
@@ -66,7 +67,7 @@ void fw_settings_pack(const settings *kept, uint8_t packed[SETTINGS_PACKED_BYTES
         memcpy(at, strings[i].bytes, fw_text_length(strings[i].bytes));
         at += strings[i].room;
     }
-    packed[MORE_FIELDS_AT] = FIELDS - FIRST_FIELDS;
+    packed[MORE_FIELDS] = FIELDS - FIRST_FIELDS;
     write_u32(packed + CRC_AT, shrew_crc32(0, packed, CRC_AT));
 }
 
@@ -81,7 +82,7 @@ int fw_settings_unpack(settings *settings_out, const void *packed, size_t bytes)
     memset(&read, 0, sizeof read);
     read.defaults = fw_options_default();
     memcpy(fields, &read.defaults.sampling, sizeof fields);
-    const uint32_t stored = FIRST_FIELDS + (uint32_t)begin[MORE_FIELDS_AT];
+    const uint32_t stored = FIRST_FIELDS + (uint32_t)begin[MORE_FIELDS];
     for (uint32_t i = 0; i < FIELDS && i < stored; i++)
         fields[i] = read_u32(begin + place_of_field(i));
     memcpy(&read.defaults.sampling, fields, sizeof fields);
