@@ -87,7 +87,12 @@ static void end_step(run *run, uint32_t position, uint32_t fed, uint32_t next, c
 }
 
 static shrew_sampling sampling_of(const job *job) {
-    const shrew_sampling sampling = {job->temperature, job->top_p, job->min_p, job->repetition_penalty, job->top_k};
+    shrew_sampling sampling = shrew_sampling_default;
+    sampling.temperature = job->temperature;
+    sampling.top_p = job->top_p;
+    sampling.min_p = job->min_p;
+    sampling.repetition_penalty = job->repetition_penalty;
+    sampling.top_k = job->top_k;
     return sampling;
 }
 

@@ -2,7 +2,7 @@
  *
  *   shrew_model model;
  *   shrew_session *session;
- *   shrew_request request = {.prompt = "Hi", .prompt_bytes = 2, .sampling = {.top_p = 1, .repetition_penalty = 1}};
+ *   shrew_request request = {.prompt = "Hi", .prompt_bytes = 2, .sampling = shrew_sampling_default};
  *   shrew_progress now = {.finish = SHREW_RUNNING};
  *   char text[SHREW_TEXT_BYTES];
  *   int status = shrew_model_open(&model, image, image_bytes);
@@ -185,6 +185,8 @@ typedef enum shrew_type {
     SHREW_TERNARY = 3, /* -1, 0, 1: a byte holds one column of four rows */
     SHREW_TYPES = 4
 } shrew_type;
+
+enum { SHREW_GROUP_STEP = 16, SHREW_MAX_GROUP = 256 }; /* a group is 0, or a multiple of the one up to the other */
 
 /* A weight type. docs/FORMAT.md says how its integers are packed. */
 typedef struct shrew_type_description {
@@ -419,7 +421,8 @@ int shrew_session_feed_logits(shrew_session *session, const uint16_t *ids, size_
 /* [vocab] scores of the next token; NULL before any token. Valid until the next call on the session. */
 const float *shrew_session_logits(const shrew_session *session);
 
-/* How to choose the next token. The order is: repetition penalty, temperature, top-k, top-p, min-p. */
+/* How to choose the next token. The order is: repetition penalty, temperature, top-k, top-p, min-p. A new field comes
+ * last, so that stored options keep their places; each takes four bytes. */
 typedef struct shrew_sampling {
     float temperature;        /* 0 to 100; below 0.001: greedy, the lowest id among equals */
     float top_p;              /* above 0, to 1: keep the likeliest tokens that together reach this; 1: all */
@@ -429,6 +432,9 @@ typedef struct shrew_sampling {
 } shrew_sampling;
 
 enum { SHREW_SAMPLING_OPTIONS = 5 };
+
+/* Greedy, and nothing filtered. Start from a copy and set what should differ: it stays right when a field is added. */
+extern const shrew_sampling shrew_sampling_default;
 
 typedef union shrew_option_value {
     float number;

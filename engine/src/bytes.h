@@ -23,6 +23,11 @@ static inline uint32_t read_u32(const uint8_t *bytes) {
     return read_u16(bytes) | read_u16(bytes + 2) << 16;
 }
 
+/* The next multiple of an alignment. */
+static inline uint64_t shrew_aligned(uint64_t offset, uint32_t alignment) {
+    return (offset + alignment - 1) / alignment * alignment;
+}
+
 /* memcmp is not among the few functions that the engine asks of its surroundings. */
 static inline int bytes_equal(const void *a, const void *b, size_t count) {
     const uint8_t *x = a, *y = b;

@@ -2,11 +2,10 @@
 #ifndef SHREW_FORMAT_H
 #define SHREW_FORMAT_H
 
-#include <stdint.h>
-
 enum {
     IMAGE_HEADER_BYTES = 64,
     CRC_OFFSET = 12, /* of the checksum in the header */
+    SECTION_COUNT_OFFSET = 16,
     MAX_SECTIONS = 32,
     SECTION_ENTRY_BYTES = 16,
     SECTION_ALIGNMENT = 64,
@@ -19,9 +18,5 @@ enum {
     SELFTEST_DIGEST_OFFSET = 8,
     SELFTEST_ALIGNMENT = 4 /* of the section's size */
 };
-
-static inline uint64_t shrew_aligned(uint64_t offset, uint32_t alignment) {
-    return (offset + alignment - 1) / alignment * alignment;
-}
 
 #endif

@@ -50,7 +50,7 @@ static int knows_section(uint32_t kind) {
 
 /* Fills sections[kind] for the kinds that this engine knows. */
 static int read_sections(const uint8_t *image, uint32_t total, image_section sections[SHREW_SECTIONS]) {
-    const uint32_t count = aligned_u32(image + 16);
+    const uint32_t count = aligned_u32(image + SECTION_COUNT_OFFSET);
     if (count < 1 || count > MAX_SECTIONS || count > (total - IMAGE_HEADER_BYTES) / SECTION_ENTRY_BYTES)
         return SHREW_E_SECTION;
     uint32_t end = IMAGE_HEADER_BYTES + count * SECTION_ENTRY_BYTES;

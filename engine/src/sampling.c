@@ -6,8 +6,9 @@
 #include "options.h"
 
 static const shrew_sampling least_sampling = {.repetition_penalty = 0.01f};
-static const shrew_sampling most_sampling = {100.0f, 1.0f, 1.0f, 100.0f, UINT32_MAX};
-static const shrew_sampling usual_sampling = {0.0f, 1.0f, 0.0f, 1.0f, 0};
+static const shrew_sampling most_sampling = {
+    .temperature = 100.0f, .top_p = 1.0f, .min_p = 1.0f, .repetition_penalty = 100.0f, .top_k = UINT32_MAX};
+const shrew_sampling shrew_sampling_default = {.top_p = 1.0f, .repetition_penalty = 1.0f};
 
 static const struct option_row {
     const char *name, *description, *range;
@@ -31,8 +32,8 @@ static ONE_COPY int is_within(float value, float least, float most) {
 }
 
 int shrew_sampling_is_valid(const shrew_sampling *s) {
-    const shrew_sampling *least = HAS_EVERY_FILTER ? &least_sampling : &usual_sampling;
-    const shrew_sampling *most = HAS_EVERY_FILTER ? &most_sampling : &usual_sampling;
+    const shrew_sampling *least = HAS_EVERY_FILTER ? &least_sampling : &shrew_sampling_default;
+    const shrew_sampling *most = HAS_EVERY_FILTER ? &most_sampling : &shrew_sampling_default;
     return is_within(s->temperature, least_sampling.temperature, most_sampling.temperature) &&
            is_within(s->top_p, least_sampling.top_p, most_sampling.top_p) && float_rank(s->top_p) &&
            is_within(s->min_p, least->min_p, most->min_p) &&
@@ -58,6 +59,6 @@ int shrew_sampling_option(uint32_t index, shrew_option *option) {
     option->above_least = row->above_least;
     option->least = value_at(&least_sampling, row->offset);
     option->most = value_at(&most_sampling, row->offset);
-    option->usual = value_at(&usual_sampling, row->offset);
+    option->usual = value_at(&shrew_sampling_default, row->offset);
     return SHREW_OK;
 }

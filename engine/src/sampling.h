@@ -3,7 +3,7 @@
 
 #include "shrew.h"
 
-/* Whether every option is in its range, and none but the usual value is asked of what this build leaves out. */
+/* Whether every option is in its range, and none but the default is asked of what this build leaves out. */
 int shrew_sampling_is_valid(const shrew_sampling *sampling);
 
 #endif

@@ -17,7 +17,6 @@ int shrew_session_selftest(shrew_session *session, int *present) {
     const uint32_t prompt = aligned_u32(section), generate = aligned_u32(section + 4);
     if (prompt + generate > session->context)
         return SHREW_E_CONTEXT;
-    const shrew_sampling greedy = {0.0f, 1.0f, 0.0f, 1.0f, 0};
     uint32_t digest = 0;
     int status = SHREW_OK;
     for (uint32_t i = 0; i < prompt && !status; i++) {
@@ -26,7 +25,7 @@ int shrew_session_selftest(shrew_session *session, int *present) {
     }
     for (uint32_t i = 0; i < generate && !status; i++) {
         uint32_t id = 0;
-        status = shrew_session_sample(session, &greedy, &id);
+        status = shrew_session_sample(session, &shrew_sampling_default, &id);
         if (status)
             break;
         digest = shrew_digest(digest, id);

@@ -1,5 +1,6 @@
 #include "selftest_section.h"
 
+#include "bytes.h"
 #include "format.h"
 
 int shrew_selftest_check(const shrew_config *config, const uint8_t *section, uint32_t bytes) {

@@ -48,7 +48,7 @@ static inline int shrew_byte_is_invalid(uint32_t type, uint8_t byte) {
 
 /* Columns that share a multiplier; 0: all of a row, without multipliers. */
 static inline int shrew_group_is_valid(uint32_t group) {
-    return group % 16 == 0 && group <= 256;
+    return group % SHREW_GROUP_STEP == 0 && group <= SHREW_MAX_GROUP;
 }
 
 enum { ACTIVATION_LIMIT = 511 }; /* largest magnitude of a quantised activation: ten bits */

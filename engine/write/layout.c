@@ -1,5 +1,7 @@
 #include "layout.h"
 
+#include "bytes.h"
+#include "format.h"
 #include "metadata.h"
 #include "selftest_section.h"
 #include "weight_type.h"

@@ -1,6 +1,7 @@
 /* The section of a tokenizer, made of plain arrays. shrew_tokenizer_open reads it. */
 #include "tokenizer.h"
 
+#include "bytes.h"
 #include "format.h"
 #include "shrew_write.h"
 #include "utf8.h"

@@ -1,4 +1,5 @@
 /* Writing an image from its first byte to its last. */
+#include "bytes.h"
 #include "crc32.h"
 #include "grammar.h"
 #include "layout.h"

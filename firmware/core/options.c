@@ -17,11 +17,7 @@ static void *place_of(options *of, option which) {
 }
 
 options fw_options_default(void) {
-    options made = {.max_tokens = 0};
-    for (int which = 0; which < OPTION_MAX_TOKENS; which++) {
-        const shrew_option_value usual = describe((option)which).usual;
-        memcpy(place_of(&made, (option)which), &usual, sizeof usual);
-    }
+    const options made = {.sampling = shrew_sampling_default};
     return made;
 }
 

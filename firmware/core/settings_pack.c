@@ -1,10 +1,12 @@
 /* Settings as bytes, little-endian:
  *
  *     0  u32      version, 1
- *     4  f32 [4]  temperature, top_p, min_p, repetition_penalty
- *    20  u32 [2]  top_k, max_tokens
+ *     4  u32 [5]  the first fields of shrew_sampling, as bits
+ *    24  u32      max_tokens
  *    28  u8       token, password, ssid, wifi_password, model: each with its NUL, zeros behind it
- *   193  u8       zeros
+ *   193  u8       how many more fields of shrew_sampling there are. Those that are missing keep their default
+ *   194  u8 [2]   zeros
+ *   196  u32 []   these fields, as bits, and zeros
  *   252  u32      CRC-32 of what is before */
 #include <string.h>
 
@@ -12,7 +14,17 @@
 #include "crc32.h"
 #include "settings.h"
 
-enum { VERSION = 1, STRINGS = 5, CRC_AT = SETTINGS_PACKED_BYTES - 4 };
+enum {
+    VERSION = 1,
+    STRINGS = 5,
+    FIELDS = sizeof(shrew_sampling) / 4,
+    FIRST_FIELDS = 5,
+    MAX_TOKENS_AT = 24,
+    STRINGS_AT = 28,
+    MORE_FIELDS = 193,
+    MORE_FIELDS_AT = 196, /* room for 14 */
+    CRC_AT = SETTINGS_PACKED_BYTES - 4
+};
 
 typedef struct string {
     char *bytes;
@@ -30,62 +42,51 @@ static void strings_of(settings *settings, string strings[STRINGS]) {
     memcpy(strings, all, sizeof all);
 }
 
-/* The bits of the numbers, in order. */
-static void numbers_of(const options *options, uint32_t numbers[6]) {
-    const float floats[] = {options->sampling.temperature, options->sampling.top_p, options->sampling.min_p,
-                            options->sampling.repetition_penalty};
-    memcpy(numbers, floats, sizeof floats);
-    numbers[4] = options->sampling.top_k;
-    numbers[5] = options->max_tokens;
+static size_t place_of_field(uint32_t field) {
+    return field < FIRST_FIELDS ? 4 + 4 * field : MORE_FIELDS_AT + 4 * (field - FIRST_FIELDS);
 }
 
-static options options_of(const uint32_t numbers[6]) {
-    float floats[4];
-    memcpy(floats, numbers, sizeof floats);
-    const options made = {
-        .sampling = {.temperature = floats[0], .top_p = floats[1], .min_p = floats[2],
-                     .repetition_penalty = floats[3], .top_k = numbers[4]},
-        .max_tokens = numbers[5],
-    };
-    return made;
-}
-
-static uint8_t *write_u32(uint8_t *out, uint32_t value) {
+static void write_u32(uint8_t *out, uint32_t value) {
     for (int i = 0; i < 4; i++)
         out[i] = (uint8_t)(value >> 8 * i);
-    return out + 4;
 }
 
 void fw_settings_pack(const settings *kept, uint8_t packed[SETTINGS_PACKED_BYTES]) {
     settings copy = *kept;
     string strings[STRINGS];
-    uint32_t numbers[6];
+    uint32_t fields[FIELDS];
+    uint8_t *at = packed + STRINGS_AT;
     memset(packed, 0, SETTINGS_PACKED_BYTES);
-    uint8_t *at = write_u32(packed, VERSION);
-    numbers_of(&kept->defaults, numbers);
-    for (int i = 0; i < 6; i++)
-        at = write_u32(at, numbers[i]);
+    write_u32(packed, VERSION);
+    memcpy(fields, &kept->defaults.sampling, sizeof fields);
+    for (uint32_t i = 0; i < FIELDS; i++)
+        write_u32(packed + place_of_field(i), fields[i]);
+    write_u32(packed + MAX_TOKENS_AT, kept->defaults.max_tokens);
     strings_of(&copy, strings);
     for (int i = 0; i < STRINGS; i++) {
         memcpy(at, strings[i].bytes, fw_text_length(strings[i].bytes));
         at += strings[i].room;
     }
+    packed[MORE_FIELDS] = FIELDS - FIRST_FIELDS;
     write_u32(packed + CRC_AT, shrew_crc32(0, packed, CRC_AT));
 }
 
 int fw_settings_unpack(settings *settings_out, const void *packed, size_t bytes) {
-    const uint8_t *at = packed;
+    const uint8_t *begin = packed, *at = begin + STRINGS_AT;
     settings read;
     string strings[STRINGS];
-    uint32_t numbers[6];
-    if (bytes != SETTINGS_PACKED_BYTES || read_u32(at) != VERSION ||
-        read_u32(at + CRC_AT) != shrew_crc32(0, at, CRC_AT))
+    uint32_t fields[FIELDS];
+    if (bytes != SETTINGS_PACKED_BYTES || read_u32(begin) != VERSION ||
+        read_u32(begin + CRC_AT) != shrew_crc32(0, begin, CRC_AT))
         return 0;
-    at += 4;
-    for (int i = 0; i < 6; i++, at += 4)
-        numbers[i] = read_u32(at);
     memset(&read, 0, sizeof read);
-    read.defaults = options_of(numbers);
+    read.defaults = fw_options_default();
+    memcpy(fields, &read.defaults.sampling, sizeof fields);
+    const uint32_t stored = FIRST_FIELDS + (uint32_t)begin[MORE_FIELDS];
+    for (uint32_t i = 0; i < FIELDS && i < stored; i++)
+        fields[i] = read_u32(begin + place_of_field(i));
+    memcpy(&read.defaults.sampling, fields, sizeof fields);
+    read.defaults.max_tokens = read_u32(begin + MAX_TOKENS_AT);
     strings_of(&read, strings);
     for (int i = 0; i < STRINGS; i++) {
         memcpy(strings[i].bytes, at, strings[i].room);

@@ -115,7 +115,7 @@ EXPORT(selftest) int selftest(shrew_session *session) {
     return status;
 }
 
-/* results: name, whether the option is an integer, its usual value as bits, and where begin reads the next one. */
+/* results: name, whether the option is an integer, its default as bits, and where begin reads the next one. */
 EXPORT(sampling_option) int sampling_option(uint32_t index) {
     shrew_option option;
     const int status = shrew_sampling_option(index, &option);

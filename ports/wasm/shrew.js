@@ -57,11 +57,11 @@ export async function load(wasm) {
  * @property {boolean} [keep] go on with what the session holds instead of forgetting it
  * @property {number} [maxTokens] 0: as many as fit
  * @property {number | bigint} [seed]
- * @property {number} [temperature] 0 is greedy
- * @property {number} [topP] keep the likeliest tokens that together reach this probability
- * @property {number} [minP] keep tokens at least this likely relative to the likeliest
- * @property {number} [topK] keep this many; 0: all
- * @property {number} [repetitionPenalty] divides the logits of tokens already seen
+ * @property {number} [temperature] 0 takes the likeliest token; above 1 makes unlikely ones likelier
+ * @property {number} [topP] keep the likeliest tokens that together reach this probability; 1 keeps all
+ * @property {number} [topK] keep this many of the likeliest tokens; 0 keeps all
+ * @property {number} [minP] keep tokens at least this likely relative to the likeliest; 0 keeps all
+ * @property {number} [repetitionPenalty] divides the logits of tokens already seen; 1 changes nothing
  * @property {string[]} [stop] strings that end the text and are not part of it
  * @property {(text: string) => void} [onText] called with each piece of text
  * @property {AbortSignal} [signal] ends the generation with the signal's reason
@@ -113,12 +113,12 @@ class Engine {
     return this.text(address, new Uint8Array(this.#exports.memory.buffer).indexOf(0, address) - address);
   }
 
-  /** Tells the engine how the next generation chooses its tokens; what `options` do not say is as usual. */
+  /** Tells the engine how the next generation chooses its tokens; what `options` do not say gets its default. */
   setSampling(options) {
     for (let index = 0; this.#exports.sampling_option(index) === 0; index++) {
-      const [name, isInteger, usual, address] = this.results();
+      const [name, isInteger, standard, address] = this.results();
       const key = this.#string(name).replace(/_(.)/g, (_, letter) => letter.toUpperCase());
-      const bits = new Uint32Array([usual]);
+      const bits = new Uint32Array([standard]);
       if (options[key] !== undefined && isInteger) bits[0] = count(key, options[key]);
       else if (options[key] !== undefined) new Float32Array(bits.buffer)[0] = options[key];
       this.write(address, new Uint8Array(bits.buffer));

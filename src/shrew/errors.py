@@ -6,8 +6,6 @@ wrong with it and what to do.
 
 from __future__ import annotations
 
-from typing import Final
-
 
 class ShrewError(Exception):
     """Base of all errors that Shrew raises on purpose."""
@@ -155,30 +153,3 @@ class ImagePromptsError(ImageError):
 
 class ImageMemoryError(ImageError):
     """The memory section is malformed."""
-
-
-#: The one place where C's codes become Python's exceptions; codes that are not here raise :class:`EngineError`.
-STATUS_ERRORS: Final[dict[int, type[EngineError]]] = {
-    -4: ContextFullError,
-    -5: TextError,
-    -9: SelfTestError,
-    -20: ImageTruncatedError,
-    -21: ImageMagicError,
-    -22: ImageVersionError,
-    -23: ImageSizeError,
-    -24: ImageChecksumError,
-    -25: ImageReservedError,
-    -26: ImageSectionError,
-    -27: ImageUnknownSectionError,
-    -28: ImageMissingSectionError,
-    -29: ImageConfigError,
-    -30: ImageTokenizerError,
-    -31: ImageUnicodeError,
-    -32: ImageTensorError,
-    -33: ImageTypeError,
-    -34: ImageMetadataError,
-    -35: ImageSelfTestError,
-    -36: ImageCommandsError,
-    -37: ImagePromptsError,
-    -38: ImageMemoryError,
-}

@@ -22,7 +22,7 @@ STORIES3M = ModelConfig(dim=192, layers=6, heads=6, kv_heads=2, ffn=512, vocab=4
 def plan_of(name: str, config: ModelConfig, weight: str = "q8", group: int = -1, **options: Any) -> Plan:
     chip = CHIPS[name]
     fields = {"psram": chip.default_psram, "flash": chip.default_flash, "context": config.context, **options}
-    layout = config_layout(config, WeightType(weight, group))  # type: ignore[arg-type]
+    layout = config_layout(config, WeightType(weight, group))
     return make_plan(Request(layout, chip, **fields))
 
 

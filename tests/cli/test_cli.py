@@ -48,6 +48,14 @@ def image(run_folder: Path) -> Path:
     return path
 
 
+def test_the_list_of_commands_loads_no_engine() -> None:
+    code = "import sys; from shrew.cli import shrew; shrew(['--help'], standalone_mode=False); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stdout.splitlines()[-1].split()
+    assert "shrew.cli.chat" in loaded
+    assert "shrew.engine" not in loaded
+
+
 def test_training_leaves_a_whole_run_folder(run_folder: Path) -> None:
     names = {path.name for path in run_folder.iterdir()}
     assert names >= {"config.toml", "tokenizer.json", "model.safetensors", "checkpoint.safetensors", "log.jsonl"}

@@ -117,7 +117,10 @@ def test_an_option_that_cannot_work_ends_the_chat(letters: Path) -> None:
     assert "stop string" in one_line(shrew("chat", letters, "--stop", "", stdin=b"a\nb\n", code=1).stderr)
 
 
-@pytest.mark.parametrize("options", [["--max-tokens", 99999999999], ["--max-tokens", -1], ["--top-k", 2**40]])
+@pytest.mark.parametrize(
+    "options",
+    [["--max-tokens", 99999999999], ["--max-tokens", -1], ["--top-k", 2**40], ["--top-p", 0], ["--temperature", 101]],
+)
 def test_numbers_out_of_range_are_wrong_usage(letters: Path, options: list[object]) -> None:
     assert b"is not in the range" in shrew("generate", letters, "a", *options, code=2).stderr
 

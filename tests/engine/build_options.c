@@ -23,8 +23,12 @@ int feed_and_sample(const void *image, size_t image_bytes, const uint16_t *ids, 
     } image_room, session_room;
     const shrew_session_options options = {
         .cache = request->cache, .draft = request->draft, .mark = request->marks ? ignore : NULL};
-    const shrew_sampling sampling = {request->temperature, request->top_p, request->min_p, request->repetition_penalty,
-                                     request->top_k};
+    shrew_sampling sampling = shrew_sampling_default;
+    sampling.temperature = request->temperature;
+    sampling.top_p = request->top_p;
+    sampling.min_p = request->min_p;
+    sampling.repetition_penalty = request->repetition_penalty;
+    sampling.top_k = request->top_k;
     shrew_model model;
     shrew_session *session;
     memcpy(image_room.bytes, image, image_bytes);

@@ -13,6 +13,7 @@
 #include "fixed.h"
 #include "kernels/kernels.h"
 #include "session.h"
+#include "weight_bytes.h"
 
 static const shrew_kernels *const oracle = &shrew_kernels_reference;
 static const shrew_kernels *tested;
@@ -99,12 +100,8 @@ static shrew_tensor random_matrix(uint32_t type, uint32_t group, uint32_t rows, 
             uint8_t *byte = data + (size_t)(r / per_byte) * w.stride + c;
             if (type == SHREW_F32)
                 ((float *)(void *)(data + (size_t)r * w.stride))[c] = largest ? -1e30f : random_float(1.0f);
-            else if (type == SHREW_Q8)
-                *byte = (uint8_t)(largest ? 127 : between(-127, 127));
-            else if (type == SHREW_Q4)
-                *byte |= (uint8_t)((largest ? 0 : below(16)) << 4 * (r & 1));
             else
-                *byte |= (uint8_t)((largest ? 2 : below(3)) << 2 * (r & 3));
+                *byte |= weight_bits(type, r, largest ? largest_weight(type) : random_weight(type, random_bits()));
         }
     if (type == SHREW_F32)
         return w;
@@ -157,6 +154,14 @@ static void check_product(uint32_t type, uint32_t group, uint32_t rows, uint32_t
     if (memcmp(expected, y, (size_t)tokens * rows * sizeof *y))
         fail("product of type %u, group %u, rows %u to %u of %u, cols %u, tokens %u", type, group, first, last, rows,
              cols, tokens);
+}
+
+static void require_products(void) {
+    for (uint32_t type = 0; type < SHREW_TYPES; type++)
+        if (!tested->multiply[type]) {
+            printf("%s: no product of type %u\n", tested->name, type);
+            exit(1);
+        }
 }
 
 static void check_products(void) {
@@ -332,6 +337,7 @@ int main(int count, char **arguments) {
         return 77;
     check_dots();
     check_scales();
+    require_products();
     check_products();
     check_attentions();
     check_blocks();

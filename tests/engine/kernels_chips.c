@@ -3,6 +3,7 @@
 #include "../../ports/emulator/board.h"
 #include "fixed.h"
 #include "kernels/kernels.h"
+#include "weight_bytes.h"
 
 enum { MOST_COLS = 16384, MOST_ROWS = 300, TOKENS = 2, HELD = 100, HEADS = 3, WIDTH = 64 };
 
@@ -62,13 +63,11 @@ static void multiply(uint32_t type, uint32_t group, uint32_t rows, uint32_t cols
     const uint32_t groups = group ? (cols + group - 1) / group : 1, bytes = (rows + per_byte - 1) / per_byte * stride;
     const int32_t limit = (int32_t)shrew_multiplier_limit(type, cols);
     uint8_t *data = (uint8_t *)BOARD_RAM + BOARD_END - bytes;
-    for (uint32_t i = 0; i < bytes; i++)
-        data[i] = (uint8_t)(type == SHREW_Q8        ? largest ? 127 : draw_within(127)
-                            : type == SHREW_Q4      ? largest ? 0 : draw()
-                            : largest               ? 0xAA
-                                                    : draw() & 0x55 << draw() % 2);
-    for (uint32_t i = 0; type == SHREW_TERNARY && i < bytes; i++)
-        data[i] &= (uint8_t)~(data[i] >> 1 & 0x55); /* no digit is 3 */
+    for (uint32_t i = 0; i < bytes; i++) {
+        data[i] = 0;
+        for (uint32_t row = 0; row < per_byte; row++)
+            data[i] |= weight_bits(type, row, largest ? largest_weight(type) : random_weight(type, draw()));
+    }
     for (uint32_t i = 0; i < rows * groups && group; i++)
         multipliers[i] = (int8_t)(largest ? limit : draw_within(limit));
     for (uint32_t r = 0; r < rows; r++)

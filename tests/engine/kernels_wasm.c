@@ -3,6 +3,7 @@
  * differs. */
 #include "fixed.h"
 #include "kernels/kernels.h"
+#include "weight_bytes.h"
 
 #define EXPORT(name) __attribute__((export_name(#name)))
 
@@ -22,6 +23,12 @@ static uint32_t draw(void) {
 
 static int32_t draw_within(int32_t limit, uint32_t kind) {
     return kind == LARGEST ? limit - (draw() % 8 == 0) : kind == ZERO ? 0 : (int32_t)(draw() % (2 * limit + 1)) - limit;
+}
+
+/* Those of largest magnitude, but one in eight is any. */
+static int32_t draw_weight(uint32_t type, uint32_t kind) {
+    const uint32_t bits = draw();
+    return kind == ZERO ? 0 : kind == LARGEST && draw() % 8 ? largest_weight(type) : random_weight(type, bits);
 }
 
 static float draw_float(float limit) {
@@ -56,12 +63,10 @@ uint32_t multiply(uint32_t type, uint32_t rows, uint32_t cols, uint32_t group, u
     int8_t *multipliers = rows % 2 ? (int8_t *)end_of_memory(rows * groups, 0) : some_multipliers;
     uint8_t *data = rows % 2 && group ? (uint8_t *)some_data : end_of_memory(bytes, 0);
     const int32_t limit = (int32_t)shrew_multiplier_limit(type, cols);
-    for (uint32_t i = 0; i < bytes; i++) {
-        const uint32_t byte = draw();
-        data[i] = type == SHREW_Q8        ? (uint8_t)draw_within(127, kind)
-                  : type == SHREW_Q4      ? (uint8_t)(kind == LARGEST ? byte & 1 ? 0x00 : 0xF0 : byte)
-                  : type == SHREW_TERNARY ? (uint8_t)(kind == LARGEST ? 0xAA : byte & 0x55) /* digits 0 to 2 */
-                                          : 0;
+    for (uint32_t i = 0; type != SHREW_F32 && i < bytes; i++) {
+        data[i] = 0;
+        for (uint32_t row = 0; row < per_byte; row++)
+            data[i] |= weight_bits(type, row, draw_weight(type, kind));
     }
     for (uint32_t i = 0; type == SHREW_F32 && i < bytes / 4; i++)
         ((float *)(void *)data)[i] = draw_float(1.0f);

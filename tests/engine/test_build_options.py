@@ -15,25 +15,17 @@ from engine.models import BYTES, random_parameters, tiny_config
 from engine.test_build import RUNTIME
 from engine.test_build import build as build_engine
 
+from shrew.engine import TYPES as NAMES
 from shrew.engine import Model
 from shrew.engine.binding import ffi, lib
 from shrew.image import Commands, WeightType, build_image
+from shrew.ports.target import SMALL
 from shrew.tokenizer import PromptForm
 
 SOURCES = [*RUNTIME, Path(__file__).with_name("build_options.c")]
-OPTIONS = [
-    "SHREW_NO_F32",
-    "SHREW_NO_Q4",
-    "SHREW_NO_TERNARY",
-    "SHREW_NO_DRAFT",
-    "SHREW_GREEDY_TOP_P",
-    "SHREW_NO_UNICODE",
-    "SHREW_NO_COMMANDS",
-    "SHREW_NO_PROMPTS",
-    "SHREW_NO_MEMORY",
-    "SHREW_NO_MARKS",
-]
-TYPES = {"f32": "SHREW_NO_F32", "q8": None, "q8:16": None, "q4": "SHREW_NO_Q4", "ternary": "SHREW_NO_TERNARY"}
+OPTIONS = [flag.removeprefix("-D") for flag in SMALL.flags if flag.startswith("-DSHREW_")]
+#: Every weight type, and the option that leaves it out.
+TYPES = {name: option if (option := f"SHREW_NO_{name.upper()}") in OPTIONS else None for name in (*NAMES, "q8:16")}
 
 Library = Callable[[Sequence[str]], ctypes.CDLL]
 

@@ -28,7 +28,7 @@ each_type = pytest.mark.parametrize("type_", TYPES)
 
 
 def weights(type_: str) -> WeightType:
-    return WeightType(type_, 32)  # type: ignore[arg-type]  # one of TYPES
+    return WeightType(type_, 32)
 
 
 def poisoned(image: bytes, role: int, layer: int, value: float) -> Model:

@@ -60,7 +60,7 @@ def test_float_logits_agree_to_1e_4(options: dict[str, object]) -> None:
 def test_integers_stay_near_the_same_network_with_its_dequantised_weights(kind: str, group: int) -> None:
     config = tiny_config(heads=4, kv_heads=2, bias_qkv=True)
     parameters = random_parameters(config, spread=0.15)
-    model = Model.from_bytes(build_image(config, parameters, BYTES, types=WeightType(kind, group)))  # type: ignore[arg-type]  # one of them
+    model = Model.from_bytes(build_image(config, parameters, BYTES, types=WeightType(kind, group)))
     ids = np.random.default_rng(2).integers(0, config.vocab, config.context).astype(np.uint16)
     expected = forward(config, read_parameters(model), ids[None].astype(np.intp))[0]
     logits = model.session().feed_all(ids)
@@ -93,7 +93,7 @@ def test_mixed_types() -> None:
     parameters = random_parameters(config, spread=0.15)
     names = [name for name, value in parameters.items() if value.ndim == 2]
     kinds = ("f32", "q8", "q4", "ternary")
-    choices = itertools.cycle([WeightType(kind, group) for kind in kinds for group in (0, 16, 48)])  # type: ignore[arg-type]  # so too
+    choices = itertools.cycle([WeightType(kind, group) for kind in kinds for group in (0, 16, 48)])
     types = dict(zip(names, choices, strict=False))
     model = Model.from_bytes(build_image(config, parameters, BYTES, types=types))
     ids = np.arange(3, 43, dtype=np.uint16)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from engine.models import random_image
@@ -10,6 +12,7 @@ from shrew.engine import SAMPLING_OPTIONS, Model, Sampling
 from shrew.engine.binding import ffi, lib
 from shrew.errors import ConfigError
 
+ROOT = Path(__file__).parents[2]
 DRAWS = 4000
 
 
@@ -122,6 +125,16 @@ def test_the_engine_states_its_options() -> None:
         assert option.range == f"{low}to {option.high:.10g}"
         assert option.description
     assert lib.shrew_sampling_option(len(SAMPLING_OPTIONS), ffi.new("shrew_option *")) == lib.SHREW_E_ARGUMENT
+
+
+def test_documents_list_the_options() -> None:
+    rows = [f"| `{name}` | {o.range} | {o.usual:g} | {o.description} |\n" for name, o in SAMPLING_OPTIONS.items()]
+    assert "|---|---|---|---|\n" + "".join(rows) + "\n" in (ROOT / "docs/PROTOCOL.md").read_text()
+    script = (ROOT / "ports/wasm/shrew.js").read_text()
+    for name, option in SAMPLING_OPTIONS.items():
+        first, *others = name.split("_")
+        field = first + "".join(map(str.capitalize, others))
+        assert f" * @property {{number}} [{field}] {option.description}\n" in script
 
 
 @pytest.mark.parametrize("name", [name for name, option in SAMPLING_OPTIONS.items() if option.kind is float])

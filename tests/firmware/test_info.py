@@ -8,7 +8,7 @@ from typing import Any
 from engine.models import BYTES, random_parameters, tiny_config
 
 from firmware.core import Opened, Out, ffi, lib
-from shrew.engine import Model
+from shrew.engine import SAMPLING_OPTIONS, Model
 from shrew.image import Commands, build_image
 
 
@@ -76,7 +76,7 @@ def test_info_says_what_the_server_is() -> None:
         {"name": "gate", "bytes": 1000, "place": "flash", "active": True},
         {"name": "desk", "bytes": 2000, "place": "sd", "active": False},
     ]
-    greedy = {"temperature": 0, "top_p": 1, "top_k": 0, "min_p": 0, "repetition_penalty": 1, "max_tokens": 0}
+    greedy = {**{name: option.usual for name, option in SAMPLING_OPTIONS.items()}, "max_tokens": 0}
     assert told["defaults"] == greedy
     assert told["limits"] == limits
     assert (told["memory"], told["uptime_s"], told["requests"]) == ({"free": 5_000_000_000}, 8, 9)

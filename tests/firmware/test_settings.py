@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware.core import Error, block, code_name, ffi, lib
+from shrew.engine import SAMPLING_OPTIONS
 
 FIRST = {"temperature": 0, "top_p": 1, "top_k": 0, "min_p": 0, "repetition_penalty": 1, "max_tokens": 0}
 
@@ -93,6 +94,20 @@ def test_what_is_damaged_or_of_another_version_or_out_of_range_is_not_taken() ->
         assert unpack(with_checksum(data[:at] + field + data[at + 4 :])) is None
     for at, field in ((8, bytes(4)), (24, struct.pack("<I", 65536)), (28, bytes(21)), (48, b"x"), (61, b"x" * 33)):
         assert unpack(with_checksum(data[:at] + field + data[at + len(field) :])) is None
+
+
+def test_options_that_only_older_or_newer_firmware_knows() -> None:
+    settings = made()
+    values = {name: o.high if o.high > o.usual else (o.low + o.high) / 2 for name, o in SAMPLING_OPTIONS.items()}
+    assert change(settings, values)[0] == "ok"
+    data = pack(settings)
+    read = unpack(data)
+    assert bytes(ffi.buffer(ffi.addressof(read.defaults))) == bytes(ffi.buffer(ffi.addressof(settings.defaults)))
+    end = 196 + 4 * data[193]
+    newer = data[:193] + bytes([data[193] + 2]) + data[194:end] + struct.pack("<fI", 0.5, 7) + data[end + 8 :]
+    assert pack(unpack(with_checksum(newer))) == data
+    first, older = pack(made()), data[:193] + bytes(59) + data[252:]
+    assert pack(unpack(with_checksum(older)))[:252] == data[:193] + first[193:252]
 
 
 def test_defaults_change_all_or_none() -> None:

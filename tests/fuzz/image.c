@@ -208,10 +208,9 @@ static void generate(shrew_session *session, const shrew_request *request, trans
 }
 
 static void check_reset(shrew_session *session) {
-    const shrew_sampling greedy = {0.0f, 1.0f, 0.0f, 1.0f, 0};
     uint32_t id;
     MUST(!shrew_session_reset(session) && shrew_session_position(session) == 0 && !shrew_session_logits(session));
-    MUST(shrew_session_sample(session, &greedy, &id) == SHREW_E_STATE);
+    MUST(shrew_session_sample(session, &shrew_sampling_default, &id) == SHREW_E_STATE);
 }
 
 static void feed(shrew_session *session, uint32_t vocab, uint32_t context, transcript *said) {
@@ -243,7 +242,11 @@ static transcript converse(const shrew_model *model, const shrew_session_options
     uint8_t *memory = new_block(bytes, fill);
     shrew_session *session;
     MUST(!shrew_session_open(&session, model, options, memory, bytes));
-    const shrew_sampling sampling = {0.9f, 0.9f, 0.05f, 1.1f, 40};
+    shrew_sampling sampling = shrew_sampling_default;
+    sampling.temperature = sampling.top_p = 0.9f;
+    sampling.min_p = 0.05f;
+    sampling.repetition_penalty = 1.1f;
+    sampling.top_k = 40;
     shrew_request request = {text, (choice >> 6) % sizeof text, choice >> 13 & 1, 0, 6, 1, sampling, stops, 2};
     if (choice >> 14 & 1)
         request.sampling.temperature = 0.0f;

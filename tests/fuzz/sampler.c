@@ -38,7 +38,7 @@ static float take_option(input *in, float least, float most) {
 }
 
 static shrew_sampling take_sampling(input *in) {
-    shrew_sampling s;
+    shrew_sampling s = shrew_sampling_default;
     s.temperature = take_option(in, 0.0f, 2.0f);
     s.top_p = take_option(in, 0.01f, 1.0f);
     s.min_p = take_option(in, 0.0f, 1.0f);

@@ -57,7 +57,7 @@ def images() -> Iterator[bytes]:
     for i, (type_, tokenizer) in enumerate(product(TYPES, TOKENIZERS)):
         for shape in shapes if tokenizer is LETTERS else (shapes[i % len(shapes)],):
             config = tiny_config(**{**small, **shape, "vocab": tokenizer.vocab})
-            weight = WeightType(type_, 32)  # type: ignore[arg-type]  # one of TYPES
+            weight = WeightType(type_, 32)
             yield build_image(config, random_parameters(config), tokenizer, types=weight, metadata=metadata)
     for tokenizer, patterns in ((BYTES, ["led (on|off)", "beep <1-12>"]), (LETTERS, ["a(b|c)d", "no"])):
         config = tiny_config(**{**small, "vocab": tokenizer.vocab})

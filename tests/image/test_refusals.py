@@ -264,10 +264,10 @@ def test_changed_weights_fail_the_selftest() -> None:
 
 
 def test_each_error_has_its_status_once() -> None:
-    assert len(set(errors.STATUS_ERRORS.values())) == len(errors.STATUS_ERRORS)
-    from shrew.engine.binding import ffi, lib
+    from shrew.engine.binding import STATUS_ERRORS, ffi, lib
 
-    for status in errors.STATUS_ERRORS:
+    assert len(set(STATUS_ERRORS.values())) == len(STATUS_ERRORS)
+    for status in STATUS_ERRORS:
         assert ffi.string(lib.shrew_status_text(status)) != b"unknown status"
 
 

@@ -139,7 +139,7 @@ MATRIX, VECTOR = 0, next(i for i, spec in enumerate(SPECS) if spec.vector)
 @pytest.mark.parametrize(
     ("tensor", "kind", "group", "status"),
     [
-        (MATRIX, 4, 0, "SHREW_E_TYPE"),
+        (MATRIX, lib.SHREW_TYPES, 0, "SHREW_E_TYPE"),
         (MATRIX, 0xFFFFFFFF, 0, "SHREW_E_TYPE"),
         (MATRIX, 1, 8, "SHREW_E_TENSOR"),
         (MATRIX, 1, 272, "SHREW_E_TENSOR"),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from shrew.chips.facts import FIRMWARE, MB, OCTAL_FLASH
 from shrew.chips.layout import config_layout
@@ -14,10 +14,10 @@ from shrew.chips.plan import Plan, Request, make_plan
 from shrew.image import WeightType
 
 #: From wide to narrow. Ternary loses so much that it is tried only where nothing else may fit.
-TYPES: Final[tuple[Literal["f32", "q8", "q4", "ternary"], ...]] = ("f32", "q8", "q4", "ternary")
+TYPES: Final = ("f32", "q8", "q4", "ternary")
 TERNARY: Final = TYPES.index("ternary")
 
-#: Columns that share a multiplier: what is usual for a type, and wide ones, which vector units like.
+#: Columns that share a multiplier: the default of a type, and wide ones, which vector units like.
 GROUPS_TRIED: Final = (-1, 128)
 
 #: A gain smaller than this is none.

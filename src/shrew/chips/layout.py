@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from shrew.engine import Model, QuantizedMatrix
+from shrew.engine import ENTRY_BYTES, Model, QuantizedMatrix
 from shrew.image import WeightType, build_image, model_config
 from shrew.model.config import ModelConfig, TensorSpec, stored_tensors, tensor_specs
 from shrew.tokenizer import Tokenizer, train_character
@@ -16,7 +16,6 @@ from shrew.tokenizer import Tokenizer, train_character
 #: Bytes that a token takes in the tokenizer's section, and what is left over besides: `shrew presets` says the same.
 TOKENIZER_BYTES_PER_TOKEN = 10
 OTHER_BYTES = 1024
-DIRECTORY_BYTES_PER_TENSOR = 32
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def image_layout(model: Model) -> Layout:
     types = {}
     for spec in tensor_specs(config):
         tensor = model.tensor(spec.role, spec.layer)
-        types[spec.name] = WeightType(tensor.type, tensor.group)  # type: ignore[arg-type]  # the names of C's types
+        types[spec.name] = WeightType(tensor.type, tensor.group)
     tensors = _stored(config, types)
     weights = sum(tensor.bytes for tensor in tensors)
     return Layout(model.name, config, tensors, max(model.image_bytes - weights, 0), estimated=False)
@@ -97,7 +96,7 @@ def image_layout(model: Model) -> Layout:
 def config_layout(config: ModelConfig, weight: WeightType, name: str = "model") -> Layout:
     """What an image of such a configuration will hold if every matrix has one type."""
     tensors = _stored(config, {spec.name: weight for spec in tensor_specs(config)})
-    other = config.vocab * TOKENIZER_BYTES_PER_TOKEN + len(tensors) * DIRECTORY_BYTES_PER_TENSOR + OTHER_BYTES
+    other = config.vocab * TOKENIZER_BYTES_PER_TOKEN + len(tensors) * ENTRY_BYTES + OTHER_BYTES
     return Layout(name, config, tensors, other, estimated=True)
 
 

@@ -17,7 +17,9 @@ import click
 from rich.text import Text
 
 from shrew.cli.options import (
+    GenerationCommand,
     ImagePath,
+    generation_options,
     image_argument,
     json_option,
     print_error,
@@ -25,7 +27,6 @@ from shrew.cli.options import (
     printable,
     remarks,
     sampling,
-    sampling_options,
     session,
     session_options,
 )
@@ -46,10 +47,10 @@ class Talker(Protocol):
     def generate(self) -> Callable[..., Iterator[Progress]]: ...
 
 
-@click.command()
+@click.command(cls=GenerationCommand)
 @click.argument("image", metavar="[IMAGE]", required=False, type=ImagePath())
 @click.option("--port", metavar="PORT", help="Talk with the board on this serial port instead; auto finds it.")
-@sampling_options(default_temperature=0.0)
+@generation_options
 @session_options
 @click.option("--quiet", is_flag=True, help="No greeting and no figures.")
 def chat(image: Path | None, port: str | None, quiet: bool, **options: Any) -> None:
@@ -168,11 +169,11 @@ def answer(talker: Talker, question: str, chosen: Sampling | None, *, figures: b
         remarks.print(f"[dim]{step.tokens} tokens · {rate:,.0f} tokens/s · {step.finish}[/]", highlight=False)
 
 
-@click.command()
+@click.command(cls=GenerationCommand)
 @image_argument
 @click.argument("prompt", default="")
 @click.option("--raw", is_flag=True, help="Continue PROMPT as it stands instead of answering it.")
-@sampling_options(default_temperature=0.0)
+@generation_options
 @session_options
 @json_option
 def generate(image: Path, prompt: str, raw: bool, as_json: bool, **options: Any) -> None:

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Callable
-from functools import reduce
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,14 +89,27 @@ def session(model: Model, options: dict[str, Any]) -> Session:
     return model.session(draft=options.pop("draft"), threads=options.pop("threads"))
 
 
+class WeightTypes(click.Choice):  # type: ignore[type-arg]  # older clicks have no argument
+    """The names of the engine's weight types. The engine is loaded when they are asked for."""
+
+    def __init__(self) -> None:
+        self.case_sensitive = True
+
+    @property
+    def choices(self) -> tuple[str, ...]:  # type: ignore[override]  # an attribute there, and never set here
+        from shrew.engine import TYPES
+
+        return TYPES
+
+
 def weight_type_options(
-    default: str | None = "q8", text: str = "How matrices are stored: 32, 8, 4 or 2 bits a weight."
+    default: str | None = "q8", text: str = "How matrices are stored, from 32 to 2 bits a weight."
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """``--type`` and ``--group``; :func:`weight_type` makes of their values what the writer takes."""
     kind = click.option(
         "--type",
         "type_",
-        type=click.Choice(["f32", "q8", "q4", "ternary"]),
+        type=WeightTypes(),
         default=default,
         show_default=default is not None,
         help=text,
@@ -105,7 +118,7 @@ def weight_type_options(
         "--group",
         type=int,
         help="Columns that share a scale: a multiple of 16 from 16 to 256, or 0 for whole rows.  "
-        "[default: 0 for q8, 32 for q4 and ternary]",
+        "[default: 0 for q8, 32 for narrower types]",
     )
     return lambda command: kind(group(command))
 
@@ -127,40 +140,47 @@ def weight_type(kind: Any, group: int | None) -> WeightType:
     return WeightType(kind, -1 if group is None else group).checked()
 
 
-def sampling_options(default_temperature: float) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The options of text generation; :func:`sampling` makes of their values what the engine takes."""
-    options = (
-        click.option(
-            "--temperature",
-            type=float,
-            default=default_temperature,
+class GenerationCommand(click.Command):
+    """A command with :func:`generation_options` and, before them, those of the engine's sampling. The engine is loaded
+    when they are asked for, so not for the list of commands; :func:`sampling` makes of their values what it takes.
+    """
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        own = super().get_params(ctx)
+        before = [param.name for param in own].index("max_tokens")
+        return [*own[:before], *_sampling_options(), *own[before:]]
+
+
+@cache
+def _sampling_options() -> list[click.Option]:
+    from shrew.engine import SAMPLING_OPTIONS
+
+    ranges: dict[type, Any] = {int: click.IntRange, float: click.FloatRange}
+    return [
+        click.Option(
+            [f"--{name.replace('_', '-')}"],
+            type=ranges[option.kind](option.low, option.high, min_open=option.above_low),
+            default=option.usual,
             show_default=True,
-            help="0 always takes the likeliest token.",
-        ),
-        click.option(
-            "--top-p", type=float, default=1.0, show_default=True, help="Keep the likeliest tokens that reach this."
-        ),
-        click.option(
-            "--top-k",
-            type=click.IntRange(0, 0xFFFF),
-            default=0,
-            show_default=True,
-            help="Keep so many of the likeliest; 0 is all.",
-        ),
-        click.option(
-            "--min-p", type=float, default=0.0, show_default=True, help="Keep tokens this likely against the likeliest."
-        ),
-        click.option("--repetition-penalty", type=float, default=1.0, show_default=True, help="Above 1 repeats less."),
-        click.option(
-            "--max-tokens",
-            type=click.IntRange(0, 0xFFFFFFFF),
-            default=0,
-            help="Stop after so many tokens; 0 is as many as fit.",
-        ),
-        click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; may be given several times."),
-        seed_option,
+            metavar="NUMBER",
+            help=f"{option.description[0].upper()}{option.description[1:]}.",
+        )
+        for name, option in SAMPLING_OPTIONS.items()
+    ]
+
+
+def generation_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--max-tokens``, ``--stop`` and ``--seed``."""
+    max_tokens = click.option(
+        "--max-tokens",
+        type=click.IntRange(0, 0xFFFFFFFF),
+        default=0,
+        help="Stop after so many tokens; 0 is as many as fit.",
     )
-    return lambda command: reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+    stop = click.option(
+        "--stop", multiple=True, metavar="TEXT", help="End before this text; may be given several times."
+    )
+    return max_tokens(stop(seed_option(command)))
 
 
 def sampling(options: dict[str, Any]) -> Sampling:

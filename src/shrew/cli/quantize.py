@@ -41,7 +41,7 @@ THREADS = 2
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The image to write.")
 @weight_type_options(
     None,
-    "How matrices are stored: 32, 8, 4 or 2 bits a weight.  [default: exactly as RUN was trained, where it was trained "
+    "How matrices are stored, from 32 to 2 bits a weight.  [default: exactly as RUN was trained, where it was trained "
     "for types; else q8]",
 )
 @tensor_option

@@ -15,17 +15,33 @@ from shrew.engine.session import (
     Session,
     units,
 )
-from shrew.engine.shape import ROPE_FREQUENCY, Section, TensorSpec
-from shrew.engine.tensor import DEFAULT_GROUP, ROWS_PER_BYTE, TYPES, QuantizedMatrix, multiplier_limit, quantize
+from shrew.engine.shape import FORMAT_VERSION, ROPE_FREQUENCY, Section, TensorSpec
+from shrew.engine.tensor import (
+    DATA_ALIGNMENT,
+    DEFAULT_GROUP,
+    ENTRY_BYTES,
+    GROUPS,
+    ROWS_PER_BYTE,
+    STRIDE_ALIGNMENT,
+    TYPES,
+    QuantizedMatrix,
+    multiplier_limit,
+    quantize,
+)
 
 __all__ = [
+    "DATA_ALIGNMENT",
     "DEFAULT_GROUP",
+    "ENTRY_BYTES",
+    "FORMAT_VERSION",
+    "GROUPS",
     "MAX_COMMAND_BYTES",
     "MAX_STOP_BYTES",
     "PROMPT_BYTES_PER_TOKEN",
     "ROPE_FREQUENCY",
     "ROWS_PER_BYTE",
     "SAMPLING_OPTIONS",
+    "STRIDE_ALIGNMENT",
     "TYPES",
     "Model",
     "Progress",

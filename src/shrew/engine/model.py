@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,14 @@ class Model:
     @property
     def crc32(self) -> int:
         """The checksum that the image states, and that opening it has confirmed."""
-        return int.from_bytes(self.image()[12:16], "little")
+        return int(struct.unpack_from("<I", self.image(), lib.CRC_OFFSET)[0])
+
+    def sections(self) -> list[tuple[int, int, int, int]]:
+        """Kind, flags, offset and size of every section."""
+        image = self.image()
+        (count,) = struct.unpack_from("<I", image, lib.SECTION_COUNT_OFFSET)
+        table = image[lib.IMAGE_HEADER_BYTES :][: count * lib.SECTION_ENTRY_BYTES]
+        return list(struct.iter_unpack("<IIII", table))
 
     def tokenizer_fields(self) -> dict[str, Any]:
         """What the image's tokenizer is; token ids are None where it has no such token."""

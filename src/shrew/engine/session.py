@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
@@ -60,22 +60,17 @@ def _sampling_option(index: int) -> tuple[str, SamplingOption]:
 SAMPLING_OPTIONS: Final = dict(map(_sampling_option, range(lib.SHREW_SAMPLING_OPTIONS)))
 
 
-def _usual(name: str) -> Any:
-    return SAMPLING_OPTIONS[name].usual
+_fields = [(name, option.kind, option.usual) for name, option in SAMPLING_OPTIONS.items()]
+_Options: Any = make_dataclass("_Options", _fields, frozen=True, kw_only=True)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampling:
+class Sampling(_Options):  # type: ignore[misc]  # mypy takes any field
     """How the next token is chosen; applied in the order repetition penalty, temperature, top-k, top-p, min-p.
 
-    Without arguments it is greedy. :data:`SAMPLING_OPTIONS` has what each option means, its range and its default.
+    Without arguments it is greedy. The fields are :data:`SAMPLING_OPTIONS`, which has what each means, its range and
+    its default.
     """
-
-    temperature: float = _usual("temperature")
-    top_p: float = _usual("top_p")
-    top_k: int = _usual("top_k")
-    min_p: float = _usual("min_p")
-    repetition_penalty: float = _usual("repetition_penalty")
 
     def __post_init__(self) -> None:
         for name, option in SAMPLING_OPTIONS.items():

@@ -48,6 +48,9 @@ class Section(IntEnum):
     MEMORY = lib.SHREW_SECTION_MEMORY
 
 
+#: The version of the format that the engine reads and writes.
+FORMAT_VERSION: int = lib.SHREW_FORMAT_VERSION
+
 #: The role of the one tensor that is stored but not trained.
 ROPE_FREQUENCY: int = lib.SHREW_ROPE_FREQUENCY
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,9 @@ TYPES = tuple(kind.name for kind in _KINDS)
 #: Columns that share a multiplier unless something else is asked for; 0: a whole row.
 DEFAULT_GROUP = {kind.name: kind.usual_group for kind in _KINDS}
 
+#: What may share a multiplier: columns of a row.
+GROUPS: Final = range(lib.SHREW_GROUP_STEP, lib.SHREW_MAX_GROUP + 1, lib.SHREW_GROUP_STEP)
+
 #: Smallest and largest integer of each quantised type.
 RANGES = {kind.name: kind.range for kind in _KINDS if any(kind.range)}
 
@@ -44,6 +47,13 @@ ROWS_PER_BYTE = {kind.name: kind.rows_per_byte for kind in _KINDS}
 
 #: What is added to an integer to make it a digit of its byte.
 _DIGIT_OF_ZERO = {kind.name: kind.digit_of_zero for kind in _KINDS}
+
+#: An image pads each line of data to a multiple of so many bytes, the data of a tensor and its scales to one of these.
+STRIDE_ALIGNMENT: Final[int] = lib.STRIDE_ALIGNMENT
+DATA_ALIGNMENT: Final[int] = lib.DATA_ALIGNMENT
+
+#: What the directory of an image says of a tensor.
+ENTRY_BYTES: Final[int] = lib.TENSOR_ENTRY_BYTES
 
 
 @dataclass(frozen=True)

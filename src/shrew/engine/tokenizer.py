@@ -13,7 +13,7 @@ from shrew.errors import DataError
 
 Kind = Literal["bpe", "sentencepiece", "character"]
 Ties = Literal["bytes", "ids"]
-_TIES: tuple[Ties, ...] = ("bytes", "ids")
+_TIES: dict[Ties, int] = {"bytes": lib.SHREW_TIES_BYTES, "ids": lib.SHREW_TIES_IDS}
 
 #: ``shrew_tokenizer_kind``
 TOKENIZER_KINDS: dict[Kind, int] = {
@@ -196,7 +196,7 @@ def train_bpe(
     merges = np.empty((vocab - first, 2), dtype=np.uint16)
     byte_tokens = ffi.from_buffer("uint16_t[]", np.ascontiguousarray(byte_ids))
     options = ffi.new("shrew_bpe_options *", {"first": first, "vocab": vocab, "min_count": min_count})
-    options.byte_ids, options.ties = byte_tokens, _TIES.index(ties)
+    options.byte_ids, options.ties = byte_tokens, _TIES[ties]
     merge_count = ffi.new("size_t *")
     status = lib.shrew_bpe_train(
         options,

@@ -3,10 +3,9 @@
 from shrew.image.commands import Commands
 from shrew.image.contents import describe, model_config, read_commands, read_parameters
 from shrew.image.source import Source, image_of, open_float_image
-from shrew.image.writer import GROUPS, WeightType, build_image, weight_bytes, write_image
+from shrew.image.writer import WeightType, build_image, weight_bytes, write_image
 
 __all__ = [
-    "GROUPS",
     "Commands",
     "Source",
     "WeightType",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shrew.engine import Model, Section
+from shrew.engine import FORMAT_VERSION, Model, Section
 from shrew.errors import EngineError
 from shrew.image.commands import Commands
 from shrew.memory import Memory, read_memory
@@ -44,7 +44,7 @@ def read_parameters(model: Model) -> dict[str, NDArray[np.float32]]:
 def read_commands(model: Model) -> Commands | None:
     """The grammar of commands that an image carries, if it does."""
     image = model.image()
-    for kind, _, offset, size in _table(model):
+    for kind, _, offset, size in model.sections():
         if kind == Section.COMMANDS:
             return Commands(bytes(image[offset : offset + size]))
     return None
@@ -59,14 +59,7 @@ def stored_memory(model: Model) -> Memory | None:
 def read_sections(model: Model) -> dict[int, bytes]:
     """The contents of all sections by kind."""
     image = model.image()
-    return {kind: bytes(image[offset : offset + size]) for kind, _, offset, size in _table(model)}
-
-
-def _table(model: Model) -> list[tuple[int, int, int, int]]:
-    """Kind, flags, offset and size of every section."""
-    image = model.image()
-    (count,) = struct.unpack_from("<I", image, 16)
-    return list(struct.iter_unpack("<IIII", image[64 : 64 + 16 * count]))
+    return {kind: bytes(image[offset : offset + size]) for kind, _, offset, size in model.sections()}
 
 
 def _passes(model: Model) -> bool:
@@ -78,7 +71,7 @@ def _passes(model: Model) -> bool:
 
 def describe(model: Model) -> dict[str, Any]:
     """Everything ``shrew inspect`` shows, as plain data."""
-    image, table = model.image(), _table(model)
+    image, table = model.image(), model.sections()
     offsets = {kind: offset for kind, _, offset, _ in table}
     config = model_config(model)
     tensors = []
@@ -96,13 +89,14 @@ def describe(model: Model) -> dict[str, Any]:
         )
     selftest = None
     if Section.SELFTEST in offsets:
-        prompt, generate, digest, _ = struct.unpack_from("<IIII", image, offsets[Section.SELFTEST])
-        ids = struct.unpack_from(f"<{prompt}H", image, offsets[Section.SELFTEST] + 16)
+        header = struct.Struct("<IIII")
+        prompt, generate, digest, _ = header.unpack_from(image, offsets[Section.SELFTEST])
+        ids = struct.unpack_from(f"<{prompt}H", image, offsets[Section.SELFTEST] + header.size)
         selftest = {"prompt": list(ids), "generate": generate, "digest": f"{digest:08x}", "passed": _passes(model)}
     commands = read_commands(model)
     return {
         "image_bytes": model.image_bytes,
-        "format_version": struct.unpack_from("<I", image, 4)[0],
+        "format_version": FORMAT_VERSION,
         "crc32": f"{model.crc32:08x}",
         "parameters": config.parameters,
         "sections": [

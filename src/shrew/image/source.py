@@ -41,7 +41,7 @@ class Source:
         """The types of all matrices that ``quantized`` amounts to."""
         types = {spec.name: WeightType("f32") for spec in tensor_specs(self.config) if not spec.vector}
         for name, matrix in self.quantized.items():
-            types[name] = WeightType(matrix.type, matrix.group)  # type: ignore[arg-type]  # one of the engine's
+            types[name] = WeightType(matrix.type, matrix.group)
         return types
 
     @property

@@ -7,16 +7,20 @@ import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shrew.engine import (
+    DATA_ALIGNMENT,
     DEFAULT_GROUP,
+    GROUPS,
     MAX_COMMAND_BYTES,
     ROPE_FREQUENCY,
     ROWS_PER_BYTE,
+    STRIDE_ALIGNMENT,
+    TYPES,
     Model,
     QuantizedMatrix,
     Sampling,
@@ -30,8 +34,6 @@ from shrew.memory import Memory
 from shrew.model.attention import rope_frequencies
 from shrew.model.config import ModelConfig, TensorSpec, stored_tensors, tensor_specs
 
-ALIGNMENT = 64
-GROUPS = range(16, 257, 16)
 SELFTEST_TOKENS = 16
 
 
@@ -54,17 +56,19 @@ class ImageTokenizer(Protocol):
 class WeightType(NamedTuple):
     """How a matrix is stored: ``f32``, or as integers with a multiplier for every ``group`` columns."""
 
-    type: Literal["f32", "q8", "q4", "ternary"]
+    type: str
+    """One of :data:`shrew.engine.TYPES`."""
     group: int = -1
-    """A multiple of 16 from 16 to 256, 0 for whole rows, -1 for what is usual for the type."""
+    """One of :data:`shrew.engine.GROUPS`, 0 for whole rows, -1 for the default of the type."""
 
     def checked(self) -> WeightType:
         """The same with its group filled in. Raises ConfigError where there is no such type or group."""
-        if self.type not in DEFAULT_GROUP:
-            raise ConfigError(f"weight type {self.type!r} is unknown; use {', '.join(DEFAULT_GROUP)}")
+        if self.type not in TYPES:
+            raise ConfigError(f"weight type {self.type!r} is unknown; use {', '.join(TYPES)}")
         group = DEFAULT_GROUP[self.type] if self.group == -1 or self.type == "f32" else self.group
         if group and group not in GROUPS:
-            raise ConfigError(f"group {group} is not a multiple of 16 from 16 to 256, or 0 for whole rows")
+            groups = f"a multiple of {GROUPS.step} from {GROUPS[0]} to {GROUPS[-1]}"
+            raise ConfigError(f"group {group} is not {groups}, or 0 for whole rows")
         return WeightType(self.type, group)
 
     def groups(self, cols: int) -> int:
@@ -73,20 +77,24 @@ class WeightType(NamedTuple):
 
     def stride(self, cols: int) -> int:
         """Bytes of one line of data: docs/FORMAT.md, section 3."""
-        return -(-cols * (4 if self.type == "f32" else 1) // 16) * 16
+        return _aligned(cols * (4 if self.type == "f32" else 1), STRIDE_ALIGNMENT)
 
     def scale_bytes(self, cols: int) -> int:
         """Bytes of a row's scale and multipliers. Of a checked type."""
         return 0 if self.type == "f32" else 4 + self.groups(cols)
 
     def stored_bytes(self, rows: int, cols: int) -> int:
-        """Data and scales in an image, each padded to the next multiple of :data:`ALIGNMENT`. Of a checked type."""
+        """Data and scales in an image, padding included. Of a checked type."""
         parts = -(-rows // ROWS_PER_BYTE[self.type]) * self.stride(cols), rows * self.scale_bytes(cols)
-        return sum(-(-part // ALIGNMENT) * ALIGNMENT for part in parts)
+        return sum(_aligned(part, DATA_ALIGNMENT) for part in parts)
 
     def __str__(self) -> str:
         group = self.checked().group
         return f"{self.type}:{group}" if group else self.type
+
+
+def _aligned(count: int, alignment: int) -> int:
+    return -(-count // alignment) * alignment
 
 
 #: What a matrix is given as: floats to be rounded, or integers that somebody has chosen with more care.

@@ -49,7 +49,7 @@ def parse_type(text: str, default_group: int = -1) -> WeightType:
     name, _, group = text.partition(":")
     if group and not group.isdigit():
         raise ConfigError(f"weight type {text!r} is not TYPE or TYPE:GROUP, such as q4:16")
-    return WeightType(name, int(group or default_group)).checked()  # type: ignore[arg-type]  # checked here
+    return WeightType(name, int(group or default_group)).checked()
 
 
 def choose_types(

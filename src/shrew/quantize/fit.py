@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from shrew.corpus import PackedRows
+from shrew.engine import DATA_ALIGNMENT
 from shrew.errors import ConfigError
 from shrew.image import WeightType
-from shrew.image.writer import ALIGNMENT
 from shrew.model.config import ModelConfig, tensor_specs
 from shrew.model.documents import split_into_blocks
 from shrew.model.parameters import Array, Parameters
@@ -85,13 +85,13 @@ def fit(table: Iterable[Sequence[Choice]], budget: int) -> list[Choice]:
     smallest = sum(choices[0].bytes for choices in table)
     if smallest > budget:
         raise ConfigError(f"the matrices take {smallest:,} bytes at the least, {budget:,} are there")
-    units = min(budget, sum(choices[-1].bytes for choices in table)) // ALIGNMENT
+    units = min(budget, sum(choices[-1].bytes for choices in table)) // DATA_ALIGNMENT
     best = np.zeros(units + 1)  # least loss of the tensors so far in at most so many units
     taken = []
     for choices in table:
         options = np.full((len(choices), units + 1), np.inf)
         for option, choice in zip(options, choices, strict=True):
-            size = choice.bytes // ALIGNMENT
+            size = choice.bytes // DATA_ALIGNMENT
             if size <= units:
                 option[size:] = best[: units + 1 - size] + choice.loss
         taken.append(options.argmin(axis=0).astype(np.uint8))
@@ -99,5 +99,5 @@ def fit(table: Iterable[Sequence[Choice]], budget: int) -> list[Choice]:
     fitted = []
     for choices, picks in zip(table[::-1], taken[::-1], strict=True):
         fitted.append(choices[picks[units]])
-        units -= fitted[-1].bytes // ALIGNMENT
+        units -= fitted[-1].bytes // DATA_ALIGNMENT
     return fitted[::-1]

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from shrew.corpus import EncodedDocument, PackedRows, pack, read_corpus
-from shrew.engine import Model
+from shrew.engine import DATA_ALIGNMENT, Model
 from shrew.errors import ConfigError
 from shrew.evaluation import Likelihood, score_tokens
 from shrew.image import Source, WeightType, image_of
-from shrew.image.writer import ALIGNMENT, Matrix
+from shrew.image.writer import Matrix
 from shrew.model.config import stored_tensors
 from shrew.quantize.calibration import calibrate, calibration_tokens
 from shrew.quantize.fit import CANDIDATES, Choice, fit, measure_choices
@@ -76,7 +76,7 @@ class Job:
         least = sum(choices[0].bytes for choices in table)
         rest = len(image_of(s, CANDIDATES[0])) - least
         if not stored_tensors(s.config)[-1].vector:
-            rest += ALIGNMENT - 1  # the last tensor is not padded, by how much depends on its type
+            rest += DATA_ALIGNMENT - 1  # the last tensor is not padded, by how much depends on its type
         try:
             return fit(table, budget - rest)
         except ConfigError:
