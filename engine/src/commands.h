@@ -4,11 +4,12 @@
 
 #include "session.h"
 
-/* Chooses the next token of an answer that is or may become a command: sampled, if that cannot become anything but a
- * command of the grammar; else the likeliest that cannot. *id is SHREW_NO_TOKEN where there is none. */
+/* Chooses the next token of an answer that is, or may become, a command. Keeps the sampled token if the answer is not a
+ * command yet and the token leads to one; otherwise takes the likeliest token that the grammar allows. *id is
+ * SHREW_NO_TOKEN if there is none. */
 void shrew_commands_choose(shrew_session *session, uint32_t sampled, uint32_t *id);
 
-/* At the end of a command: puts it into the pending text, or the image's refusal where it is not to be carried out. */
+/* At the end of an answer: puts the command into the pending text, or the image's refusal if the command is refused. */
 void shrew_commands_finish(shrew_session *session);
 
 #endif

@@ -1,4 +1,4 @@
-/* Text in, text out: the prompt's frame, one token per step, stop strings, and whole UTF-8 characters. */
+/* Text in, text out: prefix and suffix of the prompt, one token per step, stop strings, and whole UTF-8 characters. */
 #include "bytes.h"
 #include "commands.h"
 #include "crc32.h"
@@ -12,7 +12,7 @@
 
 /* ---- Beginning ---------------------------------------------------------------------------------------------- */
 
-/* Looks no further than one byte past the longest stop string. */
+/* Length of a stop string. Reads at most one byte past the longest one allowed. */
 static uint32_t stop_length(const char *stop) {
     uint32_t length = 0;
     while (length <= SHREW_MAX_STOP_BYTES && stop[length])
@@ -20,7 +20,7 @@ static uint32_t stop_length(const char *stop) {
     return length;
 }
 
-/* Ids on their way behind those that a session holds. After an error nothing is put any more. */
+/* Appends ids after those that a session holds. After an error, further calls do nothing. */
 typedef struct prompt_ids {
     uint16_t *next, *end;
     int status;
@@ -39,10 +39,10 @@ static void put_all(prompt_ids *prompt, const void *ids, size_t count) {
         put_id(prompt, *id++);
 }
 
-/* Encodes into the overlay, which the forward pass uses at other times. */
+/* Encodes in the overlay, which the forward pass does not use now. */
 static void put_text(shrew_session *session, const shrew_request *request, prompt_ids *prompt) {
     uint16_t *encoded = session->overlay;
-    const size_t room = (request->prompt_bytes + SHREW_ALIGNMENT) & ~(size_t)(SHREW_ALIGNMENT - 1); /* in ids */
+    const size_t room = (request->prompt_bytes + SHREW_ALIGNMENT) & ~(size_t)(SHREW_ALIGNMENT - 1); /* ids */
     size_t used = 0;
     if (!prompt->status && request->prompt_bytes > (size_t)SHREW_PROMPT_BYTES_PER_TOKEN * session->context)
         prompt->status = SHREW_E_CONTEXT;
@@ -60,7 +60,7 @@ int shrew_session_begin(shrew_session *session, const shrew_request *request) {
         if (!request->stops[i] || stop_length(request->stops[i]) - 1u >= SHREW_MAX_STOP_BYTES)
             return SHREW_E_ARGUMENT;
     const shrew_tokenizer *tokenizer = &session->model->tokenizer;
-    const uint32_t unfed = session->unfed; /* what a conversation that goes on has said but not yet appended */
+    const uint32_t unfed = session->unfed; /* a continued conversation: generated, but not appended yet */
     if (!request->keep)
         shrew_session_reset(session);
     session->generating = 0;
@@ -103,10 +103,10 @@ int shrew_session_begin(shrew_session *session, const shrew_request *request) {
 
 /* ---- Text out ------------------------------------------------------------------------------------------------- */
 
-/* Where the pending text meets stop strings. A whole one ends the text; the beginning of one is held back. */
+/* Stop strings in the pending text. A complete one ends the text; a possible beginning of one is held back. */
 typedef struct stop_search {
-    uint32_t found; /* where the first whole stop string begins, or pending_count */
-    uint32_t safe;  /* where the first beginning of one at the end of the text begins, or pending_count */
+    uint32_t found; /* start of the first complete stop string, or pending_count */
+    uint32_t safe;  /* start of the first incomplete one, at the end of the text, or pending_count */
 } stop_search;
 
 static void search_stop(const shrew_session *session, const char *stop, uint32_t stop_bytes, stop_search *search) {
@@ -121,7 +121,7 @@ static void search_stop(const shrew_session *session, const char *stop, uint32_t
     }
 }
 
-/* Tries the request's stop strings and the image's own. */
+/* Searches for the request's stop strings and the image's own. */
 static stop_search search_stops(const shrew_session *session) {
     stop_search search = {session->pending_count, session->pending_count};
     for (uint32_t i = 0; i < session->stop_count; i++)
@@ -139,7 +139,8 @@ static stop_search search_stops(const shrew_session *session) {
     return search;
 }
 
-/* Moves whole characters out of the first safe bytes of the pending text; with flush, an unfinished one as U+FFFD. */
+/* Moves whole characters from the first `safe` bytes of the pending text to text. With flush, an incomplete character
+ * becomes U+FFFD. */
 static size_t release(shrew_session *session, uint32_t safe, int flush, uint8_t *text) {
     uint32_t at = 0;
     size_t written = 0;
@@ -183,7 +184,7 @@ static int feed_prompt(shrew_session *session) {
                             NULL, &used);
 }
 
-/* Appends the token of the step before, chooses the next one, and says whether the generation is over. */
+/* Appends the previous step's token, chooses the next one, and sets finish if the generation is over. */
 static int generate_token(shrew_session *session, uint32_t *token) {
     *token = SHREW_NO_TOKEN;
     if (session->unfed != SHREW_NO_TOKEN) {
@@ -205,7 +206,7 @@ static int generate_token(shrew_session *session, uint32_t *token) {
     }
     session->unfed = id;
     if (HAS_COMMANDS && id == SHREW_NO_TOKEN) {
-        session->finish = SHREW_FINISH_REFUSED; /* the vocabulary cannot write what the grammar asks for */
+        session->finish = SHREW_FINISH_REFUSED; /* the vocabulary has no token that the grammar allows */
         return SHREW_OK;
     }
     if (id == session->model->tokenizer.eos) {
@@ -222,7 +223,7 @@ static int generate_token(shrew_session *session, uint32_t *token) {
     return SHREW_OK;
 }
 
-/* What can be told of the answer by now. */
+/* Writes the part of the answer that is certain by now. */
 static size_t write_text(shrew_session *session, uint8_t *text) {
     uint32_t safe = 0;
     if (phase_of(session) == ANSWER_IS_COMMAND) {

@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-/* Checks a metadata section, and the lengths of the stop strings in it. */
+/* Checks a metadata section and the lengths of its stop strings. */
 int shrew_metadata_check(const uint8_t *bytes, uint32_t size);
 
 #endif
