@@ -1,4 +1,4 @@
-"""What every request must pass before anything reads it."""
+"""Checks that every request must pass before it is read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HEADERS: Final = {
 
 
 class Guard:
-    """Counts connections, refuses other sites, and adds the headers that every answer has."""
+    """Limits connections, refuses requests from other sites, and adds the headers of every answer."""
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
@@ -78,7 +78,7 @@ class Guard:
 
 
 async def refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
-    """The answer to what is refused, also to a handshake."""
+    """Sends the answer to a refused request or handshake."""
     response = JSONResponse(refusal.body(), refusal.status, headers(refusal))
     if scope["type"] == "websocket":
         await WebSocket(scope, receive, send).send_denial_response(response)

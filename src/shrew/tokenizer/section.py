@@ -24,7 +24,7 @@ def unicode_table() -> bytes:
 
 
 def tokenizer_section(t: Tokenizer) -> bytes:
-    """Section 2. Raises struct.error, KeyError or ValueError where a value does not fit its field."""
+    """Section 2. Raises struct.error, KeyError or ValueError if a value does not fit its field."""
     lengths = np.array([len(piece) for piece in t.pieces], dtype=np.int64)
     starts = (np.cumsum(lengths) - lengths)[::16]
     pieces = b"".join(t.pieces)
@@ -64,7 +64,7 @@ def tokenizer_section(t: Tokenizer) -> bytes:
 
 
 def is_character(piece: bytes) -> bool:
-    """Whether a piece is one character as the engine cuts them: valid UTF-8 or a single byte."""
+    """Whether a piece is one character by the engine's rule: valid UTF-8 or a single byte."""
     try:
         return len(piece.decode()) == 1
     except UnicodeDecodeError:
@@ -72,7 +72,7 @@ def is_character(piece: bytes) -> bool:
 
 
 def _sorted_characters(t: Tokenizer) -> list[int]:
-    """Tokens of one character in the order of their bytes; of several for the same character, the first."""
+    """Tokens of one character, ordered by their bytes. Of several for the same character, the first."""
     if t.kind == "bpe":
         return []
     byte_tokens = set(t.byte_ids or ())
