@@ -76,7 +76,7 @@ def _candidates(plan: Plan) -> Iterator[_Try]:
     if 16 <= context < request.context:
         yield f"a context of {context}", partial(replace, context=context)
     if config.kv_heads > 1:
-        yield "one key and value head, trained anew", _one_kv_head
+        yield "one key and value head, retrained", _one_kv_head
     for size in sorted({size for size in (*chip.psram, chip.default_psram) if size <= max(8 * MB, chip.default_psram)}):
         memory = chip.psram_of(size)
         if memory is not None and size > request.psram:

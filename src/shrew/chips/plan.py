@@ -208,7 +208,7 @@ def _lacking(request: Request, sram: Share, session: int, has_session: bool, map
     chip, image, lacking = request.chip, request.layout.image_bytes, {}
     flash = request.flash - int(FIRMWARE.flash.value)
     if image > flash:
-        lacking["flash"] = f"the image takes {image:,} bytes, {flash:,} are left beside the firmware"
+        lacking["flash"] = f"the image takes {image:,} bytes, but the firmware leaves {flash:,}"
     if mapped > chip.window.value:
         lacking["mapping"] = f"image, firmware and PSRAM take {mapped:,} bytes of a window of {chip.window.value:,.0f}"
     if not has_session:

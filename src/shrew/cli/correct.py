@@ -97,7 +97,7 @@ def correct(
     loaded = load_run(run)
     learnt = loaded.run.data
     if learnt is None:
-        raise RunError(f"{run}: does not say what it learnt from, and a correction holds it to that")
+        raise RunError(f"{run}: does not name its training data, which a correction needs")
     if out.exists() and out.samefile(run):
         raise RunError(f"{out}: is the run to correct; give another folder, so that both can be compared")
     if (out / "config.toml").exists() and not overwrite:

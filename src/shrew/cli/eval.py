@@ -127,7 +127,7 @@ def _learnt_corpus(run: Path) -> Corpus:
 
     opened = Run.open(run)
     if opened.data is None:
-        raise RunError(f"{run}: does not say what it learnt from; give --data instead")
+        raise RunError(f"{run}: does not name its training data; give --data instead")
     return opened.load_corpus()
 
 

@@ -163,7 +163,7 @@ def _memory(option: str, text: str) -> int:
 
     size = byte_count(option, text, kilo=1024)
     if 0 < size < 1024:
-        raise ConfigError(f"{option} {text}: that is bytes; say {text}MB if you mean so many megabytes")
+        raise ConfigError(f"{option} {text}: that is in bytes; write {text}MB for megabytes")
     return size
 
 

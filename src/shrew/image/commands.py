@@ -173,7 +173,7 @@ class Commands:
             try:
                 built = automaton.sequence(_Pattern(pattern).read(), automaton.end)
             except UnicodeEncodeError:
-                raise ConfigError(f"command {pattern!r}: is no valid text") from None
+                raise ConfigError(f"command {pattern!r}: is not valid text") from None
             except RecursionError:
                 raise ConfigError(f"command {pattern[:40]!r}…: is nested too deeply, or too long") from None
             if automaton.states[built][0]:
@@ -252,7 +252,7 @@ def read_patterns(path: Path) -> list[str]:
         raise ConfigError(f"{path}: cannot read: {reason}") from None
     patterns = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
     if not patterns:
-        raise ConfigError(f"{path}: holds no commands; write one a line, such as: led (on|off)")
+        raise ConfigError(f"{path}: has no commands; write one per line, such as: led (on|off)")
     return patterns
 
 

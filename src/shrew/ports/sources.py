@@ -16,7 +16,7 @@ def source_root() -> Path:
     for folder in (PACKAGE / "sources", *PACKAGE.parents):
         if (folder / "engine/include/shrew.h").is_file() and (folder / "ports/jobs.h").is_file():
             return folder
-    raise PortError(f"{PACKAGE}: no engine sources beside it; install Shrew again, or run from a checkout")
+    raise PortError(f"{PACKAGE}: no engine sources next to it; install Shrew again, or run from a checkout")
 
 
 def engine_sources() -> list[Path]:

@@ -129,7 +129,7 @@ def integers_of(
             raise RunError(f"the scales of {name} are {matrix_scales.shape}, which does not fit {weight}")
         matrices[name] = rounding.quantized(parameters[name])
         if not np.array_equal(matrices[name].floats(), parameters[name]):
-            raise RunError(f"the values of {name} are no multiples of its scales")
+            raise RunError(f"the values of {name} are not multiples of its scales")
     return matrices
 
 

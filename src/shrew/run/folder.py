@@ -119,7 +119,7 @@ class Run:
         """Loads the run's corpus. DataError if it is gone or unreadable, RunError if the run does not name its data."""
         data = self.data
         if data is None:
-            raise RunError(f"{self.path}: does not say what it learnt from")
+            raise RunError(f"{self.path}: does not name its training data")
         if data.gone:
             gone = ", ".join(data.gone)
             raise DataError(f"{self.path}: its data is gone ({gone}); bring it back, or put it into this folder")

@@ -59,7 +59,7 @@ class Guard:
     def _check(self, headers: Headers) -> None:
         host, origin = headers.get("host", "").lower(), headers.get("origin")
         if not self._is_ours(host):
-            raise Refusal("origin", f"{host[:80]!r} is no name of this server; use its address, or localhost")
+            raise Refusal("origin", f"{host[:80]!r} is not a name of this server; use its address, or localhost")
         if origin is not None and origin.lower().partition("://")[2] != host:
             raise Refusal("origin", "a page of another site may not use this server")
         if self._service.clients > limits.CLIENTS:

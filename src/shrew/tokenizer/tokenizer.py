@@ -84,7 +84,7 @@ class Tokenizer:
             raise TokenizerError(f"tokenizer: there are {len(self.byte_ids)} byte_ids, must be 256")
         for name in ("bos", "eos", "pad", "unk"):
             if getattr(self, name) == NO_TOKEN:
-                raise TokenizerError(f"tokenizer: {name} is {NO_TOKEN}, which is no token; use null")
+                raise TokenizerError(f"tokenizer: {name} is {NO_TOKEN}, which is not a token; use null")
 
     @property
     def vocab(self) -> int:

@@ -190,7 +190,7 @@ class _Trainer:
     def _no_number(self) -> TrainingError:
         """The error that ends training before NaN or infinity replaces the last good state on disk."""
         return TrainingError(
-            f"the loss is no longer a number after step {self.state.counters.step}; lower learning_rate (now "
+            f"the loss is NaN or infinite after step {self.state.counters.step}; lower learning_rate (now "
             f"{self.config.learning_rate}) in {self.run.path / 'config.toml'} and go on with --resume"
         )
 

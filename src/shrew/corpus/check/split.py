@@ -38,7 +38,7 @@ def leaks(train: Sequence[Document], held_out: Sequence[Document]) -> Finding:
         "leaks",
         "error",
         "held-out documents that are also trained on, word for word or as texts by half",
-        "Remove them from one side; as they are, the measured quality is that of learning by heart.",
+        "Remove them from one side; otherwise the measured quality is that of memorised answers.",
         examples,
     )
 

@@ -124,7 +124,7 @@ def correct(
         norm = clip_gradients(gradients, 1.0, 1.0)
         loss = nats / max(learned, 1.0) + scale * distance
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise TrainingError(f"the loss is no longer a number after step {step}; lower the learning rate")
+            raise TrainingError(f"the loss is NaN or infinite after step {step}; lower the learning rate")
         optimizer.step(parameters, gradients, how.learning_rate * (1 - step / how.steps))
         if progress:
             progress(step + 1, loss)
