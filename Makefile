@@ -40,13 +40,13 @@ fuzz: $(VENV)/.shrew-test
 bench: $(VENV)/.shrew-test
 	for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-# What MODEL costs on every emulated chip, and whether all conformance vectors are identical there.
+# The cost of MODEL on every emulated chip, and whether all conformance vectors are identical there.
 MODEL ?= vectors/q8-16.bin
 emulate: $(VENV)/.shrew
 	@sh tools/system_packages.sh $(EMULATORS)
 	$(BIN)/shrew bench --emulate all --model $(MODEL)
 
-# The module is part of the source: make it again after every change of the engine.
+# The module is part of the source: rebuild it after every change of the engine.
 wasm: $(VENV)/.shrew
 	@sh tools/system_packages.sh clang-22:clang-22 wasm-ld-22:lld-22 node:nodejs
 	$(BIN)/python -m shrew.ports.wasm ports/wasm/shrew.wasm

@@ -1,11 +1,11 @@
-"""Which parts of the recipe earn their place: optimisers, rates, schedules, batches, averages of weights.
+"""Measures what each part of the recipe gains: optimisers, rates, schedules, batches, averages of weights.
 
 Usage: python bench/ablation.py [--rows NAME ...] [--passes N] [--seeds N] [--written MB] [--out FOLDER] [--threads N]
 [--json]
 
-One model (96 x 4, vocabulary 512, floats) on the stories of qat.py, which see; each row changes the base in what its
-name says. Given is the loss on stories held out, after the same number of tokens. A row "average" evaluates, instead of
-the last weights, the mean of those of the last tenth of the run, or one that forgets exponentially over so many steps.
+One model (96 x 4, vocabulary 512, floats) on the stories of qat.py. Each row changes the base as its name says. The
+result is the loss on held-out stories after the same number of tokens. Rows named "average" evaluate the mean of the
+weights over the last tenth of the run, or an exponential moving average, instead of the last weights.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ MODEL: dict[str, Any] = {"dim": 96, "layers": 4, "heads": 6, "kv_heads": 3, "ffn
 class Row(NamedTuple):
     changes: dict[str, Any] = {}  # noqa: RUF012  (never changed)
     passes: float = 1.0
-    """As a multiple of what is asked for."""
+    """Multiplies the number of passes asked for."""
     average: int = 0
-    """Steps that an average of the weights forgets over; -1: the plain mean of the last tenth."""
+    """Time constant, in steps, of the exponential average of weights; -1: the plain mean of the last tenth."""
 
 
 ADAMW = {"optimizer": "adamw"}

@@ -1,13 +1,13 @@
-"""The second stage beside stage 1 and beside ordinary training on the corrections, on phrasings no stage ever saw.
+"""Compares the second stage with stage 1 and with ordinary training on the corrections, on unseen phrasings.
 
     python bench/correct.py DATA [--seeds 3] [--steps 1500] [--held-out 0.7] [--json]
 
-DATA holds questions and answers, several phrasings of each (blocks of Q: and A:). Of the phrasings of every answer a
-share is held out, half of it to correct with, half to measure on; stage 1 learns the rest. Those questions of the first
-half whose right answer stage 1 would leave for another, where the two part, become corrections. Both second stages get
-them, the same number of steps and the same corpus. Measured on the other half: how often a confusable answer of a
-corrected pair is likelier than the right one, and right answers (greedy, q8, by the engine) to new phrasings of what
-was corrected and to all other questions.
+DATA holds questions and answers, several phrasings of each (blocks of Q: and A:). A fraction of the phrasings of every
+answer is held out, half of it for corrections, half for measuring; stage 1 learns the rest. Questions of the first half
+for which stage 1 prefers a wrong answer, at the token where the two differ, become corrections. Both second stages get
+them, with the same number of steps and the same corpus. Measured on the other half: how often a confusable answer of a
+corrected pair is likelier than the right one, and right answers (greedy, q8, by the engine) to new phrasings of
+corrected questions and to all other questions.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ def one_seed(arguments: argparse.Namespace, seed: int, executor: ThreadPoolExecu
 
 
 def divide(documents: list[Document], share: float, seed: int) -> tuple[list[Document], list[Document], list[Document]]:
-    """To learn, to correct with, to measure on. Answers of one phrasing and questions with two answers are learnt."""
+    """Documents to learn, for corrections, and for measuring. Answers with one phrasing and questions with two answers
+    are learnt."""
     documents = drop_duplicates(documents)
     answers = Counter(document.prompt for document in documents)
     phrasings: defaultdict[str, list[Document]] = defaultdict(list)

@@ -1,8 +1,8 @@
-/* For decode.py: seconds that one engine takes for one model, on one thread.
+/* For decode.py: measures one engine on one model, on one thread.
  *
- * Usage: decode MODEL TOKENS. Prints seconds per pass of generating TOKENS tokens greedily from an empty context and,
- * where the engine reads prompts in blocks, of reading a prompt of TOKENS tokens. Built with -DLLAMA2C="run.c" the
- * engine is that file of llama2.c, otherwise Shrew. */
+ * Usage: decode MODEL TOKENS. Prints the seconds per pass for generating TOKENS tokens greedily from an empty context
+ * and, if the engine reads prompts in blocks, for reading a prompt of TOKENS tokens. With -DLLAMA2C="run.c" the engine
+ * is that file of llama2.c, otherwise Shrew. */
 #define _POSIX_C_SOURCE 199309L
 #include <stdint.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@ static const double LEAST_SECONDS = 0.3;
 
 #ifdef LLAMA2C
 
-#define TESTING /* leaves out its main */
+#define TESTING /* leaves out main of run.c */
 #include LLAMA2C
 
 static Transformer transformer;
@@ -104,7 +104,7 @@ static double now(void) {
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-/* After one pass to warm up, passes for at least LEAST_SECONDS. */
+/* Runs one pass to warm up, then measures passes for at least LEAST_SECONDS. */
 static void report(const char *what, void (*pass)(int), int tokens) {
     pass(tokens);
     const double start = now();

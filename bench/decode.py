@@ -1,11 +1,11 @@
-"""Tokens per second beside llama2.c and llama.cpp: the same shapes, one thread, turn by turn in one run.
+"""Compares tokens per second with llama2.c and llama.cpp: the same shapes, one thread, alternating in one run.
 
 Usage: bench/decode.py [--llama2c DIR] [--llama-cpp DIR] [--runs 5] [--shapes 260K,6.8M] [--json]
 
-``--llama2c`` is a folder with its run.c and runq.c, which are compiled here with ``-O3 -march=native -ffast-math``;
-``--llama-cpp`` a build folder (Release) with bin/llama-bench and bin/llama-quantize. What is not given is left out.
-Weights are random: no engine's speed depends on them. Decode is greedy generation of 256 tokens from an empty context,
-prompt the reading of 256 tokens; reported are medians over the runs, in each of which every engine has its turn.
+``--llama2c`` is a folder with its run.c and runq.c, which are compiled here with ``-O3 -march=native -ffast-math``.
+``--llama-cpp`` is a build folder (Release) with bin/llama-bench and bin/llama-quantize. Engines that are not given are
+left out. Weights are random, since no engine's speed depends on them. Decode is greedy generation of 256 tokens from an
+empty context; prompt is reading 256 tokens. Results are medians over the runs, each of which measures every engine.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Weights = Mapping[str, NDArray[np.float32]]
 class Shape:
     model: ModelConfig
     runq_group: int
-    """The largest that divides every row: with any other, runq is fast and wrong."""
+    """The largest group that divides every row. With any other, runq is fast, but wrong."""
 
 
 SHAPES = {
@@ -91,7 +91,7 @@ def driver_rates(driver: Path, model: Path) -> dict[str, float]:
 
 
 def build_shrew_driver(compiler: str, folder: Path) -> Path:
-    """Compiled as the wheel is: portable, no flag for this processor."""
+    """Compiles the driver like the wheel: portable, without flags for this processor."""
     sources = [*ENGINE.glob("src/**/*.c"), Path(__file__).with_suffix(".c")]
     flags = ["-std=c99", "-O3", "-flto", "-ffp-contract=off", "-fno-math-errno"]
     includes = [f"-I{ENGINE / 'include'}", f"-I{ENGINE / 'src'}"]
@@ -100,7 +100,7 @@ def build_shrew_driver(compiler: str, folder: Path) -> Path:
 
 
 def any_tokenizer(vocab: int) -> Tokenizer:
-    """Beginning-of-text and vocab - 1 characters."""
+    """A tokenizer with beginning-of-text and vocab - 1 characters."""
     return Tokenizer(kind="character", pieces=(b"", *(chr(0x100 + i).encode() for i in range(vocab - 1))), bos=0)
 
 
@@ -206,7 +206,7 @@ def write_gguf(path: Path, c: ModelConfig, weights: Weights) -> None:
 
 
 def llama_cpp_rates(tool: Path, model: Path) -> dict[str, float]:
-    """The better of with and without flash attention: neither is always faster."""
+    """The better result of runs with and without flash attention, as neither is always faster."""
     options = ["-t", "1", "-p", str(TOKENS), "-n", str(TOKENS), "-r", "3", "-fa", "on,off", "-o", "json"]
     best: dict[str, float] = {}
     for result in json.loads(run(tool, "-m", model, *options)):
@@ -229,7 +229,7 @@ def llama_cpp_contenders(build: Path, shape: Shape, weights: Weights, folder: Pa
 
 
 def ratios(contenders: Sequence[Contender]) -> dict[str, float]:
-    """Shrew against the best of llama2.c, against llama.cpp with as many bits, and its prompts against its decoding."""
+    """Ratios of Shrew to the best of llama2.c, to llama.cpp with as many bits, and of its prompts to its decoding."""
     measured = {contender.name: contender for contender in contenders}
     result: dict[str, float] = {}
 

@@ -1,8 +1,8 @@
-"""How often guesses from the text itself come true: questions to a `desk` model, and stories of stories260K.
+"""Measures how often speculative decoding guesses right: on questions to a `desk` model, and stories of stories260K.
 
-Usage: bench/draft.py [--desk runs/demo/model.bin] [--questions 150] [--json]. Stories read the folder that SHREW_DATA
-names (default ../shared/data). Tokens are the same with and without guessing (tests/engine/test_draft.py); counted are
-passes through the layers for each token, which is what memory-bound chips wait for.
+Usage: bench/draft.py [--desk runs/demo/model.bin] [--questions 150] [--json]. Stories need the folder that SHREW_DATA
+names (default ../shared/data). Tokens are the same with and without drafts (tests/engine/test_draft.py). The result is
+the number of passes through the layers per token, which determines the speed of memory-bound chips.
 """
 
 from __future__ import annotations

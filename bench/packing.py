@@ -1,12 +1,12 @@
-"""What packing does to a model: boundary-aware rows beside rows whose documents see each other and beside fixed-length
-chunks. One small model, three seeds, as many passes over the documents for each.
+"""Measures the effect of packing on a model: boundary-aware rows, rows whose documents see each other, and fixed-length
+chunks. One small model, three seeds, the same number of passes over the documents.
 
 Usage: python bench/packing.py [--data questions|stories] [--rows NAME ...] [--seeds N ...] [--passes N] [--json]
 
-questions: hardwareone_rich of the folder that SHREW_DATA names (default ../shared/data), repeats dropped, one phrasing
-of each answer that has several held out. Measured are the held-out phrasings whose answer is exactly right, greedily.
-stories: the built-in corpus; measured are the bits for a byte of held-out stories. Held-out documents always stand
-alone, as they do on a device. About half a minute a row and seed on two cores.
+questions: hardwareone_rich of the folder that SHREW_DATA names (default ../shared/data), without repeats; one phrasing
+of each answer with several is held out. Measures the held-out phrasings whose greedy answer is exactly right. stories:
+the built-in corpus; measures bits per byte of held-out stories. Held-out documents are always in separate rows, as on a
+device. About half a minute per row and seed on two cores.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ PASSES = {"questions": 12, "stories": 2}
 
 
 def questions() -> Corpus:
-    """Repeats dropped; of each answer with several phrasings, one is held out, by its hash."""
+    """The corpus without repeats. Holds out one phrasing, chosen by hash, of each answer with several."""
     documents = drop_duplicates(read_corpus(DATA / "hardwareone_rich_2026-03-30.txt"))
     phrasings: defaultdict[str, list[Document]] = defaultdict(list)
     for document in documents:
@@ -74,7 +74,7 @@ def apart(encoded: Sequence[EncodedDocument], context: int) -> PackedRows:
 
 
 def leaking(encoded: Sequence[EncodedDocument], context: int) -> PackedRows:
-    """The same rows, each as if it were one document."""
+    """Packed rows in which each row is one document, so that documents see each other."""
     rows = apart(encoded, context)
     return replace(
         rows,
@@ -84,7 +84,7 @@ def leaking(encoded: Sequence[EncodedDocument], context: int) -> PackedRows:
 
 
 def chunks(encoded: Sequence[EncodedDocument], context: int) -> PackedRows:
-    """All documents as one stream in an order by chance, cut every ``context`` positions; the rest is left out."""
+    """All documents as one stream in random order, cut every ``context`` positions, without the rest."""
     order = np.random.default_rng(0).permutation(len(encoded))
     ids = np.concatenate([encoded[i].ids for i in order])
     learn = np.concatenate([encoded[i].learn for i in order])
@@ -103,11 +103,11 @@ ROWS = {"apart": apart, "leaking": leaking, "chunks": chunks}
 
 
 def accuracy(model: ModelConfig, parameters: Parameters, encoded: Sequence[EncodedDocument]) -> float:
-    """Share of responses of which every token is the likeliest: what greedy decoding writes."""
+    """The fraction of responses that greedy decoding would generate: every token is the likeliest."""
     rows = apart(encoded, model.context)
     logits = forward(model, parameters, rows.inputs, documents=rows.documents, positions=rows.positions)
     wrong = (logits.argmax(-1) != rows.targets) & (rows.weights > 0)
-    document = rows.documents + np.arange(len(rows))[:, None] * model.context  # one number a document
+    document = rows.documents + np.arange(len(rows))[:, None] * model.context  # one number per document
     return 1 - len(np.unique(document[wrong])) / len(encoded)
 
 

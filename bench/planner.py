@@ -1,13 +1,13 @@
-"""The planner beside what others measured on chips, and beside counts of emulators.
+"""Compares the planner with measurements that others made on chips, and with counts of emulators.
 
 Usage: python bench/planner.py [--emulate]
 
 Device figures are their authors' claims. They ran other engines, so each row says what is compared. Rows of another
-engine take its own instructions (llama2.c on RV32IMAFC with -O3: 2.98 million a token, the mean of 256, counted under
-QEMU) with our cycles per instruction, bandwidths and latencies: they check what we assume of the chip. Rows of ours
-are the same shape on our engine; "bound" is what the bandwidth alone allows for the bytes that a token reads.
+engine combine its own instructions (llama2.c on RV32IMAFC with -O3: 2.98 million per token, the mean of 256, counted
+under QEMU) with our cycles per instruction, bandwidths and latencies, which checks our assumptions about the chip. Our
+rows have the same shape on our engine; "bound" is the limit from bandwidth alone for the bytes that a token reads.
 
-``--emulate`` compares predicted with counted instructions for stories260K and stories3M, which no price was fitted to
+``--emulate`` compares predicted with counted instructions for stories260K and stories3M, to which no cost was fitted
 (data: the folder that SHREW_DATA names, default ../shared/data).
 """
 
@@ -40,7 +40,7 @@ DATA = Path(os.environ.get("SHREW_DATA", Path(__file__).parents[1].parent / "sha
 
 STORIES260K = preset("stories260k").model
 STORIES3M = ModelConfig(dim=192, layers=6, heads=6, kv_heads=2, ffn=512, vocab=4096, context=512)
-#: slvDev/esp32-ai without its lookup tables, which our engine does not have: what a token reads of the rest.
+#: slvDev/esp32-ai without its lookup tables, which our engine does not have: the rest, which each token reads.
 TABLES = ModelConfig(dim=96, layers=6, heads=4, ffn=66, vocab=25_096, context=256, tied_head=False)
 
 LLAMA2C_INSTRUCTIONS = 2.98e6
@@ -58,7 +58,7 @@ class Row:
 
 
 def llama2c(memory: Memory) -> float:
-    """Tokens a second of llama2.c on one core of an ESP32-S3 with its weights in a memory."""
+    """Tokens per second of llama2.c on one core of an ESP32-S3, with its weights in a memory."""
     chip = CHIPS["esp32s3"]
     computing = LLAMA2C_INSTRUCTIONS * chip.cycles_per_instruction.value / chip.hertz
     return 1 / (computing + LLAMA2C_BYTES / memory.bandwidth.value)
@@ -71,7 +71,7 @@ def ours(name: str, config: ModelConfig, weight: WeightType, **options: Any) -> 
 
 
 def bound(plan: Plan, memory: Memory) -> float:
-    """Tokens a second if all that a token reads came from one memory and nothing else took time."""
+    """Tokens per second if everything that a token reads came from one memory and nothing else took time."""
     reads = total(step.reads for step in decode_steps(plan.request.layout, plan.request.context // 2))
     return memory.bandwidth.value / reads.total()
 
@@ -188,7 +188,7 @@ def stories() -> Iterator[tuple[str, Layout, Model]]:
 
 
 def predicted(target: str, layout: Layout, context: int) -> tuple[float, float]:
-    """Instructions a token and a prompt token, over a context, as ``shrew bench --emulate`` counts them."""
+    """Predicted instructions per token and per prompt token over a context, as in ``shrew bench --emulate``."""
     prices = known()[target].instructions
     decode = sum(price(total(s.units for s in decode_steps(layout, at)), prices) for at in range(context)) / context
     prompt = 0.0

@@ -1,11 +1,10 @@
-"""Which shape does best in an image of a fixed size: depth against width, vocabulary, heads, kind of MLP, the head.
+"""Finds the best shape for an image of a fixed size: depth or width, vocabulary, heads, kind of MLP, tied head.
 
 Usage: python bench/presets.py [--size 64k|230k|1m|4m] [--type q4] [--rows NAME ...] [--tokens N] [--written MB]
 [--rate R] [--schedule NAME] [--out FOLDER] [--threads N] [--json]
 
-Each row changes the base in what its name says; its MLP then takes what the size leaves, in steps of 8. All train for
-their type, on the same text and as many tokens, and are scored by the engine on stories held out, as in qat.py, which
-see.
+Each row changes the base as its name says; its MLP then gets the largest width that fits, in steps of 8. All train for
+their type on the same text and number of tokens, and the engine scores them on held-out stories, as in qat.py.
 """
 
 from __future__ import annotations
@@ -102,7 +101,7 @@ ROWS: dict[str, dict[str, dict[str, Any]]] = {
 
 
 def filled(config: RunConfig, tokenizer: Tokenizer, size: int) -> RunConfig:
-    """The same with the widest MLP that fits."""
+    """A copy of the configuration with the widest MLP that fits."""
     wider = replace(config, model=replace(config.model, ffn=config.model.ffn + 8))
     return filled(wider, tokenizer, size) if fresh_bytes(wider, tokenizer) <= size else config
 

@@ -1,9 +1,8 @@
-"""What each way to store weights costs: nats a token of a model on tinystories.txt against its floats, and bytes.
+"""Measures the cost of each way to store weights: nats per token on tinystories.txt relative to floats, and bytes.
 
 Usage: python bench/quantization.py [--model stories260K|stories3M] [--skip DOCUMENTS] [--limit DOCUMENTS] [--tokens N]
 [--steps N] [--only TYPE ...] [--json]. Reads the folder that SHREW_DATA names (default ../shared/data). Calibrated rows
-learn from text that the model writes itself, so no document that is measured on was seen. Everything is scored by the
-engine.
+learn from text that the model generates, so the measured documents are unseen. The engine computes all scores.
 """
 
 from __future__ import annotations
@@ -35,10 +34,10 @@ from shrew.quantize.text import write_documents
 DATA = Path(os.environ.get("SHREW_DATA", Path(__file__).parents[2] / "shared" / "data"))
 MODELS = {"stories260K": ("stories260K.bin", "tok512.bin"), "stories3M": ("stories3M-q80.bin", "tok4096.bin")}
 
-#: Floats but for the cache, attention and its exponential.
+#: Float matrices with an int8 cache and integer attention.
 INTEGER_ATTENTION = "f32, integer attention"
 
-#: Name of the row, the type of all matrices, the types of some, and whether it is calibrated.
+#: Name of the row, the type of all matrices, exceptions for some, and whether it is calibrated.
 ROWS = [
     ("f32", WeightType("f32"), "", False),
     (INTEGER_ATTENTION, WeightType("f32"), "", False),

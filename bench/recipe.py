@@ -1,13 +1,13 @@
-"""A large question-and-answer model learnt by Shrew's recipe and by the PyTorch recipe that its shape comes from.
+"""Trains a large question-and-answer model with Shrew's recipe, and with the PyTorch recipe of its shape's origin.
 
     python bench/recipe.py [--preset qa-18x192] [--passes 30] [--torch-passes 60] [--compiled] [--json]
 
-Data: hardwareone_rich without repeats, a phrasing of each repeated answer held out, rows of 128. The PyTorch recipe is
-that of the shape's origin, AdamW at 3e-4 with a batch of 16 rows in which documents see each other, written as a good
-user of PyTorch writes it (bench/torch_gpt.py); ``--compiled`` leaves the time of compiling out. Both learn responses
-alone. Held-out documents stand alone for both. Printed are, for each, the time to the lowest held-out loss that PyTorch
-reaches, the lowest held-out loss, the training loss, and the share of held-out answers written right, token for token.
-Reads the folder that SHREW_DATA names (default ../shared/data).
+Data: hardwareone_rich without repeats; one phrasing of each answer with several is held out; rows of 128. The PyTorch
+recipe is that of the shape's origin: AdamW at 3e-4 with a batch of 16 rows in which documents see each other, in
+idiomatic PyTorch (bench/torch_gpt.py). ``--compiled`` excludes the time of compiling. Both learn only responses, and
+held-out documents are in separate rows for both. Prints for each the time to PyTorch's lowest held-out loss, the lowest
+held-out loss, the training loss, and the fraction of held-out answers that are right token for token. Reads the folder
+that SHREW_DATA names (default ../shared/data).
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class Course:
-    """How one training went."""
+    """The course of one training."""
 
     name: str
     points: list[tuple[float, float, float]] = field(default_factory=list)
-    """Seconds, held-out loss, training loss; nats a token."""
+    """Seconds, held-out loss, training loss; losses in nats per token."""
     accuracy: float = math.nan
 
     def seconds_to(self, loss: float) -> float:
@@ -146,7 +146,7 @@ def torch_course(
 
     def learn(some: NDArray[np.intp]) -> float:
         chosen = rows.take(some)
-        targets = np.where(chosen.weights > 0, chosen.targets.astype(np.int64), -100)  # which cross_entropy ignores
+        targets = np.where(chosen.weights > 0, chosen.targets.astype(np.int64), -100)  # cross_entropy ignores -100
         return step(torch.from_numpy(chosen.inputs.astype(np.int64)), torch.from_numpy(targets))
 
     if arguments.compiled:
@@ -164,7 +164,7 @@ def torch_course(
 
 
 def parameters_of(model: ModelConfig, network: TorchGpt) -> Parameters:
-    """What the PyTorch network has learnt, as Shrew holds it."""
+    """The parameters of the PyTorch network in Shrew's form."""
     parameters = Parameters.zeros(model)
     places = {"token_embedding.weight": parameters.network.token_embedding}
     places["position_embedding.weight"] = parameters["position_embedding.weight"]

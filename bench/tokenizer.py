@@ -1,9 +1,9 @@
-"""Training and encoding side by side with the ``tokenizers`` library: the same text, one process, one thread each.
+"""Compares training and encoding with the ``tokenizers`` library: the same text, one process, one thread each.
 
 Usage: bench/tokenizer.py [--json] [--megabytes 10] [--runs 5]
 
-The text is TinyStories (``$SHREW_DATA`` or ``../shared/data``), repeated with some words changed. Reported are medians;
-a run of ours and a run of theirs alternate, so that both see the same machine.
+The text is TinyStories (``$SHREW_DATA`` or ``../shared/data``), repeated with some words changed. Results are medians.
+Runs of both alternate, so that they see the same load of the machine.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SPECIALS = ("<|begin|>", "<|end|>", "<|answer|>")
 
 
 def perturbed(stories: str, megabytes: float) -> list[str]:
-    """Lines of at least so many megabytes: the stories again and again, one word in fifty changed."""
+    """At least this many megabytes of lines: the stories repeated, with one word in fifty changed."""
     rng, source = random.Random(0), stories.splitlines()
     syllables = ["ka", "lo", "mi", "ren", "tu", "sha", "bel", "or", "ny", "ess"]
 

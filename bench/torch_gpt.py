@@ -1,6 +1,6 @@
-"""The models of bench/train.py as a good user of PyTorch writes them: fused projections, fused attention, fused AdamW.
+"""The models of bench/train.py in idiomatic PyTorch: fused projections, fused attention, fused AdamW.
 
-Written independently of shrew.model; parameters go by the names of ``tensor_specs``.
+Written independently of shrew.model; parameters have the names of ``tensor_specs``.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Attention(nn.Module):
 
 
 def rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """x [B, T, heads, D], cos and sin [T, 1, D/2]; neighbours are a pair."""
+    """Rotates x [B, T, heads, D] by cos and sin [T, 1, D/2]; neighbouring values are a pair."""
     even, odd = x.view(*x.shape[:-1], -1, 2).unbind(-1)
     return torch.stack((even * cos - odd * sin, even * sin + odd * cos), -1).flatten(-2)
 

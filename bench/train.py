@@ -1,11 +1,11 @@
-"""Tokens per second of training beside PyTorch, eager and compiled: the same weights, rows and steps, turn by turn.
+"""Compares training tokens per second with PyTorch, eager and compiled: the same weights, rows and steps, alternating.
 
 Usage: bench/train.py [--shape A|B|C] [--runs 5] [--threads 2] [--seconds 2] [--json]
 
-Each contender is a process of its own, so that its peak memory is its own. A step is all of it: forward, backward,
-clipping and AdamW. Rows are full, one document each, so that nobody profits from packing. Before anything is measured
-all must agree on the loss of the first steps. Reported are medians over the runs, in each of which every contender has
-its turn; ``ratio`` is Shrew over the better of PyTorch's two.
+Each contender is a separate process, so that its peak memory can be measured. A step includes forward, backward,
+clipping and AdamW. Each row is one full document, so that packing gives no advantage. Before measuring, all must agree
+on the loss of the first steps. Results are medians over the runs, each of which measures every contender; ``ratio`` is
+Shrew divided by the better of PyTorch's two.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def torch_step(shape: Shape, threads: int, compiled: bool) -> Callable[[], float
     from shrew.model.parameters import init_parameters
 
     torch.set_num_threads(threads)
-    torch.set_float32_matmul_precision("high")  # may take as few bits as tiles do
+    torch.set_float32_matmul_precision("high")  # allows as few bits as Shrew's AMX tiles
     config, rows = TrainConfig(steps=1), random_rows(shape)
     model = TorchGpt(shape.model, shape.T)
     model.take(shape.model, init_parameters(shape.model, 0))
@@ -113,7 +113,7 @@ def random_rows(shape: Shape) -> PackedRows:
 
 
 def serve(name: str, shape: Shape, threads: int) -> None:
-    """Answers on stdout: first the losses of the first steps, then, for each number of seconds read, tokens/s."""
+    """Prints the losses of the first steps, then tokens/s for each number of seconds that it reads."""
     step = shrew_step(shape, threads) if name == "shrew" else torch_step(shape, threads, name == "torch_compiled")
     reply({"losses": [step() for _ in range(CHECKED_STEPS)]})
     for line in sys.stdin:
@@ -142,7 +142,7 @@ class Contender:
     losses: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
     costs: list[float] = field(default_factory=list)
-    """Microseconds of processor time a token."""
+    """Microseconds of processor time per token."""
     peak_mb: int = 0
 
     @classmethod
@@ -173,7 +173,7 @@ class Contender:
 
 
 def contenders(shape: str, threads: int) -> tuple[list[Contender], dict[str, str]]:
-    """Those that run here, and why the others do not."""
+    """The contenders that run here, and why the others do not."""
     running, missing = [], {}
     for name in CONTENDERS:
         try:

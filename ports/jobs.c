@@ -47,12 +47,12 @@ static void send(const port *port, line *line) {
     port->line(port->context, line->text, line->bytes);
 }
 
-/* What a job has come to. */
+/* The state of a job. */
 typedef struct run {
     const port *port;
     const job *job;
     uint32_t index;
-    uint64_t started, overhead; /* of the clock */
+    uint64_t started, overhead; /* readings of the clock: at the start of a step; cost of one reading */
     shrew_model model;
     shrew_session *session;
     uint32_t tokens, token_digest, text_digest, logits_digest, finish;
@@ -67,7 +67,7 @@ static void start_clock(run *run) {
     run->started = now(run->port);
 }
 
-/* Ends a step: stops the clock, then takes note of count rows of logits. */
+/* Ends a step: stops the clock, then adds `count` rows of logits to the digest. */
 static void end_step(run *run, uint32_t position, uint32_t fed, uint32_t next, const float *logits, uint32_t count) {
     const uint64_t instructions = now(run->port) - run->started;
     const size_t bytes = sizeof(float) * count * run->model.config.vocab;
@@ -96,7 +96,7 @@ static shrew_sampling sampling_of(const job *job) {
     return sampling;
 }
 
-/* A step feeds a block of the prompt or one token and, the prompt being in, samples the next. */
+/* A step feeds a block of the prompt, or one token, and samples the next token once the prompt is complete. */
 static int run_tokens(run *run, const uint16_t *ids, size_t count) {
     const shrew_sampling sampling = sampling_of(run->job);
     uint16_t fed = 0;
@@ -126,7 +126,7 @@ static int run_tokens(run *run, const uint16_t *ids, size_t count) {
     return status;
 }
 
-/* Memory that the session leaves over. */
+/* The memory after the session. */
 typedef struct rest {
     void *memory;
     size_t bytes;
@@ -182,7 +182,7 @@ static int run_text(run *run, const char *prompt, const char *const *stops, uint
     return status;
 }
 
-/* The wrong way round, which must not matter. */
+/* In reverse order, which must not matter. */
 static void in_turn(void *context, uint32_t count, void (*task)(void *argument, uint32_t index), void *argument) {
     (void)context;
     while (count--)
@@ -260,7 +260,7 @@ static int is_inside(uint32_t offset, uint32_t bytes, uint32_t size) {
     return offset <= size && bytes <= size - offset;
 }
 
-/* What is wrong with a job, or NULL. Images are the engine's to judge. */
+/* The error in a job, or NULL. Does not check the image; the engine does. */
 static const char *check(const job *job, const uint8_t *bundle, uint32_t size, const char **stops, uint32_t *count) {
     uint32_t rest = 0;
     for (size_t i = 0; i < sizeof job->reserved / sizeof *job->reserved; i++)

@@ -1,6 +1,6 @@
-/* One runner for every port. A BUNDLE is a blob of model images and JOBS to do with them; what comes of each job goes
- * out as one line of text, the same on every target: that is what conformance means. A port brings memory, a way out
- * for lines and, if it can, a clock that counts instructions; it has no mathematics.
+/* One runner for every port. A BUNDLE is a blob of model images and JOBS that use them. The result of each job is one
+ * line of text. Conformance means that the lines are the same on every target. A port provides memory, a way to output
+ * lines and, if possible, an instruction counter. It does no arithmetic.
  *
  * Lines: fields separated by one space, names and values in turn, digests as eight hexadecimal digits.
  *
@@ -28,7 +28,7 @@ typedef enum job_mode {
     JOB_SELFTEST = 3 /* the image's own; finish says whether it has one */
 } job_mode;
 
-/* Little-endian, and 16-byte aligned in memory as the images in it must be. */
+/* Little-endian. Aligned to 16 bytes in memory, as are the images in the bundle. */
 typedef struct jobs_header {
     uint32_t magic;
     uint32_t count;    /* jobs, directly after the header */
@@ -45,7 +45,7 @@ typedef struct job {
     uint32_t raw;                  /* JOB_TEXT: as in shrew_request */
     uint32_t tokens;               /* most tokens to generate */
     uint32_t context, block, draft, cache, unit; /* as in shrew_session_options */
-    uint32_t workers;              /* 2 and more: work is split as small as can be; the parts run in turn, last first */
+    uint32_t workers;              /* 2 and more: work is split into the smallest parts, run one by one, last first */
     uint32_t seed_low, seed_high;
     uint32_t top_k;                /* as in shrew_sampling, from here */
     float temperature, top_p, min_p, repetition_penalty;
@@ -55,15 +55,15 @@ typedef struct job {
 typedef struct port {
     void *context; /* passed to every function */
     void (*line)(void *context, const char *text, size_t bytes); /* one line, its newline included */
-    uint64_t (*instructions)(void *context);                      /* executed so far; NULL: not counted */
+    uint64_t (*instructions)(void *context);                      /* instructions executed so far; NULL: not counted */
     void (*stack_paint)(void *context);                           /* NULL: not measured */
-    uint32_t (*stack_bytes)(void *context);                       /* most used below the caller since painting */
+    uint32_t (*stack_bytes)(void *context);                       /* most stack used below the caller since painting */
     void *memory;                                                 /* aligned to SHREW_ALIGNMENT */
     size_t memory_bytes;
 } port;
 
-/* Runs all jobs of a bundle that lies in capacity bytes of memory. 0, or 1 where it is malformed: the last line says
- * how. */
+/* Runs all jobs of a bundle, which must fit in capacity bytes. Returns 0, or 1 if it is malformed; the last line then
+ * says how. */
 int jobs_run(const port *port, const void *bundle, size_t capacity);
 
 #endif

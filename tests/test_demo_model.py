@@ -1,4 +1,4 @@
-"""The promises of the demo, kept by a run that is bounded by steps, so that a busy machine gives the same numbers."""
+"""Checks the demo's promises with a run that is bounded by steps, so that a busy machine gives the same numbers."""
 
 from __future__ import annotations
 

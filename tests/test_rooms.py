@@ -1,4 +1,4 @@
-"""Imports run downward, through the rooms in the order of docs/DESIGN.md, and none run in a circle. So do the engine's
+"""Imports run downward through the rooms, in the order of docs/DESIGN.md, without cycles, and so do the engine's
 includes and calls.
 """
 
@@ -38,7 +38,7 @@ LEVELS = (
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 
 
-#: Imports that only a type checker sees and that would close a circle.
+#: Imports that only a type checker sees, and that would form a cycle.
 TYPES_ONLY = {
     ("shrew.engine.session", "shrew.engine.model"),
     ("shrew.tokenizer.file", "shrew.tokenizer.tokenizer"),
@@ -142,7 +142,7 @@ def engine_file(path: Path) -> str:
 
 
 def engine_includes() -> set[tuple[str, str]]:
-    """Who uses whom by includes, whatever their conditions: another target meets others."""
+    """Pairs (user, used) by includes, regardless of conditions, which depend on the target."""
     uses = set()
     for path in [*SOURCES, *ENGINE.glob("**/*.h")]:
         for name in re.findall(r'^\s*#\s*include "([^"]+)"', path.read_text(), re.MULTILINE):
@@ -153,7 +153,7 @@ def engine_includes() -> set[tuple[str, str]]:
 
 
 def engine_calls() -> set[tuple[str, str]]:
-    """Who uses whom by symbols: one object file asks for a function or a table, another one has it."""
+    """Pairs (user, used) by symbols: one object file needs a function or table that another one defines."""
     compiler = COMPILERS["gcc"] or COMPILERS["clang"]
     if compiler is None:
         pytest.skip("neither gcc nor clang is installed")

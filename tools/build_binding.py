@@ -13,7 +13,7 @@ import cffi
 
 
 def declarations(header: str) -> str:
-    """The header's declarations alone: no preprocessor lines, no ``extern "C"`` braces."""
+    """Only the header's declarations, without preprocessor lines and ``extern "C"`` braces."""
     header = re.sub(r"#ifdef __cplusplus.*?#endif\n", "", header, flags=re.DOTALL)
     return "\n".join(line for line in header.splitlines() if not line.startswith("#"))
 

@@ -1,11 +1,12 @@
-"""Type-checks the firmware's own sources against ESP-IDF's headers where Espressif's compilers are not installed.
+"""Type-checks the firmware's own sources against ESP-IDF's headers without Espressif's compilers.
 
     python tools/check_firmware.py [--idf $IDF_PATH] [--chip esp32s3 ...] [--libc HEADERS]
 
-ESP-IDF's own build configures the project, with clang-22 behind the names of its compilers; then every C source of
-firmware/ and engine/ goes through clang with exactly that build's include paths, definitions, sdkconfig.h and warnings,
-each of which is an error. No code is made, and ESP-IDF's own sources are not compiled. HEADERS is the include folder of
-a C library: of newlib for ESP-IDF 5.5, of picolibc for 6.0 (Debian: picolibc-riscv64-unknown-elf, the default).
+ESP-IDF's own build configures the project, with scripts that call clang-22 under the names of its compilers. Then clang
+checks every C source of firmware/ and engine/ with exactly that build's include paths, definitions, sdkconfig.h and
+warnings, each of which is an error. No code is generated, and ESP-IDF's own sources are not compiled. HEADERS is the
+include folder of a C library: newlib for ESP-IDF 5.5, picolibc for 6.0 (Debian: picolibc-riscv64-unknown-elf, the
+default).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PICOLIBC = Path("/usr/lib/picolibc/riscv64-unknown-elf/include")
 
-#: What stands behind the names of the compilers, with the options that clang does not know left out.
+#: The script that replaces the compilers. It removes options that clang does not know.
 COMPILER = f"""#!{sys.executable}
 import os, shlex, sys
 name = os.path.basename(sys.argv[0])
@@ -45,14 +46,15 @@ os.execvp(clang, [clang, *machine, "-nostdlibinc", *arguments])
 PREFIXES = {chip: f"xtensa-{chip}-elf" for chip in ("esp32", "esp32s3")}
 BINUTILS = ("ar", "ranlib", "objdump", "objcopy", "size", "nm")
 
-#: So that the card's code is there, by SDMMC or SPI as the chip has it; and what ESP-IDF refuses to do with clang.
+#: Enables the card's code, by SDMMC or SPI depending on the chip, and disables what ESP-IDF does not support with
+#: clang.
 ALL_CHIPS = "CONFIG_SHREW_SD=y\n"
 INSTEAD = {"esp32p4": "CONFIG_ESP32P4_SELECTS_REV_LESS_V3=y\nCONFIG_ESP32P4_REV_MIN_100=y\n"}
 
-#: An option that is off: it is not in the configuration at all where a chip does not know it.
+#: An option that is off. It is missing from the configuration of chips that do not know it.
 UNSET = re.compile("# (CONFIG_[A-Z0-9_]+) is not set$")
 
-#: What the toolchain's C library has and plain ones lack.
+#: A header that the toolchain's C library has and others lack.
 DIRENT = """#pragma once
 #include <stdint.h>
 #include <sys/types.h>
@@ -69,7 +71,7 @@ int closedir(DIR *);
 
 
 def make_tools(folder: Path, chip: str) -> None:
-    """The compilers' names in a folder for PATH."""
+    """Creates scripts with the compilers' names in a folder for PATH."""
     prefix = PREFIXES.get(chip, "riscv32-esp-elf")
     for name in ("gcc", "g++"):
         tool = folder / f"{prefix}-{name}"
@@ -80,7 +82,7 @@ def make_tools(folder: Path, chip: str) -> None:
 
 
 def configure(build: Path, idf: Path, chip: str, flash: str) -> list[dict[str, str]]:
-    """The commands with which ESP-IDF would compile."""
+    """Configures a build, and returns the commands with which ESP-IDF would compile."""
     tools = build / "tools"
     tools.mkdir()
     make_tools(tools, chip)
@@ -107,7 +109,7 @@ def configure(build: Path, idf: Path, chip: str, flash: str) -> list[dict[str, s
 
 
 def settings_not_taken(build: Path, chip: str, flash: str) -> str:
-    """Lines of our defaults that ESP-IDF's configuration does not have: misspelt, or impossible for this chip."""
+    """Lines of our defaults that ESP-IDF's configuration does not have: misspelt, or unsupported on this chip."""
     folder = ROOT / "firmware"
     files = [folder / "sdkconfig.defaults", folder / f"sdkconfig.defaults.{chip}", folder / f"flash/{flash}.defaults"]
     lines = [line for file in files for line in file.read_text().splitlines()]
@@ -120,7 +122,7 @@ def settings_not_taken(build: Path, chip: str, flash: str) -> str:
 
 
 def check(command: dict[str, str], libc: Path, own_headers: Path) -> str:
-    """What clang says of one source: nothing, if all is well."""
+    """Clang's messages about one source; empty if there are none."""
     words = shlex.split(command["command"])
     output = words.index("-o")
     del words[output : output + 2]

@@ -1,4 +1,4 @@
-"""Writes docs/cli.md from the commands' own help texts. Run it after changing the command line; a test compares.
+"""Writes docs/cli.md from the help texts of the commands. Run it after changing the command line; a test compares.
 
 Usage: python tools/cli_docs.py [OUTPUT]
 """
@@ -16,7 +16,7 @@ DEFAULT = Path(__file__).parents[1] / "docs" / "cli.md"
 
 
 def sections(command: click.Command, name: str, parent: click.Context | None = None) -> list[str]:
-    """One section for each command that does something, in the order of the help."""
+    """One section per command, in the order of the help."""
     context = click.Context(command, info_name=name, parent=parent, max_content_width=100, terminal_width=100)
     lines = [f"## {context.command_path}\n\n```\n{command.get_help(context)}\n```\n"]
     if isinstance(command, click.Group):

@@ -1,12 +1,12 @@
-"""Fits what a unit of the engine's work costs to instructions counted under QEMU; writes src/shrew/chips/costs.json.
+"""Fits the cost per unit of the engine's work to instructions counted under QEMU; writes src/shrew/chips/costs.json.
 
 Usage: python tools/fit_costs.py [TARGET ...]
 
-Run it after a change of the engine that changes its speed. Models are random, small, and differ in everything that
-the engine's loops depend on. A quarter of them are not fitted to but predicted; the error printed is that on these.
+Run it after changing the engine's speed. Models are random, small, and vary in everything that the engine's loops
+depend on. A quarter of them are excluded from the fit; the printed error is that of their predictions.
 
-Targets: rv32imc, rv32imafc, xtensa-lx6, and esp32s3-pie: what is C around the assembly of the ESP32-S3's vector unit,
-counted on Xtensa with the assembly's time left out (tools/pie_board.c); the assembly's own cycles are those of the
+Targets: rv32imc, rv32imafc, xtensa-lx6 and esp32s3-pie. The last is the C code around the assembly for the ESP32-S3's
+vector unit, counted on Xtensa without the assembly (tools/pie_board.c); the cycles of the assembly come from the
 interpreter in tests/pie.
 """
 
@@ -39,15 +39,15 @@ MODELS: Final = 160
 FITTED: Final = 120
 PROMPTS: Final = (1, 9, 30, 100)
 DECODED: Final = 3
-#: How wide queries and keys are drawn: so that late in a text about half of the attention's weights are too small to
-#: count, as in trained models, which kernels make use of.
+#: Spread of random queries and keys. With this value, about half of the attention weights late in a text are zero, as
+#: in trained models; kernels skip these.
 SHARP: Final = 2.1
 PIE: Final = "esp32s3-pie"
 
 
 @dataclass(frozen=True)
 class VectorXtensa(Xtensa):
-    """Xtensa with the ESP32-S3's kernels, whose assembly C stands in for while the counter rests."""
+    """Xtensa with the ESP32-S3's kernels, in which C replaces the assembly and is not counted."""
 
     name: str = PIE
 
@@ -61,7 +61,7 @@ VECTORS: Final = Variant("vectors", ("-DSHREW_PIE", f"-I{ROOT}"), whole_interfac
 
 
 def random_model(random: np.random.Generator) -> tuple[Model, Layout]:
-    """Small enough to emulate, wide enough for the loops to matter."""
+    """A random model that is small enough to emulate and wide enough for the loops to matter."""
 
     def one_of(*choices: Any) -> Any:
         return choices[random.integers(len(choices))]
@@ -101,7 +101,7 @@ def random_model(random: np.random.Generator) -> tuple[Model, Layout]:
 def sample(
     target: Target, models: Sequence[tuple[Model, Layout]], variant: Variant
 ) -> list[tuple[int, Counter[str], int]]:
-    """Of every call of the engine: which model, the work in it, and the instructions that it took."""
+    """For every call of the engine: the model, the units of work, and the number of instructions."""
     random = np.random.default_rng(1)
     jobs, owners = [], []
     for index, (model, _) in enumerate(models):
@@ -131,7 +131,7 @@ def sample(
 
 
 def fit(samples: Sequence[tuple[int, Counter[str], int]]) -> dict[str, float]:
-    """Prices that are not negative, with the least squared relative error."""
+    """Non-negative costs with the least squared relative error."""
     units = sorted({unit for _, work, _ in samples for unit, times in work.items() if times})
     counts = np.array([float(count) for _, _, count in samples])
     work = np.array([[one[unit] for unit in units] for _, one, _ in samples]) / counts[:, None]
@@ -169,7 +169,7 @@ def errors(samples: Sequence[tuple[int, Counter[str], int]], prices: dict[str, f
 
 
 def vector_cycles() -> dict[str, float]:
-    """Cycles of pie.S for each unit, by the interpreter of tests/pie: differences of calls that differ in one thing."""
+    """Cycles of pie.S per unit of work, from the interpreter in tests/pie: differences between calls."""
     sys.path.insert(0, str(ROOT / "tests"))
     interpreter = importlib.import_module("pie.interpreter")
     program = interpreter.load(ROOT / "engine/src/kernels/pie.S")
@@ -197,7 +197,7 @@ def vector_cycles() -> dict[str, float]:
         chunk = dots(1, 9, masked) - dots(1, 8, masked)
         row = dots(9, 1, masked) - dots(8, 1, masked) - chunk
         start = dots(1, 1, masked) - row - chunk
-        # A pass over a line reads the columns of as many rows as there are passes.
+        # Each pass over a line reads the columns of all its rows; there are as many passes as rows.
         cycles |= {f"{kind} product": chunk / 16, f"{kind} line": row, f"{kind} tile": start * passes}
     cycles["score 8"] = scores(9, 8) - scores(8, 8)
     cycles["score 16"] = scores(1, 144) - scores(1, 128)
@@ -214,7 +214,7 @@ def main(names: Sequence[str]) -> None:
     for name in names or [*EMULATED, PIE]:
         target, variant = (VectorXtensa(), VECTORS) if name == PIE else (EMULATED[name], FULL)
         samples = sample(target, models, variant)
-        if name == PIE:  # heads of other widths are left to plain C there
+        if name == PIE:  # plain C handles other widths of heads
             samples = [one for one in samples if one[1]["score 8"] or one[1]["score 16"] or one[1]["f32 attend"]]
         fitted = fit([one for one in samples if one[0] < FITTED])
         away = errors([one for one in samples if one[0] >= FITTED], fitted)

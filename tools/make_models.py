@@ -2,7 +2,8 @@
 
 Usage: python tools/make_models.py [--out FOLDER]
 
-Runs are bounded by steps and so repeat to the bit on processors of one kind; others round otherwise and learn as well.
+Runs are bounded by steps, so they are reproducible bit for bit on the same kind of processor. Others round differently,
+with equally good results.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from shrew.train.loop import train
 from shrew.train.progress import make_progress
 from shrew.train.start import new_run
 
-#: In q4, twice the parameters of the demo's model fit the same bytes; trained as such.
+#: Trained for q4, so that twice the parameters of the demo's model fit in the same bytes.
 MODEL = {"dim": 128, "heads": 8, "kv_heads": 4, "ffn": 296}
 TRAINING = {"steps": 9000, "minutes": 0.0, "weights": "q4", "learning_rate": 6e-3}
 

@@ -1,9 +1,9 @@
-"""Makes ``vectors/``: the images, and what the reference on this machine does with them.
+"""Makes ``vectors/``: the images, and the results of the reference kernels on this machine.
 
 Usage: python tools/make_vectors.py [FOLDER]
 
-Run it after adding a vector or after a change that is meant to change results, and look at the difference: every line
-that changed is a promise broken. Weights are random; an edge size is there because some loop ends there.
+Run it after adding a vector, or after a change that is meant to change results, and review the difference: every
+changed line breaks a promise. Weights are random. Odd sizes are chosen because some loop ends there.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from shrew.ports.sources import source_root
 from shrew.ports.vectors import Vector, save
 from shrew.tokenizer import PromptForm, Tokenizer, train_bpe, train_character
 
-#: The kernels that say what the bits are: SHREW_UNIT_REFERENCE.
+#: The kernels that define the bits: SHREW_UNIT_REFERENCE.
 REFERENCE: Final = 1
 
-#: Few tokens make small images; bytes take any text.
+#: A tokenizer with few tokens, for small images; the byte tokenizer accepts any text.
 CHARACTERS: Final = train_character(["abcdefghijklmnopqrstuvwxyz .,'"])
 BYTES: Final = train_bpe([], vocab=259, unicode=False)
 #: So few characters that some answer drawn at random is a command.
@@ -42,22 +42,22 @@ PROMPT: Final = [int(token) for token in np.random.default_rng(1).integers(0, CH
 
 @dataclass(frozen=True)
 class Definition:
-    """A vector before its results are known. ``model`` are fields of ModelConfig."""
+    """A vector without its results. ``model`` has fields of ModelConfig."""
 
     name: str
     reason: str
     model: dict[str, Any]
     type: WeightType | tuple[WeightType, ...]
-    """Of all matrices, or of one after the other in turn."""
+    """The type of all matrices, or several types that matrices take in turn."""
     job: dict[str, Any]
     tokenizer: Tokenizer = CHARACTERS
     spread: float = 0.3
     """Standard deviation of the weights."""
     commands: tuple[str, ...] = ()
-    """Patterns of a grammar, which is never too unsure."""
+    """Patterns of a grammar, whose threshold refuses nothing."""
 
 
-#: Small, and odd where it may be: 24 columns end inside a block of 16, 40 inside a group of 32.
+#: Small, with odd sizes: 24 columns end within a block of 16, 40 within a group of 32.
 BASE: Final = {"dim": 24, "layers": 1, "heads": 2, "ffn": 40, "context": 32}
 
 DECODE: Final = {"prompt": PROMPT[:5], "tokens": 12}
@@ -328,7 +328,7 @@ DEFINITIONS: Final = (
 
 
 def image(definition: Definition) -> bytes:
-    """A random image of a definition's model. It depends on the model only, so that vectors share it."""
+    """A random image of a definition's model. It depends only on the model, so that vectors can share it."""
     config = ModelConfig(vocab=definition.tokenizer.vocab, **definition.model)
     rng = np.random.default_rng(0)
     parameters = {}

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Looks for commands, or files by their whole path, and, on Debian as root, installs the packages of those that are
-# missing; elsewhere it says what is missing and goes on, so that whoever needs it can say plainly what was skipped.
+# Looks for commands, or files by their full path. On Debian as root, installs the packages of missing ones. Elsewhere,
+# prints what is missing and continues, so that later steps can say what they skip.
 # Usage: system_packages.sh COMMAND:PACKAGE...
 missing=
 for pair in "$@"; do

@@ -1,4 +1,4 @@
-"""Turns what a terminal showed into a picture for the README.
+"""Converts a terminal's contents to a picture for the README.
 
 Usage: tmux capture-pane -e -p | python tools/terminal_picture.py OUTPUT.svg [TITLE]
 """

@@ -2,10 +2,10 @@
 
 Usage: unicode_tables.py [--check]
 
-The classes are those of the ``tokenizers`` library, so that words are cut where it cuts them: its GPT-2 pre-tokenizer
-is asked about each code point. What it answers is then compared with Python's ``unicodedata``. They must agree on every
-code point that is assigned in Python's version of Unicode; one that is not is taken from the library, which may know a
-newer version. (Where Python's is the newer one, this refuses to write.)
+The classes are those of the ``tokenizers`` library, so that words are split as there: its GPT-2 pre-tokenizer is
+applied to each code point. The result is compared with Python's ``unicodedata``. They must agree on every code point
+that is assigned in Python's version of Unicode. The library may know a newer version and decides about the others. (If
+Python's version is newer, nothing is written.)
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ OUTPUT = Path(__file__).resolve().parent.parent / "src/shrew/tokenizer/unicode.b
 
 
 def library_classes() -> bytes:
-    """The class of every code point: what goes together with a letter, a digit, a sign or none of them."""
+    """The class of every code point, by whether it joins a word with a letter, a digit, a sign or none of them."""
     cut = pre_tokenizers.ByteLevel(add_prefix_space=False).pre_tokenize_str
     classes = bytearray(CODE_POINTS)
     for code_point in range(CODE_POINTS):
@@ -38,12 +38,12 @@ def library_classes() -> bytes:
 
 
 def python_class(code_point: int) -> int | None:
-    """The class by Python's tables; None: not assigned."""
+    """The class by Python's tables; None if the code point is not assigned."""
     character = chr(code_point)
     category = unicodedata.category(character)
     if category == "Cn":
         return None
-    if character.isspace() and not 0x1C <= code_point <= 0x1F:  # which only Python takes for white space
+    if character.isspace() and not 0x1C <= code_point <= 0x1F:  # which only Python counts as white space
         return SPACE
     return {"L": LETTER, "N": NUMBER}.get(category[0], OTHER)
 

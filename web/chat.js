@@ -1,4 +1,4 @@
-/** The chat page: questions, answers, and whether anybody is there to answer. */
+/** The chat page: questions, answers, and the state of the connection. */
 
 import { Connection } from "./connection.js";
 import { choices, describe, essentials, recall, remember, setUpPanel } from "./panel.js";
@@ -12,7 +12,7 @@ const speed = (rate) => `${rate < 10 ? rate.toFixed(1) : number(Math.round(rate)
 const bytes = (text) => new TextEncoder().encode(text).length;
 
 const connection = new Connection();
-/** the answer under way, or null */
+/** the answer in progress, or null */
 let current = null;
 
 // ---- Light and dark -----------------------------------------------------------------------------------------------
@@ -73,7 +73,7 @@ connection.addEventListener("info", () => {
     button.textContent = text;
     button.onclick = () => {
       submit({ prompt: text, ...choices() });
-      $("ask").focus(); // the button goes with the welcome
+      $("ask").focus(); // the button disappears with the welcome
     };
     return button;
   }));
@@ -101,7 +101,7 @@ function obstacle(text) {
   return "";
 }
 
-/** Asks, or says why not; true if it was asked. */
+/** Sends a question, or shows why it cannot. Returns true if it was sent. */
 function submit(request, before) {
   const reason = obstacle(request.prompt);
   $("hint").textContent = reason;
@@ -142,7 +142,7 @@ function stop() {
 
 // ---- Answers ------------------------------------------------------------------------------------------------------
 
-/** Does what makes the conversation longer; who reads its end goes on seeing the end. */
+/** Runs an action that makes the conversation longer. Keeps its end in view if it was in view. */
 function following(action) {
   const talk = $("talk");
   const atEnd = talk.scrollHeight - talk.scrollTop - talk.clientHeight < 48;
@@ -151,7 +151,7 @@ function following(action) {
 }
 
 /**
- * @param {object} request what `generate` takes
+ * @param {object} request the fields of `generate`
  * @param {string} [before] the digest of the answer that this one repeats
  */
 async function ask(request, before) {
@@ -243,7 +243,7 @@ function showFailure(part, refusal) {
   part(".again").textContent = "Try again";
 }
 
-/** Copies an element's text. The clipboard's own interface is missing on plain HTTP, which is what a device speaks. */
+/** Copies an element's text. The Clipboard API is missing on plain HTTP, which devices use. */
 async function copy(element, button) {
   let copied = await navigator.clipboard?.writeText(element.textContent).then(() => true, () => false);
   if (!copied) {

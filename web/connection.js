@@ -1,5 +1,5 @@
 /**
- * The chat protocol from a page's side (docs/PROTOCOL.md); knows nothing of the page.
+ * The client side of the chat protocol (docs/PROTOCOL.md). Knows nothing of the page.
  *
  *   const connection = new Connection();
  *   connection.addEventListener("info", () => show(connection.info));
@@ -10,11 +10,11 @@
 
 const FIRST_DELAY_MS = 500;
 const LONGEST_DELAY_MS = 15_000;
-const OPENING_MS = 8_000; // a device that is off does not refuse a connection: nothing comes at all
-const SILENCE_MS = 20_000; // without a word for so long: ask for one,
-const PATIENCE_MS = 10_000; // and give the connection up if none comes
+const OPENING_MS = 8_000; // a device that is off does not refuse a connection: it does not respond at all
+const SILENCE_MS = 20_000; // after this long without a message: ask for one,
+const PATIENCE_MS = 10_000; // and give up the connection if none comes
 
-/** What a person can do about each code; the server's own line says what was wrong. */
+/** What a person can do about each error code. The server's own line says what was wrong. */
 const HELP = {
   json: "Page and server do not understand each other; they may be of different versions. Reload the page.",
   value: "A setting is out of its range. Correct it, or go back to the defaults.",
@@ -26,16 +26,16 @@ const HELP = {
   not_found: "It is not there any more. The list has been read again.",
   in_use: "The model is answering, or another upload is under way. Try again when that is over.",
   name: "A name is 1 to 32 of the characters a-z A-Z 0-9 . _ - and does not begin with a dot.",
-  image: "The file is not a model that this engine can use. Make it anew with shrew quantize.",
+  image: "The file is not a model that this engine can use. Make it again with shrew quantize.",
   no_model: "No model is loaded. Load or upload one under “Model and settings”.",
-  engine: "The engine stopped with an error. If it happens again, the model is damaged: upload it anew.",
+  engine: "The engine stopped with an error. If it happens again, the model is damaged: upload it again.",
   timeout: "The upload stopped on its way. Go nearer to the device and try again.",
   lost: "The connection ended before the answer did.",
   network: "The server did not answer. Is it on, and are you in its network?",
 };
 for (const code of ["message", "id", "frame", "method", "length"]) HELP[code] = HELP.json;
 
-/** A request that was not served; `help` says what to do, `message` what was wrong, in the server's words. */
+/** A refused request. `help` says what to do; `message` is the server's description of the error. */
 export class Refusal extends Error {
   constructor(code, message = "") {
     super(message);
@@ -44,7 +44,7 @@ export class Refusal extends Error {
   }
 }
 
-/** One WebSocket that comes back by itself. Events: `state`, `info`. */
+/** A WebSocket that reconnects automatically. Events: `state`, `info`. */
 export class Connection extends EventTarget {
   /** "connecting", "open", or "waiting" for the next attempt in `delay` milliseconds */
   state = "connecting";
@@ -58,7 +58,7 @@ export class Connection extends EventTarget {
   #lastId = 0;
   #unanswered = new Map();
 
-  /** Connects, at once even where the next attempt was to come later. */
+  /** Connects immediately, even if the next attempt was scheduled for later. */
   open() {
     if (this.#socket) return;
     const address = new URL("ws", location.href);
@@ -74,7 +74,7 @@ export class Connection extends EventTarget {
 
   /**
    * Asks; `done` resolves with the message of that name and rejects with a Refusal.
-   * @param {object} request the fields of `generate` but its id
+   * @param {object} request the fields of `generate` except the id
    * @param {{queued?: (ahead: number) => void, text?: (piece: string) => void}} listeners
    */
   generate(request, listeners) {
@@ -114,7 +114,7 @@ export class Connection extends EventTarget {
     this.#watch();
   }
 
-  /** Wi-Fi loses connections without a word, so silence is asked about. */
+  /** Wi-Fi can lose a connection silently, so after a silence this asks for a message. */
   #watch() {
     const socket = this.#socket;
     this.#after(SILENCE_MS, () => {
@@ -129,7 +129,7 @@ export class Connection extends EventTarget {
     socket.close();
     this.#socket = null;
     const delay = Math.min(FIRST_DELAY_MS * 2 ** this.#failures++, LONGEST_DELAY_MS);
-    this.delay = delay * (0.75 + Math.random() / 2); // so that a room full of pages does not come back in one moment
+    this.delay = delay * (0.75 + Math.random() / 2); // so that many pages do not reconnect at the same moment
     this.#after(this.delay, () => this.open());
     this.#change("waiting");
     for (const { reject } of this.#unanswered.values()) reject(new Refusal("lost"));
@@ -148,7 +148,7 @@ export class Connection extends EventTarget {
 }
 
 /**
- * One HTTP request. Not fetch, which cannot tell how much of an upload has gone.
+ * One HTTP request. Not fetch, which cannot report the progress of an upload.
  * @param {{token?: string, body?: Blob | object, progress?: (share: number) => void, signal?: AbortSignal}} options
  */
 export function call(method, path, { token, body, progress, signal } = {}) {

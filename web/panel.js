@@ -1,4 +1,4 @@
-/** “Model and settings”: what the server is and how it answers. What changes the server needs its token. */
+/** The panel “Model and settings”: facts about the server, and its settings. Changing the server needs its token. */
 
 import { call } from "./connection.js";
 
@@ -10,7 +10,7 @@ const WIFI = { ap: "a network of its own", station: "has joined" };
 const $ = (id) => document.getElementById(id);
 const number = (value) => value.toLocaleString("en");
 
-/** What this browser keeps, or null. */
+/** A value that this browser has stored, or null. */
 export function recall(name) {
   try {
     return JSON.parse(localStorage.getItem(`shrew.${name}`));
@@ -24,11 +24,11 @@ export function remember(name, value) {
     if (value === null) localStorage.removeItem(`shrew.${name}`);
     else localStorage.setItem(`shrew.${name}`, JSON.stringify(value));
   } catch {
-    // then it is asked for again
+    // the page asks for it again
   }
 }
 
-/** Fills a description list; pairs without a value are left out. */
+/** Fills a description list. Pairs without a value are left out. */
 export function describe(list, pairs) {
   list.replaceChildren(
     ...pairs
@@ -43,7 +43,7 @@ export function describe(list, pairs) {
   );
 }
 
-/** The four facts that say most about a model. */
+/** The four most important facts about a model. */
 export function essentials(model) {
   return [
     ["bytes", number(model.bytes)],
@@ -62,7 +62,7 @@ function duration(seconds) {
   return `${days ? `${days} d ` : ""}${days || hours ? `${hours} h ` : ""}${minutes} min`;
 }
 
-/** What a person chose instead of the server's defaults, under the names that `generate` has for them. */
+/** Options that a person set instead of the server's defaults, named as in `generate`. */
 let chosen = recall("settings") ?? {};
 
 export function choices() {
@@ -107,7 +107,7 @@ function setUpOpening() {
     if (key === "Escape" && !wide.matches) close();
   };
   document.body.onclick = ({ target }) => {
-    if (target === document.body && !panel.hidden && !wide.matches) close(); // beside the sheet, where all is inert
+    if (target === document.body && !panel.hidden && !wide.matches) close(); // outside the sheet
   };
   const fit = () => show(wide.matches && recall("panel") !== "closed");
   wide.onchange = fit;
@@ -147,7 +147,7 @@ function showFacts({ model, device, version, uptime_s, requests, memory, wifi })
 
 // ---- The token and the dialogue ---------------------------------------------------------------------------------
 
-/** A question with two answers; with `secret` also for a token. Gives "yes" or the token, and "" for no. */
+/** A question with two answers; with `secret` it also asks for a token. Returns "yes" or the token, or "" for no. */
 async function question(title, text, action, secret = false) {
   const dialog = $("dialog");
   dialog.firstElementChild.reset();
@@ -167,14 +167,14 @@ function keepToken(token) {
   $("token-forget").hidden = token === null;
 }
 
-/** `shrew serve` opens the page with #token=…; it does not stay where others may see it. */
+/** `shrew serve` opens the page with #token=…, which is removed from the address at once. */
 function tokenOfAddress() {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
   if (token) history.replaceState(null, "", location.pathname);
   return token;
 }
 
-/** Does what needs the token, asking for it until it is right; false if it was not given. */
+/** Runs an action that needs the token. Asks for the token until it is right; returns false if it was not given. */
 async function withToken(action) {
   let text = "The device shows it on its console, shrew serve when it starts. This browser keeps it.";
   for (;;) {
@@ -192,7 +192,7 @@ async function withToken(action) {
   }
 }
 
-/** Does it and shows in `place` what went wrong. */
+/** Runs an action and shows an error in `place`. */
 async function attempt(place, action) {
   place.textContent = "";
   try {
@@ -268,13 +268,13 @@ function setUpModels(connection) {
   const problem = $("models-problem");
   let shown = "";
 
-  /** A request about a stored model; the list is read again whatever comes of it. */
+  /** Sends a request about a stored model. Reads the list again whether or not it succeeds. */
   const change = (method, name, ending = "", options = {}) =>
     attempt(problem, async () => {
       try {
         const path = `api/models/${encodeURIComponent(name)}${ending}`;
         return await withToken(async (token) => {
-          // A wrong token shows before megabytes go.
+          // Finds a wrong token before megabytes are sent.
           if (options.body) await call("PUT", "api/settings", { token, body: {}, signal: options.signal });
           await call(method, path, { ...options, token });
         });
@@ -296,7 +296,7 @@ function setUpModels(connection) {
 
   connection.addEventListener("info", () => {
     const { models } = connection.info;
-    if (shown === JSON.stringify(models)) return; // so that a button with the focus stays
+    if (shown === JSON.stringify(models)) return; // so that a button keeps the focus
     shown = JSON.stringify(models);
     const list = $("models");
     const focused = list.contains(document.activeElement);
@@ -307,7 +307,7 @@ function setUpModels(connection) {
       row.querySelector(".size").textContent = facts.join(", ");
       row.classList.toggle("active", active);
       row.querySelector(".row").hidden = active;
-      row.querySelector(".delete").hidden = place === "sd"; // a card is written to elsewhere
+      row.querySelector(".delete").hidden = place === "sd"; // the device does not write to cards
       for (const [button, action] of [[row.querySelector(".load"), load], [row.querySelector(".delete"), remove]]) {
         button.setAttribute("aria-label", `${button.textContent} ${name}`);
         button.onclick = () => action(name, button);
@@ -367,7 +367,7 @@ function setUpUpload(connection, change, load) {
     progress.hidden = false;
     show(0);
     ending = new AbortController();
-    file.disabled = true; // the form is of this file until it has gone
+    file.disabled = true; // until the upload of this file has ended
     const done = await change("PUT", target, "", { body: image, progress: show, signal: ending.signal });
     file.disabled = false;
     ending = null;

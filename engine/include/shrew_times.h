@@ -8,23 +8,23 @@
 extern "C" {
 #endif
 
-/* Passes over several tokens at once, as a prompt is read, and over a single one, as an answer is written. Which token
- * comes next is chosen at the end of either. */
+/* Passes over several tokens at once, as for a prompt, and passes over one token, as for an answer. Either may end with
+ * choosing the next token. */
 enum { SHREW_TIMES_PROMPT, SHREW_TIMES_ANSWER, SHREW_TIMES_KINDS };
 
-enum { SHREW_TIMES_LAYERS = 64 }; /* as many as an image may have */
+enum { SHREW_TIMES_LAYERS = 64 }; /* the most that an image may have */
 
-/* All zero at first. */
+/* Initialise to zeros. */
 typedef struct shrew_times {
     uint64_t tokens[SHREW_TIMES_KINDS];
-    uint64_t by_phase[SHREW_TIMES_KINDS][SHREW_PHASES]; /* in the clock's unit */
+    uint64_t by_phase[SHREW_TIMES_KINDS][SHREW_PHASES]; /* in units of the caller's clock */
     uint64_t by_layer[SHREW_TIMES_KINDS][SHREW_TIMES_LAYERS];
-    uint32_t layers;             /* that have had time */
-    uint32_t kind, phase, layer; /* what goes on, since when */
-    uint64_t since;
+    uint32_t layers;             /* number of layers seen so far */
+    uint32_t kind, phase, layer; /* what is running now */
+    uint64_t since;              /* when that began */
 } shrew_times;
 
-/* For a shrew_mark, whose arguments come last; now is what the clock shows. */
+/* Call from a shrew_mark and pass on its last three arguments. now: the caller's clock. */
 void shrew_times_mark(shrew_times *times, uint64_t now, shrew_phase phase, uint32_t layer, uint32_t tokens);
 
 #ifdef __cplusplus

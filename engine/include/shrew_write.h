@@ -1,7 +1,7 @@
-/* Shrew's writer of model images: what makes the bytes that shrew.h reads. docs/FORMAT.md says what they are.
+/* Shrew's writer of model images, which shrew.h reads. docs/FORMAT.md specifies the bytes.
  *
- * An image leaves the writer in pieces, in the order of the file, through a function of the caller's. The caller hands
- * tensors over one by one, so neither side ever holds all weights:
+ * The writer passes the image to a callback in pieces, in file order. The caller passes tensors one by one, so neither
+ * side ever holds all weights:
  *
  *   shrew_write_begin(&writer, &parts, emit, context);
  *   for each tensor of shrew_shape_tensor, in its order: shrew_write_tensor(&writer, &tensor);
@@ -73,10 +73,10 @@ int shrew_write_tokenizer(const shrew_tokenizer_parts *parts, void *section, siz
 /* How a tensor is stored. Vectors are f32. */
 typedef struct shrew_storage {
     uint32_t type;  /* shrew_type */
-    uint32_t group; /* columns that share a multiplier, a multiple of 16 from 16 to 256; 0: none do, and for f32 */
+    uint32_t group; /* columns that share a multiplier: a multiple of 16 from 16 to 256; 0: no multipliers, f32 */
 } shrew_storage;
 
-/* A pair of metadata. Neither string needs to end in NUL. */
+/* A metadata pair. Neither string needs a final NUL. */
 typedef struct shrew_pair {
     const void *key;
     size_t key_bytes; /* 1 .. 65535 */
@@ -84,76 +84,76 @@ typedef struct shrew_pair {
     size_t value_bytes;
 } shrew_pair;
 
-/* All of an image but its weights. Everything that is pointed to stays as it is until shrew_write_end. */
+/* An image without its weights. What the pointers refer to must not change before shrew_write_end. */
 typedef struct shrew_parts {
     shrew_config config;
     const shrew_storage *storage; /* [shrew_shape_tensors] in the order of shrew_shape_tensor */
     const void *tokenizer;        /* the section's bytes, aligned to 4 */
     size_t tokenizer_bytes;
-    const void *unicode; /* likewise, or NULL */
+    const void *unicode; /* the section's bytes, or NULL */
     size_t unicode_bytes;
-    const void *commands; /* likewise, aligned to 4, or NULL */
+    const void *commands; /* the section's bytes, or NULL */
     size_t commands_bytes;
-    const void *prompts; /* likewise, or NULL */
+    const void *prompts; /* the section's bytes, aligned to 4, or NULL */
     size_t prompts_bytes;
-    const void *memory; /* likewise, or NULL */
+    const void *memory; /* the section's bytes, aligned to 4, or NULL */
     size_t memory_bytes;
     const shrew_pair *metadata; /* [metadata_pairs], or NULL */
     uint32_t metadata_pairs;
     const uint16_t *selftest_prompt; /* [selftest_prompt_tokens], or NULL: no self-test */
     uint32_t selftest_prompt_tokens;
-    uint32_t selftest_tokens; /* to generate */
-    uint32_t selftest_digest; /* of these; shrew_write_digest can put it in later */
+    uint32_t selftest_tokens; /* number of tokens to generate */
+    uint32_t selftest_digest; /* of the generated tokens; shrew_write_digest can set it later */
 } shrew_parts;
 
-/* A tensor's values: floats for f32, the other three for the rest. */
+/* A tensor's values. f32 uses floats, quantised types the other three. */
 typedef struct shrew_values {
     const float *floats;       /* [rows][cols] */
     const int8_t *integers;    /* [rows][cols], not packed */
     const float *row_scales;   /* [rows] */
-    const int8_t *multipliers; /* [rows][ceil(cols / group)] where group is not 0 */
+    const int8_t *multipliers; /* [rows][ceil(cols / group)] if group is not 0 */
 } shrew_values;
 
-/* Takes count bytes of the image that belong at offset; bytes is the writer's and valid during the call. Pieces come in
- * the order of the file, each where the one before ended, but the last: the checksum, CRC-32 over all the others, which
- * comes at the end and belongs into the header, over four zeros. Anything but 0 ends the writing. */
+/* Stores count bytes of the image at offset. bytes is valid during the call only. Pieces come in file order without
+ * gaps, except the last: the CRC-32 of everything else, which overwrites four zeros in the header. Any result other
+ * than 0 ends the writing. */
 typedef int (*shrew_emit)(void *context, uint64_t offset, const void *bytes, size_t count);
 
-enum { SHREW_WRITE_BUFFER = 4096 }; /* bytes of a piece, a sector of flash; only the last two are shorter */
+enum { SHREW_WRITE_BUFFER = 4096 }; /* bytes of a piece: a flash sector. The last before the checksum may be shorter */
 
-/* One writing. Fields are the writer's own. */
+/* The state of one writing. Its fields are private. */
 typedef struct shrew_writer {
     const shrew_parts *parts;
     shrew_emit emit;
     void *context;
     uint64_t offset;  /* of the next byte */
-    uint64_t weights; /* offset of the section */
-    uint32_t tensor, tensors; /* the next one, of so many */
-    uint32_t crc;     /* of what was emitted */
-    int32_t status;   /* what ended the writing */
-    uint8_t buffer[SHREW_WRITE_BUFFER]; /* what was not emitted yet */
+    uint64_t weights; /* offset of the weights section */
+    uint32_t tensor, tensors; /* index of the next tensor; number of tensors */
+    uint32_t crc;     /* of the bytes emitted so far */
+    int32_t status;   /* the error that ended the writing */
+    uint8_t buffer[SHREW_WRITE_BUFFER]; /* bytes not emitted yet */
 } shrew_writer;
 
-/* Bytes of the section of weights, of section 4. SHREW_E_CONFIG, SHREW_E_TYPE, SHREW_E_TENSOR where storage does not
- * fit, SHREW_E_SIZE where it would be too large for a file. storage: as in shrew_parts. */
+/* Bytes of the weights section (section 4). storage: as in shrew_parts. SHREW_E_CONFIG, SHREW_E_TYPE, SHREW_E_TENSOR if
+ * storage does not suit a tensor, SHREW_E_SIZE if the section would be too large for a file. */
 int shrew_write_weights_bytes(const shrew_config *config, const shrew_storage *storage, uint32_t *bytes);
 
 /* Bytes of the whole image. The same errors, and SHREW_E_METADATA, SHREW_E_SELFTEST_SECTION. */
 int shrew_write_bytes(const shrew_parts *parts, uint32_t *bytes);
 
-/* Writes everything that stands before the weights. The errors of shrew_write_bytes, those of shrew_tokenizer_open,
- * SHREW_E_TOKENIZER where the configuration has another vocabulary, SHREW_E_COMMANDS; or what emit returned. */
+/* Writes everything before the weights. The errors of shrew_write_bytes, or what emit returned. */
 int shrew_write_begin(shrew_writer *writer, const shrew_parts *parts, shrew_emit emit, void *context);
 
-/* Writes the next tensor. SHREW_E_STATE after the last, SHREW_E_TENSOR where an integer or a multiplier is out of
- * range, SHREW_E_NUMBER where a float or a scale is NaN or infinite; or what emit returned. After an error the image is
- * lost, and every further call returns the same code; SHREW_E_STATE and a NULL argument change nothing. */
+/* Writes the next tensor. SHREW_E_STATE after the last one, SHREW_E_TENSOR if an integer or a multiplier is out of
+ * range, SHREW_E_NUMBER if a float or a scale is NaN or infinite; or what emit returned. After an error the image is
+ * lost, and every further call returns the same code. SHREW_E_STATE and a NULL argument change nothing. */
 int shrew_write_tensor(shrew_writer *writer, const shrew_values *values);
 
-/* Writes what is left and the checksum. SHREW_E_STATE where tensors are missing, and after the end. */
+/* Writes the rest of the image and the checksum. SHREW_E_STATE if tensors are missing or the image is finished. */
 int shrew_write_end(shrew_writer *writer);
 
-/* For images in memory: a shrew_emit whose context is a shrew_memory. SHREW_E_BUFFER where it is too small. */
+/* For images in memory: shrew_emit_to_memory is a shrew_emit whose context is a shrew_memory. SHREW_E_BUFFER if that is
+ * too small. */
 typedef struct shrew_memory {
     uint8_t *bytes;
     size_t capacity;
@@ -161,8 +161,8 @@ typedef struct shrew_memory {
 
 int shrew_emit_to_memory(void *context, uint64_t offset, const void *bytes, size_t count);
 
-/* Puts the digest into the self-test of an image in memory, and the checksum that belongs to it. The engine that has
- * opened the image says what the digest is. SHREW_E_MISSING where the image has no self-test. */
+/* Sets the self-test's digest in an image in memory, and updates the checksum. The digest is what the engine computes
+ * on this image. SHREW_E_MISSING if the image has no self-test. */
 int shrew_write_digest(void *image, size_t bytes, uint32_t digest);
 
 #ifdef __cplusplus

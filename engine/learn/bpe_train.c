@@ -1,11 +1,11 @@
-/* Learning merges. All words lie one after the other as symbols, one a byte, a WORD_END before, between and after them.
- * A token of n bytes covers n symbols and has its id in the first and the last of them, so that both neighbours of a
- * token are found from the lengths of tokens alone. A position is the first symbol of a token; it stands for the pair
- * of that token and the next. Each pair knows its count and the list of its positions, and a heap knows the most
- * frequent pair. Merging a pair visits its positions only.
+/* Learning merges. All words are stored in one array of symbols, one per byte, with a WORD_END before, between and
+ * after them. A token of n bytes covers n symbols and stores its id in the first and the last, so the lengths of tokens
+ * suffice to find both neighbours of a token. A position is the index of a token's first symbol; it stands for the pair
+ * of that token and the next. Each pair has a count and a list of its positions; a heap finds the most frequent pair.
+ * Merging a pair visits only its positions.
  *
- * Every merge makes a new string: how the bytes between two token boundaries are cut depends on those bytes alone, as
- * long as no merge has crossed the boundaries, so there is one pair from which a string can come. */
+ * Every merge makes a new string. As long as no merge has crossed two token boundaries, how the bytes between them are
+ * split depends on those bytes alone. So only one pair can produce a given string. */
 #include <string.h>
 
 #include "bytes.h"
@@ -132,7 +132,7 @@ static uint32_t pair_at(trainer *state, uint32_t position) {
     }
 }
 
-/* Lists stay nearly in order of position, as additions go to the end. */
+/* Appends at the end, so lists stay nearly sorted by position. */
 static void attach(trainer *state, uint32_t position) {
     const uint32_t index = pair_at(state, position);
     if (index == NOWHERE)
@@ -190,7 +190,7 @@ static void merge_everywhere(trainer *state, uint32_t index, uint32_t result) {
     const pair *merged = state->pairs + index;
     while (merged->first != NOWHERE) {
         uint32_t position = merged->first;
-        if (merged->left == merged->right) { /* in a run of one token, the first two go together */
+        if (merged->left == merged->right) { /* in a run of equal tokens, merge from the left */
             uint32_t previous = previous_position(state, position);
             for (; previous != NOWHERE && state->symbols[previous] == merged->left;
                  previous = previous_position(state, position))
@@ -206,7 +206,7 @@ typedef struct sizes {
     uint64_t symbols, pairs, pair_slots;
 } sizes;
 
-/* Each merge takes one symbol away and makes two new pairs at most; at first no pair is of anything but bytes. */
+/* Each merge removes at least one token and creates at most two new pairs. Initially all pairs are pairs of bytes. */
 static sizes measure_training(const shrew_word *words, size_t count) {
     uint64_t bytes = 0;
     for (size_t i = 0; i < count; i++)
@@ -254,7 +254,7 @@ static int check_options(const shrew_bpe_options *options) {
     return 1;
 }
 
-/* Words lie inside the text, and no count of a pair can overflow. */
+/* Checks that words lie inside the text, and that no pair's count can overflow. */
 static int check_words(const shrew_word *words, size_t count, size_t text_bytes) {
     uint64_t total = 0;
     for (size_t i = 0; i < count; i++) {

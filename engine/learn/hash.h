@@ -1,5 +1,5 @@
-/* A hash table of indices: open addressing, a power of two of slots, at most half of them taken. Who uses one compares
- * keys himself. */
+/* A hash table of indices: open addressing, a power of two of slots, at most half of them used. The user compares
+ * keys. */
 #ifndef SHREW_HASH_H
 #define SHREW_HASH_H
 
@@ -8,7 +8,7 @@
 
 #define EMPTY_SLOT 0xFFFFFFFFu
 
-/* Slots for a table of so many entries. */
+/* Number of slots for a table of this many entries. */
 static inline uint64_t table_slots(uint64_t entries) {
     uint64_t slots = 16;
     while (slots < 2 * entries)
@@ -16,7 +16,7 @@ static inline uint64_t table_slots(uint64_t entries) {
     return slots;
 }
 
-/* Spreads the entropy of all bits over the low ones, by which slots are chosen. */
+/* Spreads the entropy of all bits over the low ones, which select the slot. */
 static inline uint32_t mix_bits(uint32_t value) {
     value ^= value >> 16;
     value *= 0x7FEB352Du;

@@ -1,7 +1,8 @@
-/* One layer of a transformer, forward and backward, made of operators. The forward saves what is expensive to recompute:
- * not norms, not the MLP's hidden values and, where products cost less than memory, not what these are computed from.
- * Except in attention, a few rows pass through all operators before the next rows do, so that what one operator writes
- * is still in the cache when the next one reads it. The weights of a layer stay in the cache, too. */
+/* One transformer layer, forward and backward, built from operators. The forward saves only what is expensive to
+ * recompute. Norms and the MLP's hidden values are recomputed, and so are the inputs of the activation where products
+ * are cheaper than memory traffic. Outside attention, a few rows pass through all operators before the next rows, so
+ * what one operator writes is still in the cache when the next one reads it. The layer's weights also stay in the
+ * cache. */
 #include <string.h>
 
 #include "linear.h"
@@ -10,11 +11,11 @@
 
 enum { FEW_ROWS = 128 };
 
-/* Sizes that follow from a layer's, and the arrays of its saved and working memory. */
+/* Sizes derived from a layer's, and the floats of saved and of working memory. */
 typedef struct layer_plan {
     shrew_learn_heads shape;
-    uint32_t rows, kept, qkv, mixed, up; /* N, M; widths of what products make */
-    uint32_t few_up, saved_up;           /* rows of the latter that are there at a time, and that are saved */
+    uint32_t rows, kept, qkv, mixed, up; /* N, M; then widths of the products' results */
+    uint32_t few_up, saved_up;           /* rows of the activation's input: held at a time; saved */
     size_t saved_floats, memory_floats;
 } layer_plan;
 
@@ -26,7 +27,7 @@ static size_t larger_size(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
-/* How many rows go together from row `first`. */
+/* Number of rows to process together, starting at row `first`. */
 static uint32_t few(uint32_t first, uint32_t rows) {
     return rows - first < FEW_ROWS ? rows - first : FEW_ROWS;
 }
@@ -38,10 +39,10 @@ static float *packed(const shrew_operators *o, float **work, uint32_t inputs, ui
     return panels;
 }
 
-/* 0 where a size is not possible. */
+/* Returns 0 if a size is invalid. */
 static int plan_layer(uint32_t unit, const shrew_learn_layer *l, layer_plan *plan) {
     const shrew_operators *const operators = shrew_operators_of(unit);
-    const uint32_t most = 1u << 14; /* of any width, which keeps sizes from overflowing */
+    const uint32_t most = 1u << 14; /* limit of any width; keeps sizes from overflowing */
     if (!operators || !l || !l->dim || l->dim > most || !l->ffn || l->ffn > most || l->norm > SHREW_NORM_LAYER ||
         l->mlp > SHREW_MLP_RELU || !(l->epsilon > 0.0f))
         return 0;
@@ -62,8 +63,9 @@ static int plan_layer(uint32_t unit, const shrew_learn_layer *l, layer_plan *pla
     p.saved_floats = LINE + whole_lines(2 * N) + whole_lines(N * p.qkv) + whole_lines(N * p.mixed) +
                      whole_lines(N * l->heads) + (l->kept ? whole_lines(M * p.mixed) : 0) + whole_lines(M * l->dim) +
                      whole_lines(2 * M) + whole_lines((size_t)p.saved_up * p.up);
-    /* of the backward, which needs more: packed weights of a half; dqkv and dmixed; of a few rows a norm's output and
-     * gradient, what the MLP makes, hidden values and theirs; and what one operator needs at a time */
+    /* Sized for the backward, which needs more than the forward: packed weights of one half of the layer; dqkv and
+     * dmixed; for a few rows, a norm's output and its gradient, the activation's input, hidden values and their
+     * gradients; and the scratch of one operator. */
     const uint32_t R = few(0, p.rows);
     const size_t panels = whole_lines(shrew_linear_panels_floats(operators, p.mixed, l->dim)) +
                           2 * whole_lines(shrew_linear_panels_floats(operators, l->dim, p.up)) +
@@ -144,7 +146,7 @@ int shrew_learn_layer_forward(uint32_t unit, const shrew_learn_layer *l, const s
     float *work = at_line(memory);
     float *const normed = take(&work, (size_t)few(0, N) * C), *const hidden = take(&work, (size_t)few(0, M) * l->ffn);
     float *const few_up = take(&work, (size_t)p.few_up * p.up);
-    float *const both = work; /* halves use the rest, one after the other */
+    float *const both = work; /* the two halves take turns using the rest */
 
     float *const qkv = packed(o, &work, C, p.qkv, w->qkv, FORWARD);
     for (uint32_t i = 0; i < N; i += FEW_ROWS) {
@@ -199,7 +201,8 @@ int shrew_learn_layer_backward(uint32_t unit, const shrew_learn_layer *l, const 
     float *const dqkv = take(&work, (size_t)N * p.qkv), *const dmixed = take(&work, (size_t)N * p.mixed);
     float *const dkept = kept ? take(&work, (size_t)M * p.mixed) : dmixed;
     float *const normed = take(&work, (size_t)few(0, N) * C), *const dnormed = take(&work, (size_t)few(0, N) * C);
-    float *const hidden = take(&work, (size_t)few(0, M) * l->ffn), *const dhidden = take(&work, (size_t)few(0, M) * l->ffn);
+    float *const hidden = take(&work, (size_t)few(0, M) * l->ffn),
+                 *const dhidden = take(&work, (size_t)few(0, M) * l->ffn);
     float *const few_up = take(&work, (size_t)p.few_up * p.up);
     float *const both = work;
 
@@ -210,7 +213,7 @@ int shrew_learn_layer_backward(uint32_t unit, const shrew_learn_layer *l, const 
     for (uint32_t i = 0; i < M; i += FEW_ROWS) {
         const uint32_t rows = few(i, M);
         float *const dend = dy + (size_t)i * C;
-        float *const dup = o->remakes ? few_up : s.up + (size_t)i * p.up; /* which takes the place of up */
+        float *const dup = o->remakes ? few_up : s.up + (size_t)i * p.up; /* overwrites up */
         float *const middle = s.x + (size_t)i * C, *const moments = s.mlp_moments + 2 * (size_t)i;
         o->norm(l->norm, rows, C, l->epsilon, middle, w->mlp_gain, w->mlp_bias, normed, moments);
         if (o->remakes)

@@ -1,4 +1,4 @@
-/* Linear maps x weight' + bias as products of matrices: rows of x are tokens, weight [outputs, inputs] as models store it. */
+/* Linear maps x weight' + bias as matrix products. Rows of x are tokens; weight is [outputs, inputs], as in a model. */
 #include "linear.h"
 
 #include "operators/memory.h"
@@ -16,7 +16,8 @@ static shrew_product_shape dweight_shape(uint32_t rows, uint32_t inputs, uint32_
 }
 
 size_t shrew_linear_panels_floats(const shrew_operators *operators, uint32_t inputs, uint32_t outputs) {
-    const size_t forward = operators->panels_floats(outputs, inputs), backward = operators->panels_floats(inputs, outputs);
+    const size_t forward = operators->panels_floats(outputs, inputs),
+                 backward = operators->panels_floats(inputs, outputs);
     return forward > backward ? forward : backward;
 }
 
@@ -33,8 +34,8 @@ void shrew_linear(const shrew_operators *operators, uint32_t rows, uint32_t inpu
     operators->product(&shape, x, panels, from, bias, y, NULL);
 }
 
-void shrew_linear_dx(const shrew_operators *operators, uint32_t rows, uint32_t inputs, uint32_t outputs, const float *dy,
-                     const float *panels, float *dx) {
+void shrew_linear_dx(const shrew_operators *operators, uint32_t rows, uint32_t inputs, uint32_t outputs,
+                     const float *dy, const float *panels, float *dx) {
     const shrew_product_shape shape = dx_shape(rows, inputs, outputs);
     operators->product(&shape, dy, panels, NULL, NULL, dx, NULL);
 }

@@ -1,4 +1,4 @@
-/* The operators of learning: checks what it is given and hands it to the unit asked for. */
+/* The operators of learning: checks arguments and calls the unit asked for. */
 #include "linear.h"
 #include "operators/memory.h"
 #include "operators/operators.h"
@@ -131,7 +131,7 @@ int shrew_learn_norm_backward(uint32_t unit, uint32_t kind, uint32_t rows, uint3
 
 size_t shrew_learn_attention_bytes(uint32_t unit, const shrew_learn_heads *s) {
     const shrew_operators *const operators = shrew_operators_of(unit);
-    const uint32_t most_rows = 1u << 24, most_dims = 1u << 12; /* rows are counted in floats */
+    const uint32_t most_rows = 1u << 24, most_dims = 1u << 12; /* row numbers are floats, exact up to 2^24 */
     if (!operators || !s || !s->batch || !s->tokens || !s->kv_heads || !s->heads || s->heads % s->kv_heads ||
         s->heads / s->kv_heads > most_rows / s->tokens || !s->head_dim || s->head_dim > most_dims)
         return 0;

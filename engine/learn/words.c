@@ -8,7 +8,7 @@
 
 enum { FIRST_SLOTS = 1 << 16 };
 
-/* There are at most 256 words of one byte and 65,536 of two; all others take three bytes of text or more. */
+/* At most 256 words have one byte and 65,536 have two. Every other word takes at least three bytes of text. */
 static uint64_t most_words(uint64_t text_bytes) {
     const uint64_t bound = text_bytes / 3 + 256 + 65536;
     return text_bytes < bound ? text_bytes : bound;

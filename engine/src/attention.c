@@ -1,4 +1,4 @@
-/* Rotary positions, the cache of keys and values, and attention: in integers, or in floats for models of floats. */
+/* Rotary positions, the KV cache, and attention: in integers, or in floats for a float cache. */
 #include "attention.h"
 
 #include "directory.h"
@@ -26,7 +26,7 @@ static void rotate(float *restrict head, const float *restrict turn, uint32_t he
     }
 }
 
-/* A query head to int8 with its factor; share is 1 / sqrt(head_dim). */
+/* Converts a query head to int8 and sets its factor. share: 1 / sqrt(head_dim). */
 static void store_query(const shrew_pass *p, const float *x, int8_t *values, float *factor, float share,
                         uint32_t width) {
     const uint32_t head_dim = p->config->head_dim, largest = shrew_largest_magnitude(x, head_dim);
@@ -34,13 +34,13 @@ static void store_query(const shrew_pass *p, const float *x, int8_t *values, flo
         p->session->overflow = 1;
     const shrew_query_scaling scale = shrew_query_scale(largest, share);
     for (uint32_t i = 0; i < head_dim; i++)
-        values[i] = (int8_t)shrew_round_product(x[i], scale.inverse); /* right within 2 ulp: none leaves +-127 */
+        values[i] = (int8_t)shrew_round_product(x[i], scale.inverse); /* within +-127, as inverse is within 2 ulp */
     for (uint32_t i = head_dim; i < width; i++)
         values[i] = 0;
     *factor = scale.factor;
 }
 
-/* A head of keys or values into the cache. A magnitude beyond the largest scale saturates. */
+/* Stores a head of keys or values in the cache. A magnitude beyond the largest scale saturates. */
 static void store_head(shrew_pass *p, const float *x, int8_t *values, uint8_t *code, uint32_t width) {
     const uint32_t head_dim = p->config->head_dim, largest = shrew_largest_magnitude(x, head_dim);
     if (largest >= TWO_POW_100) {
@@ -65,7 +65,7 @@ static void turn(const shrew_pass *p, float *heads, uint32_t b, uint32_t count) 
         rotate(heads + (size_t)head * D, p->s->turns + (size_t)b * D, D);
 }
 
-/* By the kernels, where they do it, queries or keys and values of one token. */
+/* Stores one token's queries, or its keys and values, with the unit's own kernel. */
 static void store_token(const shrew_pass *p, uint32_t b, shrew_token_heads *heads) {
     heads->turn = p->config->position == SHREW_POSITION_ROPE ? p->s->turns + (size_t)b * p->config->head_dim : NULL;
     heads->head_dim = p->config->head_dim;
@@ -128,7 +128,7 @@ void shrew_store_keys(shrew_pass *p) {
 
 /* ---- Floats ----------------------------------------------------------------------------------------------------- */
 
-/* softmax in place; the weights that come out are not yet divided by their sum, whose reciprocal is returned. */
+/* Softmax in place, without the division: returns the reciprocal of the sum. */
 static float softmax(float *scores, uint32_t count) {
     float most = scores[0];
     for (uint32_t t = 1; t < count; t++)
@@ -139,7 +139,7 @@ static float softmax(float *scores, uint32_t count) {
     return shrew_reciprocal(shrew_sum_f32(scores, count));
 }
 
-/* The query heads of one token that share a key head, against the tokens before it and itself. */
+/* Attention of one token's query heads that share a key head, over the tokens up to and including it. */
 static void attend_float(const shrew_pass *p, uint32_t b, uint32_t kv_head, float *scores) {
     const shrew_config *c = p->config;
     const uint32_t D = c->head_dim, shared = c->heads / c->kv_heads, held = p->position + b + 1;
@@ -185,7 +185,7 @@ static void attend_integer(const shrew_pass *p, uint32_t kv_head, uint32_t worke
     const shrew_kernels *kernels = p->session->kernels;
     shrew_span span = first_span(p, kv_head, scores);
     if (HAS_BLOCK_KERNELS && kernels->attend_block && p->tokens > 1) {
-        /* What scratch.a held is in the cache and in the queries. */
+        /* scratch.a is free: its contents have moved to the cache and to the queries. */
         const uint32_t room = (uint32_t)((size_t)p->tokens * p->s->a_stride / p->session->workers) & ~15u;
         const shrew_span_block block = {span, p->tokens, c->heads, p->s->h_stride, room,
                                   (int32_t *)(void *)p->s->a + (size_t)worker * room};

@@ -3,13 +3,13 @@
 
 #include "pass.h"
 
-/* Turns keys in scratch.a and moves them and the values into the cache. */
+/* Rotates the keys in scratch.a and moves them and the values to the cache. */
 void shrew_store_keys(shrew_pass *p);
 
-/* Turns queries in scratch.a and leaves the heads' output in scratch.h. */
+/* Rotates the queries in scratch.a, attends, and writes the heads' output to scratch.h. */
 void shrew_attention(shrew_pass *p);
 
-/* Cosine and sine of every rotary pair for the block's positions: the same for all layers and heads. */
+/* Computes cosine and sine of every rotary pair for the block's positions, once for all layers and heads. */
 void shrew_attention_prepare(shrew_pass *p);
 
 #endif

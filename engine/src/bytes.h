@@ -1,11 +1,11 @@
-/* Reading numbers out of an image, which are little-endian like every machine that Shrew runs on (numbers.h). */
+/* Reads numbers from an image. They are little-endian, like every machine that Shrew runs on (numbers.h). */
 #ifndef SHREW_BYTES_H
 #define SHREW_BYTES_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* At multiples of their size. */
+/* The aligned_ functions read at multiples of the number's size. */
 static inline uint32_t aligned_u16(const void *number) {
     return *(const uint16_t *)number;
 }
@@ -14,7 +14,7 @@ static inline uint32_t aligned_u32(const void *number) {
     return *(const uint32_t *)number;
 }
 
-/* Anywhere. */
+/* The read_ functions read at any address. */
 static inline uint32_t read_u16(const uint8_t *bytes) {
     return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8;
 }

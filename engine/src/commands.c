@@ -1,4 +1,4 @@
-/* Commands: an answer that begins with "Do: " can become one of the grammar's and nothing else. */
+/* Commands: an answer that begins with "Do: " can only become a command of the grammar. */
 #include "commands.h"
 
 #include "bytes.h"
@@ -12,7 +12,7 @@ static const uint8_t prefix[PREFIX_BYTES] = {'D', 'o', ':', ' '};
 
 /* ---- Walking -------------------------------------------------------------------------------------------------- */
 
-/* Moves on by some bytes of the answer. 0 where they lead to no command; then walk means nothing. */
+/* Advances the walk by some bytes of the answer. Returns 0 if they lead to no command; walk is then undefined. */
 static int advance(const shrew_grammar *g, shrew_command_walk *walk, shrew_byte_span spoken) {
     const uint8_t *bytes = spoken.bytes;
     for (size_t count = spoken.count; count && walk->phase != ANSWER_IS_TEXT; count--, bytes++) {
@@ -110,7 +110,7 @@ void shrew_commands_finish(shrew_session *session) {
     if (session->finish == SHREW_FINISH_END && !shrew_recalls(session) && session->confidence < g.threshold)
         session->finish = SHREW_FINISH_REFUSED;
     if (session->finish != SHREW_FINISH_END)
-        return; /* refused, or cut short: it commands nothing */
+        return; /* cut short: no command */
     size_t bytes = 0;
     shrew_session_command(session, session->pending + PREFIX_BYTES, PENDING_BYTES - PREFIX_BYTES, &bytes);
     memcpy(session->pending, prefix, PREFIX_BYTES);

@@ -4,8 +4,9 @@
 
 #include "session.h"
 
-/* Chooses the next token of an answer that is or may become a command: sampled, if that cannot become anything but a
- * command of the grammar; else the likeliest that cannot. *id is SHREW_NO_TOKEN where there is none. */
+/* Chooses the next token of an answer that is, or may become, a command. Keeps the sampled token if the answer is not a
+ * command yet and the token leads to one; otherwise takes the likeliest token that the grammar allows. *id is
+ * SHREW_NO_TOKEN if there is none. */
 void shrew_commands_choose(shrew_session *session, uint32_t sampled, uint32_t *id);
 
 /* Follows an answer from memory by its next token. 0 if the answer would become a command that the grammar lacks. */

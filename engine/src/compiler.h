@@ -1,9 +1,9 @@
-/* What the engine asks of compilers beyond C99. Without it everything works, only larger or slower. */
+/* Compiler extensions that the engine uses. Without them everything works, but is larger or slower. */
 #ifndef SHREW_COMPILER_H
 #define SHREW_COMPILER_H
 
-/* Built for size (-Os): short code rather than quick, and the same results. ONE_COPY keeps a function from being copied
- * into its callers. */
+/* FOR_SIZE: built with -Os. Chooses shorter, slower code with the same results. ONE_COPY: never inline this
+ * function. */
 #if defined(__OPTIMIZE_SIZE__)
 enum { FOR_SIZE = 1 };
 #define ONE_COPY __attribute__((noinline))
@@ -12,7 +12,7 @@ enum { FOR_SIZE = 0 };
 #define ONE_COPY
 #endif
 
-/* INLINE: a function that is copied into every caller. UNROLLED: before a loop with a small known count. */
+/* INLINE: always inline this function. UNROLLED: unrolls the loop that follows, which has a small constant count. */
 #if defined(__GNUC__)
 #define INLINE static inline __attribute__((always_inline))
 #else

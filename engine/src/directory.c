@@ -1,4 +1,4 @@
-/* The tensor directory: whether the file has exactly the tensors that its configuration implies, and where. */
+/* The tensor directory: checks that the file has exactly the tensors that its configuration implies, and finds them. */
 #include "directory.h"
 
 #include "bytes.h"
@@ -8,15 +8,15 @@
 
 #include <string.h>
 
-/* The walk over the data that the directory's entries describe. */
+/* Walks over the data that the directory's entries describe. */
 typedef struct directory_walk {
     const uint8_t *weights;
     uint32_t weights_bytes;
-    uint32_t end; /* of the data seen so far */
+    uint32_t end; /* offset of the end of the data checked so far */
 } directory_walk;
 
-/* Data and scales follow each other, each at the next multiple of DATA_ALIGNMENT. The limits of a configuration keep
- * the bytes below 2^31, and a section is well short of 2^32. */
+/* Each block of data or scales begins at the next multiple of DATA_ALIGNMENT. No sum overflows: the limits of a
+ * configuration keep bytes below 2^31, and a section is well short of 2^32. */
 static int check_block(directory_walk *walk, uint32_t offset, uint32_t bytes) {
     if (offset != (uint32_t)shrew_aligned(walk->end, DATA_ALIGNMENT) || offset > walk->weights_bytes || bytes > walk->weights_bytes - offset)
         return SHREW_E_TENSOR;
@@ -26,8 +26,8 @@ static int check_block(directory_walk *walk, uint32_t offset, uint32_t bytes) {
     return SHREW_OK;
 }
 
-/* Padding is zero, also in the rows that fill up a last byte, and quantised values keep to their range, on which vector
- * kernels rely. */
+/* Checks that padding is zero, including unused rows of the last byte, and that quantised values are in range. Vector
+ * kernels rely on both. */
 static int check_rows(const uint8_t *data, uint32_t type, uint32_t rows, uint32_t stride, uint32_t used) {
     const uint32_t per_byte = shrew_rows_per_byte(type);
     for (uint32_t r = 0; r < rows; r += per_byte, data += stride) {
@@ -42,7 +42,8 @@ static int check_rows(const uint8_t *data, uint32_t type, uint32_t rows, uint32_
     return SHREW_OK;
 }
 
-/* Scales of rows and multipliers of groups, whose bound keeps integer sums within 32 bits. */
+/* Checks the place of row scales and multipliers, and the bound on multipliers that keeps integer sums within 32
+ * bits. */
 static int check_scales(directory_walk *walk, uint32_t type, uint32_t rows, uint32_t cols, uint32_t group,
                         uint32_t offset) {
     const uint32_t groups = group ? (cols + group - 1) / group : 0;
@@ -131,7 +132,7 @@ shrew_tensor shrew_directory_tensor(const shrew_model *model, shrew_role role, u
     tensor.stride = aligned_u32(entry + 16);
     tensor.groups = tensor.group ? (tensor.cols + tensor.group - 1) / tensor.group : 1;
     tensor.data = data;
-    const uint8_t *scales = data + (aligned_u32(entry + 24) - offset); /* which follow the data */
+    const uint8_t *scales = data + (aligned_u32(entry + 24) - offset); /* scales follow the data */
     tensor.row_scales = tensor.type == SHREW_F32 ? NULL : (const float *)(const void *)scales;
     tensor.multipliers = tensor.group ? (const int8_t *)scales + (size_t)tensor.rows * 4 : NULL;
     return tensor;

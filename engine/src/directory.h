@@ -3,11 +3,11 @@
 
 #include "shrew.h"
 
-/* Checks the tensor directory against model->config and the weights section, and fills the model's view of it. */
+/* Checks the tensor directory against model->config and the weights section, and sets the fields that describe it. */
 int shrew_directory_open(shrew_model *model, const uint8_t *directory, uint32_t directory_bytes,
                          const uint8_t *weights, uint32_t weights_bytes);
 
-/* The tensor of a role that the configuration is known to imply. */
+/* The tensor of a role. The configuration must imply it. */
 shrew_tensor shrew_directory_tensor(const shrew_model *model, shrew_role role, uint32_t layer);
 
 /* Whether every matrix is f32. */

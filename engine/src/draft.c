@@ -1,14 +1,14 @@
-/* Speculative decoding without a second model: what followed the last time that the text ended like this is guessed to
- * follow again, and all guesses are checked in one block pass, which reads each weight once for all of them. Every token
- * is still chosen from the logits that plain decoding would see, by the same call, so the text cannot differ. */
+/* Speculative decoding without a second model. The draft is what followed the latest earlier occurrence of the last few
+ * tokens. One block pass verifies it, which reads each weight once for all drafted tokens. Every token is still chosen
+ * from the logits of plain decoding, by the same call, so the text cannot differ. */
 #include "draft.h"
 
 #include "forward.h"
 #include "numbers.h"
 
-enum { LONGEST_MATCH = 4, SHORTEST_MATCH = 2 }; /* one token alone foretells little: bench/draft.py */
+enum { LONGEST_MATCH = 4, SHORTEST_MATCH = 2 }; /* a match of one token predicts little: bench/draft.py */
 
-/* Of held tokens, where the latest earlier occurrence of the last few continues, or held. */
+/* Finds the latest earlier occurrence of the last few tokens, and returns the position after it; held if none. */
 static uint32_t find_continuation(const uint16_t *history, uint32_t held) {
     for (uint32_t length = LONGEST_MATCH; length >= SHORTEST_MATCH; length--)
         for (uint32_t end = held - 1; end >= length; end--) {
@@ -21,7 +21,7 @@ static uint32_t find_continuation(const uint16_t *history, uint32_t held) {
     return held;
 }
 
-/* Copies a draft behind the held tokens; it may run on into itself. Returns how many. */
+/* Writes a draft after the held tokens and returns its length. The copied range may overlap the draft. */
 static uint32_t write_draft(uint16_t *history, uint32_t held, uint32_t most) {
     const uint32_t from = find_continuation(history, held);
     if (from == held)
@@ -39,7 +39,7 @@ static int score_row(shrew_session *session, uint32_t row) {
     return shrew_all_finite(session->logits, session->model->config.vocab) ? SHREW_OK : SHREW_E_NUMBER;
 }
 
-/* The pass over a token and its draft. Where a drafted token overflows, the token alone. */
+/* The forward pass over a token and its draft. If a number overflows, repeats the pass without the draft. */
 static void pass_draft(shrew_session *session, uint16_t *ids, uint32_t *drafted) {
     const uint32_t dim = session->model->config.dim;
     const shrew_scratch *s = &session->scratch;

@@ -3,7 +3,7 @@
 
 #include "session.h"
 
-/* Appends one token of a generation, with a draft of those that may follow, or confirms one drafted before. */
+/* Appends one token of a generation together with a draft of the next ones, or confirms an already drafted token. */
 int shrew_feed_with_draft(shrew_session *session, uint16_t id);
 
 #endif

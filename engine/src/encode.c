@@ -1,7 +1,7 @@
 /* Text to tokens. A stretch of text (a pre-token, or the whole text of a SentencePiece-style tokenizer) starts as one
- * token a byte or character; then the neighbouring pair whose merge has the lowest priority, the leftmost among equals,
- * is replaced until no pair has a merge. There are three ways to do that, and they agree: for short stretches, for
- * long ones with scratch memory, for long ones without. */
+ * token per byte or character. Then the neighbouring pair whose merge has the lowest priority number, the leftmost
+ * among equals, is merged, until no pair has a merge. Three implementations give the same ids: for short stretches, for
+ * long ones with scratch memory, and for long ones without. */
 #include <string.h>
 
 #include "bytes.h"
@@ -15,8 +15,8 @@ enum { SHORT_STRETCH = 48, SCRATCH_ARRAYS = 4 };
 
 /* ---- Merging -------------------------------------------------------------------------------------------------- */
 
-/* What a pair of tokens becomes: priority << 16 | result. NO_MERGE lies above all others, as priorities and ids end
- * at 0xFFFE. */
+/* The merge of a pair of tokens: priority << 16 | result. NO_MERGE is greater than any merge, as priorities and ids are
+ * at most 0xFFFE. */
 typedef uint32_t merge;
 #define NO_MERGE 0xFFFFFFFFu
 
@@ -24,12 +24,12 @@ static uint32_t priority(merge candidate) {
     return candidate >> 16;
 }
 
-static uint32_t merge_pair(const uint8_t *entry) { /* read at once is faster on a PC, and longer on a chip */
+static uint32_t merge_pair(const uint8_t *entry) { /* one load is faster on a PC, but longer code on a chip */
     const uint32_t right_left = FOR_SIZE ? aligned_u16(entry + 2) << 16 | aligned_u16(entry) : read_u32(entry);
     return right_left << 16 | right_left >> 16;
 }
 
-/* Binary search without a branch on the comparison, which would be mispredicted half of the time. */
+/* Binary search without a branch on the comparison, which would be mispredicted half the time. */
 static merge find_merge(const shrew_tokenizer *tokenizer, uint32_t left, uint32_t right) {
     const uint32_t pair = left << 16 | right;
     const uint8_t *entry = tokenizer->merges;
@@ -48,7 +48,7 @@ static merge find_merge(const shrew_tokenizer *tokenizer, uint32_t left, uint32_
     return (tokenizer->ranks ? aligned_u16(tokenizer->ranks + 2 * index) : result) << 16 | result;
 }
 
-/* Few tokens: the merge of each with its successor is kept, the best found by looking at all. */
+/* Few tokens: keeps the merge of each token with its successor, and finds the best one by linear search. */
 static size_t merge_short(const shrew_tokenizer *tokenizer, uint16_t *ids, size_t count) {
     merge merges[SHORT_STRETCH];
     for (size_t i = 0; i + 1 < count; i++)
@@ -76,8 +76,8 @@ static size_t merge_short(const shrew_tokenizer *tokenizer, uint16_t *ids, size_
     }
 }
 
-/* Many tokens and no memory: each pass looks for the lowest priority and replaces its pairs from left to right. A pass
- * ends early where a replacement makes a pair that has to come next. */
+/* Many tokens without scratch memory: each pass finds the lowest priority and merges its pairs from left to right. A
+ * pass ends early if a merge creates a pair that must be merged next. */
 static size_t merge_in_place(const shrew_tokenizer *tokenizer, uint16_t *ids, size_t count) {
     for (;;) {
         uint32_t lowest = priority(NO_MERGE);
@@ -106,8 +106,8 @@ static size_t merge_in_place(const shrew_tokenizer *tokenizer, uint16_t *ids, si
     }
 }
 
-/* Many tokens in a linked list: token i is ids[i], merges[i] its merge with its successor. A tournament decides which
- * comes first: node n has the players 2n and 2n + 1, a player from count on is token (player - count), and
+/* Many tokens in a linked list: token i is ids[i], and merges[i] its merge with its successor. A tournament tree finds
+ * the next merge: node n has the players 2n and 2n + 1, a player from count on is token (player - count), and
  * winners[1] is the best of all. */
 typedef struct tournament {
     merge *merges;
@@ -125,7 +125,7 @@ static uint32_t play(const tournament *list, uint32_t node) {
     return first < second || (first == second && a < b) ? a : b;
 }
 
-/* Above a node that another token has won before and wins again, nothing changes. */
+/* Replays the games of a token. Stops at a node that another token won before and wins again: nothing changes above. */
 static void set_merge(tournament *list, uint32_t token, merge candidate) {
     list->merges[token] = candidate;
     for (uint32_t node = (list->count + token) / 2; node >= 1; node /= 2) {
@@ -185,11 +185,11 @@ static void use_scratch(encoder *output, void *scratch, size_t bytes) {
     output->scratch_tokens = (bytes - skip) / (SCRATCH_ARRAYS * sizeof(uint32_t));
 }
 
-/* Merges the tokens of one stretch; the tokens that are left. */
+/* Merges the tokens of one stretch. Returns how many are left. */
 static size_t merge_stretch(const encoder *output, uint16_t *ids, size_t count) {
     if (count <= SHORT_STRETCH)
         return FOR_SIZE ? merge_in_place(output->tokenizer, ids, count) : merge_short(output->tokenizer, ids, count);
-    /* Half of what 32 bits hold, as the tournament's players are twice the tokens. */
+    /* The tournament has twice as many players as tokens, and counts them in 32 bits. */
     if (count <= output->scratch_tokens && count <= INT32_MAX)
         return merge_with_scratch(output->tokenizer, ids, (uint32_t)count, output->scratch);
     return merge_in_place(output->tokenizer, ids, count);
@@ -253,7 +253,8 @@ static int append(encoder *output, uint32_t id) {
     return SHREW_OK;
 }
 
-/* A character that has no token becomes its bytes, where the tokenizer has bytes, or "unknown". */
+/* A character without a token becomes the tokens of its bytes, or the unknown token if the tokenizer has no byte
+ * ids. */
 static int append_character(encoder *output, shrew_byte_span character) {
     const shrew_tokenizer *tokenizer = output->tokenizer;
     const uint32_t id = find_character(tokenizer, character);

@@ -27,7 +27,7 @@ int shrew_feed_block(shrew_session *session, const uint16_t *ids, size_t count, 
     if (session->overflow || !shrew_all_finite(s->x, (size_t)block * dim) ||
         !shrew_all_finite(scores, (size_t)scored * vocab))
         return SHREW_E_NUMBER;
-    if (block && ids != session->history + session->position) /* where a prompt waits already */
+    if (block && ids != session->history + session->position) /* a prompt is already there */
         memcpy(session->history + session->position, ids, block * sizeof *ids);
     if (block && logits)
         memcpy(session->logits, logits + (size_t)(block - 1) * vocab, vocab * sizeof *logits);

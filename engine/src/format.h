@@ -1,4 +1,4 @@
-/* Sizes of docs/FORMAT.md that a reader and a writer of images share. */
+/* Sizes in docs/FORMAT.md that the reader and the writer of images share. */
 #ifndef SHREW_FORMAT_H
 #define SHREW_FORMAT_H
 
@@ -13,7 +13,8 @@ enum {
     TENSOR_ENTRY_BYTES = 32,
     DATA_ALIGNMENT = 64,    /* of a tensor's data and of its scales */
     STRIDE_ALIGNMENT = 16,
-    /* u32: prompt tokens, tokens to generate, the digest of these, 0. The ids of the prompt follow. */
+    /* Four u32: number of prompt tokens, number of tokens to generate, digest of the generated tokens, 0. The prompt's
+     * ids follow. */
     SELFTEST_HEADER_BYTES = 16,
     SELFTEST_DIGEST_OFFSET = 8,
     SELFTEST_ALIGNMENT = 4 /* of the section's size */

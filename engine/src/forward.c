@@ -63,7 +63,7 @@ static void norm_row(const shrew_pass *p, const float *x, const float *weight, c
         x = centred;
     }
     const float scale = shrew_rsqrt(p->session->kernels->dot(x, x, dim) * p->per_dim + p->config->norm_eps);
-    if (!FOR_SIZE && weight && !bias) { /* in most models, and without a question for every element */
+    if (!FOR_SIZE && weight && !bias) { /* the usual case, without a branch per element */
         for (uint32_t i = 0; i < dim; i++)
             out[i] = x[i] * scale * weight[i];
         return;
@@ -78,7 +78,7 @@ static void norm_row(const shrew_pass *p, const float *x, const float *weight, c
     }
 }
 
-/* scratch.a is free wherever a norm is taken. */
+/* Uses scratch.a, which is free whenever a norm is computed. */
 static void norm(shrew_pass *p, shrew_role weight, const float *x, float *out, uint32_t out_stride, uint32_t tokens) {
     const float *gain = vector(p, weight), *shift = vector(p, (shrew_role)(weight + 1));
     for (uint32_t b = 0; b < tokens; b++)
@@ -87,7 +87,7 @@ static void norm(shrew_pass *p, shrew_role weight, const float *x, float *out, u
 
 /* ---- Matrices --------------------------------------------------------------------------------------------------- */
 
-/* A matrix, what is added to its result (or NULL), and where that goes: rows y_stride floats apart. */
+/* A matrix, its bias or NULL, and where the result goes: rows y_stride floats apart. */
 typedef struct projection {
     shrew_tensor weight;
     const float *bias;
@@ -96,12 +96,12 @@ typedef struct projection {
 
 enum { ROW_STEP = 16 };
 
-/* Matrices that read the same input, as one piece of work: their rows one after the other, each matrix beginning at a
+/* Matrices with the same input, as one piece of work. Their rows are numbered consecutively, each matrix from a
  * multiple of ROW_STEP. */
 typedef struct multiplication {
     const shrew_kernels *kernels;
     const projection *projections;
-    shrew_product product; /* all but the weight and y */
+    shrew_product product; /* everything except the weight and y */
     uint32_t count;
 } multiplication;
 
@@ -134,7 +134,7 @@ static projection project_to(const shrew_pass *p, shrew_role role, shrew_role bi
     return to;
 }
 
-/* y = W x (+ bias) for tokens rows of x, which are quantised once for all matrices. */
+/* y = W x (+ bias) for `tokens` rows of x. x is quantised once for all matrices. */
 static void project(shrew_pass *p, const projection *projections, uint32_t count, const float *x, uint32_t x_stride,
                     uint32_t tokens, uint32_t y_stride) {
     shrew_quantized_rows *q = &p->s->q;
@@ -167,7 +167,7 @@ static void add_to_stream(shrew_pass *p, const float *y, uint32_t y_stride) {
 
 /* ---- Layers ----------------------------------------------------------------------------------------------------- */
 
-/* The pass goes on without its first tokens; rest is its scratch from then on. */
+/* Drops the first tokens of the pass. rest becomes its scratch. */
 static void drop_first(shrew_pass *p, uint32_t count, shrew_scratch *rest) {
     const shrew_config *c = p->config;
     *rest = *p->s;
@@ -182,8 +182,8 @@ static void drop_first(shrew_pass *p, uint32_t count, shrew_scratch *rest) {
     p->position += count;
 }
 
-/* Leaves all tokens' keys and values in the cache, and goes on with the last few: in the last layer nobody reads what
- * becomes of the others. */
+/* Caches the keys and values of all tokens, and continues with the last `needed` tokens. In the last layer, nothing
+ * reads the results of the others. */
 static void attention(shrew_pass *p, uint32_t needed, shrew_scratch *rest) {
     const shrew_config *c = p->config;
     const shrew_scratch *s = p->s;
@@ -211,7 +211,8 @@ static void attention(shrew_pass *p, uint32_t needed, shrew_scratch *rest) {
     add_to_stream(p, s->a, s->a_stride);
 }
 
-/* gate (or up alone) becomes the activated product that the down projection reads; in floats where that is f32. */
+/* Applies the activation. The result is the input of the down projection. exactly: float arithmetic, for an f32
+ * matrix. */
 static void activate(shrew_pass *p, int exactly, float *up, float *gate, uint32_t count) {
     const uint32_t mlp = p->config->mlp;
     if (mlp == SHREW_MLP_RELU) {

@@ -3,12 +3,12 @@
 
 #include "session.h"
 
-/* Runs count tokens at the session's position through the layers and leaves what the head reads for the last scored
- * ones in scratch.h ([scored][h_stride]). Does not advance the position: what it wrote into the cache counts only once
- * the position moves past it. */
+/* Runs count tokens at the session's position through the layers, and writes the head's input for the last `scored`
+ * tokens to scratch.h ([scored][h_stride]). Does not advance the position: cache entries beyond the position do not
+ * count. */
 void shrew_forward(shrew_session *session, const uint16_t *ids, uint32_t count, uint32_t scored);
 
-/* The head: logits [count][vocab] from hidden, rows stride floats apart. */
+/* The head: computes logits [count][vocab] from hidden, whose rows are stride floats apart. */
 void shrew_score(shrew_session *session, const float *hidden, uint32_t stride, uint32_t count, float *logits);
 
 #endif

@@ -1,4 +1,4 @@
-/* Text in, text out: the prompt's frame, one token per step, stop strings, and whole UTF-8 characters. */
+/* Text in, text out: prefix and suffix of the prompt, one token per step, stop strings, and whole UTF-8 characters. */
 #include "bytes.h"
 #include "commands.h"
 #include "crc32.h"
@@ -13,7 +13,7 @@
 
 /* ---- Beginning ---------------------------------------------------------------------------------------------- */
 
-/* Looks no further than one byte past the longest stop string. */
+/* Length of a stop string. Reads at most one byte past the longest one allowed. */
 static uint32_t stop_length(const char *stop) {
     uint32_t length = 0;
     while (length <= SHREW_MAX_STOP_BYTES && stop[length])
@@ -21,7 +21,7 @@ static uint32_t stop_length(const char *stop) {
     return length;
 }
 
-/* Ids on their way behind those that a session holds. After an error nothing is put any more. */
+/* Appends ids after those that a session holds. After an error, further calls do nothing. */
 typedef struct prompt_ids {
     uint16_t *next, *end;
     int status;
@@ -124,10 +124,10 @@ int shrew_session_begin(shrew_session *session, const shrew_request *request) {
 
 /* ---- Text out ------------------------------------------------------------------------------------------------- */
 
-/* Where the pending text meets stop strings. A whole one ends the text; the beginning of one is held back. */
+/* Stop strings in the pending text. A complete one ends the text; a possible beginning of one is held back. */
 typedef struct stop_search {
-    uint32_t found; /* where the first whole stop string begins, or pending_count */
-    uint32_t safe;  /* where the first beginning of one at the end of the text begins, or pending_count */
+    uint32_t found; /* start of the first complete stop string, or pending_count */
+    uint32_t safe;  /* start of the first incomplete one, at the end of the text, or pending_count */
 } stop_search;
 
 static void search_stop(const shrew_session *session, const char *stop, uint32_t stop_bytes, stop_search *search) {
@@ -142,7 +142,7 @@ static void search_stop(const shrew_session *session, const char *stop, uint32_t
     }
 }
 
-/* Tries the request's stop strings and the image's own. */
+/* Searches for the request's stop strings and the image's own. */
 static stop_search search_stops(const shrew_session *session) {
     stop_search search = {session->pending_count, session->pending_count};
     for (uint32_t i = 0; i < session->stop_count; i++)
@@ -160,7 +160,8 @@ static stop_search search_stops(const shrew_session *session) {
     return search;
 }
 
-/* Moves whole characters out of the first safe bytes of the pending text; with flush, an unfinished one as U+FFFD. */
+/* Moves whole characters from the first `safe` bytes of the pending text to text. With flush, an incomplete character
+ * becomes U+FFFD. */
 static size_t release(shrew_session *session, uint32_t safe, int flush, uint8_t *text) {
     uint32_t at = 0;
     size_t written = 0;
@@ -295,7 +296,7 @@ static int generate_token(shrew_session *session, uint32_t *token) {
     return SHREW_OK;
 }
 
-/* What can be told of the answer by now. */
+/* Writes the part of the answer that is certain by now. */
 static size_t write_text(shrew_session *session, uint8_t *text) {
     uint32_t safe = 0;
     if (phase_of(session) == ANSWER_IS_COMMAND) {

@@ -1,4 +1,4 @@
-/* The grammar of commands that an image may carry: an automaton over bytes. docs/FORMAT.md says how it is stored. */
+/* An image's grammar of commands: an automaton over bytes. docs/FORMAT.md specifies its bytes. */
 #ifndef SHREW_GRAMMAR_H
 #define SHREW_GRAMMAR_H
 
@@ -7,7 +7,7 @@
 
 enum { GRAMMAR_HEADER_BYTES = 8, GRAMMAR_ACCEPTS = 0x8000, GRAMMAR_MOST_EDGES = 0x7FFF };
 
-/* States and edges where the image has them. */
+/* A view of the states and edges in the image. */
 typedef struct shrew_grammar {
     float threshold;
     uint32_t states, edges;
@@ -33,7 +33,7 @@ static inline int shrew_accepts(const shrew_grammar *g, uint32_t state) {
     return aligned_u16(g->state + 2 * (size_t)state) & GRAMMAR_ACCEPTS ? 1 : 0;
 }
 
-/* Moves along the edge that takes a byte. 0 where there is none. */
+/* Follows the edge for a byte. Returns 0 if there is none. */
 static inline int shrew_follow_edge(const shrew_grammar *g, uint32_t *state, uint8_t byte) {
     uint32_t i = shrew_first_edge(g, *state);
     const uint32_t last = shrew_first_edge(g, *state + 1);
@@ -45,8 +45,8 @@ static inline int shrew_follow_edge(const shrew_grammar *g, uint32_t *state, uin
     return 1;
 }
 
-/* Checks a commands section. Edges lead to later states only, and a state without edges accepts: so every walk ends in
- * a command. */
+/* Checks a commands section. Edges lead only to later states, and a state without edges must accept, so every walk can
+ * end in a command. */
 int shrew_grammar_check(const uint8_t *section, uint32_t size);
 
 #endif

@@ -1,4 +1,4 @@
-/* Opening a model image: every check of docs/FORMAT.md, in its order. Nothing here trusts a byte before it is checked. */
+/* Opening a model image: every check in docs/FORMAT.md, in its order. No byte is trusted before it is checked. */
 #include "bytes.h"
 #include "crc32.h"
 #include "directory.h"
@@ -77,7 +77,7 @@ static int read_sections(const uint8_t *image, uint32_t total, image_section sec
     if (end != total)
         return SHREW_E_SECTION;
     end = IMAGE_HEADER_BYTES + count * SECTION_ENTRY_BYTES;
-    for (uint32_t i = 0; i < count; i++) { /* the padding before each section */
+    for (uint32_t i = 0; i < count; i++) { /* check the padding before each section */
         const uint8_t *entry = image + IMAGE_HEADER_BYTES + i * SECTION_ENTRY_BYTES;
         if (!all_zero(image + end, aligned_u32(entry + 8) - end))
             return SHREW_E_RESERVED;

@@ -1,4 +1,4 @@
-/* Metadata: pairs of strings. Those with the key "stop" are the image's own stop strings. */
+/* Metadata: pairs of strings. The values of pairs with the key "stop" are the image's own stop strings. */
 #include "metadata.h"
 
 int shrew_metadata_check(const uint8_t *bytes, uint32_t size) {

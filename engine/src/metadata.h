@@ -12,7 +12,7 @@ static inline int shrew_pair_is_valid(const void *key, size_t key_bytes, size_t 
     return key_bytes >= 1 && !(is_stop && (value_bytes < 1 || value_bytes > SHREW_MAX_STOP_BYTES));
 }
 
-/* Checks a metadata section, and the lengths of the stop strings in it. */
+/* Checks a metadata section and the lengths of its stop strings. */
 int shrew_metadata_check(const uint8_t *bytes, uint32_t size);
 
 #endif

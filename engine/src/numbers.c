@@ -4,7 +4,7 @@
 #include "options.h"
 
 uint32_t shrew_largest_magnitude(const float *values, uint32_t count) {
-    int32_t largest = 0; /* signed: what every vector unit compares */
+    int32_t largest = 0; /* signed, as every vector unit can compare */
     for (uint32_t i = 0; i < count; i++) {
         const int32_t magnitude = (int32_t)magnitude_bits(values[i]);
         largest = magnitude > largest ? magnitude : largest;
@@ -17,7 +17,7 @@ int shrew_all_finite(const float *values, size_t count) {
 }
 
 float shrew_reciprocal(float value) {
-    /* Negating the exponent by integer subtraction is right within 5.1 %; Newton squares the error three times. */
+    /* Negating the exponent by integer subtraction is accurate to 5.1 %. Three Newton steps square the error. */
     float y = bits_float(0x7EF311C7u - float_bits(value));
     for (int i = 0; i < 3; i++)
         y = y * (2.0f - value * y);
@@ -25,7 +25,7 @@ float shrew_reciprocal(float value) {
 }
 
 float shrew_rsqrt(float value) {
-    /* Halving and negating the exponent is right within 4 %; Newton's step for 1/y^2 = value. */
+    /* Halving and negating the exponent is accurate to 4 %. Newton steps solve 1/y^2 = value. */
     const float half = 0.5f * value;
     float y = bits_float(0x5F3759DFu - (float_bits(value) >> 1));
     for (int i = 0; i < 3; i++)
@@ -57,7 +57,7 @@ float shrew_exp(float value) {
 }
 
 float shrew_sigmoid(float value) {
-    /* e^-87 is small enough: keep the argument of the reciprocal inside its range. */
+    /* For much lower values, the argument of the reciprocal would leave its range. */
     if (value < -60.0f)
         return 0.0f;
     return shrew_reciprocal(1.0f + shrew_exp(-value));
@@ -68,11 +68,11 @@ float shrew_tanh(float value) {
 }
 
 void shrew_sincos(float angle, float *sine, float *cosine) {
-    /* Taylor: the terms left out are below 2e-9 for |r| <= pi/4. */
+    /* Taylor series: the omitted terms are below 2e-9 for |r| <= pi/4. */
     static const float sine_taylor[4] = {1.0f / 362880.0f, -1.0f / 5040.0f, 1.0f / 120.0f, -1.0f / 6.0f};
     static const float cosine_taylor[6] = {-1.0f / 3628800.0f, 1.0f / 40320.0f, -1.0f / 720.0f,
                                            1.0f / 24.0f,       -0.5f,           1.0f};
-    /* Quarter turns are taken off in three parts of pi/2, the first two short enough for exact products. */
+    /* Subtracts quarter turns with pi/2 split into three parts, the first two short enough for exact products. */
     const int32_t quarter = round_to_int(angle * 0.636619772f);
     const float fq = (float)quarter;
     const float r = ((angle - fq * 1.5703125f) - fq * 4.837512969970703125e-4f) - fq * 7.54978995489188e-8f;

@@ -1,6 +1,6 @@
 /* The engine's own arithmetic: IEEE 754 binary32 addition and multiplication, integer operations on the bits, and
  * nothing else, so that every target computes the same bits. Compile without contraction (-ffp-contract=off) and
- * without -ffast-math. The bounds stated are what tests/engine/test_numbers.py checks over dense samples. */
+ * without -ffast-math. tests/engine/test_numbers.py checks the stated bounds over dense samples. */
 #ifndef SHREW_NUMBERS_H
 #define SHREW_NUMBERS_H
 
@@ -21,7 +21,7 @@
 #error "Model images are used in place and are little-endian"
 #endif
 
-/* A union and no memcpy, which would be called where the compiler is told that there is no library. */
+/* A union instead of memcpy, which freestanding builds would compile to a call. */
 typedef union shrew_float_view {
     float value;
     uint32_t bits;
@@ -34,18 +34,18 @@ static inline uint32_t float_bits(float value) {
 
 static inline float bits_float(uint32_t bits) {
 #if defined(__XTENSA__) && defined(__clang__)
-    __asm__("" : "+r"(bits)); /* LLVM 22 fails where it sees a choice of two constants */
+    __asm__("" : "+r"(bits)); /* LLVM 22 crashes if it sees a choice between two constants */
 #endif
     const shrew_float_view view = {.bits = bits};
     return view.value;
 }
 
-/* Bits of |value|: ordered like the magnitudes themselves, infinity and NaN above everything. */
+/* The bits of |value|. They order like the magnitudes, with infinity and NaN above everything. */
 static inline uint32_t magnitude_bits(float value) {
     return float_bits(value) & 0x7FFFFFFFu;
 }
 
-/* An integer in the order of floats, equal for both zeros: compared faster where floats are in software. */
+/* An integer that orders like the float, equal for both zeros. Faster to compare where floats are emulated. */
 static inline int32_t float_rank(float value) {
     const int32_t magnitude = (int32_t)magnitude_bits(value);
     return float_bits(value) >> 31 ? -magnitude : magnitude;
@@ -63,7 +63,7 @@ static inline int32_t round_to_int(float value) {
 }
 
 #if defined(__riscv) && !defined(__riscv_flen)
-#define SHREW_SOFT_FLOAT /* every float operation is a call of soft_float.c, which takes some at once */
+#define SHREW_SOFT_FLOAT /* float operations are calls into soft_float.c, which also has combined operations */
 int32_t shrew_round_product(float a, float b);
 void shrew_scale_sums(float *y, const int32_t *sums, const float *scales, float scale, uint32_t count);
 #else

@@ -1,5 +1,5 @@
-/* The build options of shrew.h as constants, so that what a build leaves out is a condition like others and not a piece
- * of text: compilers drop the code behind it, and check it all the same. */
+/* The build options of shrew.h as constants. Code that a build leaves out is in an ordinary condition instead of an
+ * #if: the compiler removes it, but still checks it. */
 #ifndef SHREW_OPTIONS_H
 #define SHREW_OPTIONS_H
 

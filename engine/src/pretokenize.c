@@ -1,4 +1,4 @@
-/* The regular expression, in the order in which its alternatives are tried:
+/* Implements this regular expression, whose alternatives are tried in order:
  *
  *     's|'t|'re|'ve|'m|'ll|'d | ?L+| ?N+| ?[^SLN]+ | S+(?!\S) | S+
  */
@@ -14,7 +14,7 @@ static uint32_t ascii_class(uint32_t byte) {
     return byte - '0' < 10 ? CLASS_NUMBER : CLASS_OTHER;
 }
 
-/* Class and length of the character that text begins with. */
+/* Class and length of the first character of text. */
 static uint32_t classify(shrew_pretokenizer *cut, const uint8_t *text, size_t bytes, size_t *length) {
     *length = 1;
     if (text[0] < 0x80)
@@ -35,7 +35,7 @@ static uint32_t classify(shrew_pretokenizer *cut, const uint8_t *text, size_t by
     return CLASS_LETTER;
 }
 
-/* Length of the contraction that text, which begins with an apostrophe, begins with; 0: none. */
+/* Length of the contraction at the start of text, whose first byte is an apostrophe; 0 if there is none. */
 static size_t contraction(const uint8_t *text, size_t bytes) {
     if (bytes < 2)
         return 0;
@@ -45,8 +45,8 @@ static size_t contraction(const uint8_t *text, size_t bytes) {
     return ((first == 'r' || first == 'v') && second == 'e') || (first == 'l' && second == 'l') ? 3 : 0;
 }
 
-/* White space up to the end of the text is one pre-token. Before anything else its last character is left over: a space
- * goes with the word that follows, another character stands alone. */
+/* White space up to the end of the text is one pre-token. Before other text it ends one character early: a final space
+ * belongs to the word that follows, any other character is a pre-token of its own. */
 static size_t white_space(shrew_pretokenizer *cut, const uint8_t *text, size_t bytes) {
     size_t end = 0, last = 0, length;
     while (end < bytes && classify(cut, text + end, bytes - end, &length) == CLASS_SPACE) {

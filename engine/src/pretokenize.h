@@ -1,4 +1,4 @@
-/* Cutting text into pre-tokens by the rule of GPT-2, the words inside which byte-level BPE merges. */
+/* Splits text into pre-tokens by the rule of GPT-2. Byte-level BPE merges within pre-tokens only. */
 #ifndef SHREW_PRETOKENIZE_H
 #define SHREW_PRETOKENIZE_H
 
@@ -9,10 +9,10 @@
 
 typedef struct shrew_pretokenizer {
     const uint8_t *unicode; /* checked character classes, or NULL: ASCII rules */
-    shrew_class_run run;    /* the latest answer of the table: text stays within a script for a while. Zeros at first */
+    shrew_class_run run;    /* the last run found in the table: text rarely changes its script. Initially zeros */
 } shrew_pretokenizer;
 
-/* Bytes of the first pre-token of text[0 .. bytes), bytes >= 1. */
+/* Length in bytes of the first pre-token of text[0 .. bytes). bytes >= 1. */
 size_t shrew_pretoken(shrew_pretokenizer *cut, const uint8_t *text, size_t bytes);
 
 #endif

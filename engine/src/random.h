@@ -1,4 +1,4 @@
-/* The sampler's generator: PCG32 (O'Neill 2014, XSH-RR), 64 bits of state, 32 of output. */
+/* The sampler's random number generator: PCG32 (O'Neill 2014, XSH-RR), 64 bits of state, 32 of output. */
 #ifndef SHREW_RANDOM_H
 #define SHREW_RANDOM_H
 

@@ -1,4 +1,4 @@
-/* Choosing a token. Every filter keeps a prefix of the tokens ordered by probability (the lower id first among equals). */
+/* Choosing a token. Every filter keeps a prefix of the tokens ordered by probability (lower id first among equals). */
 #include "numbers.h"
 #include "options.h"
 #include "random.h"
@@ -31,7 +31,7 @@ static void sift_down(candidates *c, uint32_t at) {
     }
 }
 
-/* Takes the likeliest candidate off the heap. The array's tail fills with the ids taken, in reverse. */
+/* Removes the likeliest candidate from the heap. Removed ids fill the array from its end backwards. */
 static uint16_t take_best(candidates *c) {
     const uint16_t best = c->order[0];
     c->order[0] = c->order[--c->count];
@@ -41,7 +41,7 @@ static uint16_t take_best(candidates *c) {
 }
 
 static uint32_t likeliest(const float *weight, uint32_t vocab) {
-    enum { RUN = 32 }; /* looked at as a whole first: few hold a likelier one, and compilers vectorise the question */
+    enum { RUN = 32 }; /* tested as a whole first: few runs have a likelier token, and compilers vectorise the test */
     uint32_t best = 0;
     for (uint32_t start = 0; start < vocab; start += RUN) {
         int likelier = 0;
@@ -58,14 +58,15 @@ static uint32_t likeliest(const float *weight, uint32_t vocab) {
 
 static void penalize(const shrew_session *session, float penalty, float *weight) {
     const float inverse = shrew_reciprocal(penalty);
-    for (uint32_t i = 0; i < session->position; i++) { /* from the logits each time: a repeated id is penalised once */
+    for (uint32_t i = 0; i < session->position; i++) { /* always from the logits, so a repeated id is penalised once */
         const uint16_t id = session->history[i];
         const float logit = session->logits[id];
         weight[id] = logit > 0.0f ? logit * inverse : logit * penalty;
     }
 }
 
-/* Top-k, top-p and min-p: takes those that pass off the heap. Returns how many, and what their weights add up to. */
+/* Top-k, top-p and min-p: removes the tokens that pass from the heap. Returns how many; *kept is the sum of their
+ * weights. */
 static uint32_t filter(candidates *c, const shrew_sampling *sampling, uint32_t top_k, float *kept) {
     const uint32_t vocab = c->count;
     for (uint32_t i = vocab / 2; i-- > 0;)
@@ -76,7 +77,7 @@ static uint32_t filter(candidates *c, const shrew_sampling *sampling, uint32_t t
     } else {
         for (uint32_t i = 0; i < top_k; i++)
             total += c->weight[take_best(c)];
-        /* The ones taken are all that is left to choose from; the tail already holds them, the best one last. */
+        /* The choice is among the removed tokens. The array's tail holds them, the best one last. */
     }
     const float enough = sampling->top_p < 1.0f ? sampling->top_p * total : FLT_MAX;
     uint32_t count = 0;
@@ -106,7 +107,7 @@ static int choose(shrew_session *session, const shrew_sampling *sampling, uint32
     memcpy(c.weight, session->logits, vocab * sizeof *c.weight);
     if (penalizes)
         penalize(session, sampling->repetition_penalty, c.weight);
-    *id = likeliest(c.weight, vocab); /* also should rounding leave the sum below short of the target */
+    *id = likeliest(c.weight, vocab); /* also the fallback if rounding leaves the sum below short of the target */
     const float most = c.weight[*id];
     if (penalizes && !is_finite(most)) /* the penalty can overflow */
         return SHREW_E_NUMBER;
@@ -126,7 +127,7 @@ static int choose(shrew_session *session, const shrew_sampling *sampling, uint32
     else
         count = filter(&c, sampling, top_k, &kept);
     const float target = uniform * kept;
-    for (const uint16_t *next = c.order + vocab; count; count--) { /* from the end, where the heap leaves those taken */
+    for (const uint16_t *next = c.order + vocab; count; count--) { /* from the end, where the removed tokens are */
         sum += c.weight[*--next];
         if (sum > target) {
             *id = *next;

@@ -1,4 +1,4 @@
-/* Opening a session: its options, and what lies where in the caller's memory. */
+/* Opening a session: its options, and the layout of the caller's memory. */
 #include "session.h"
 
 #include "directory.h"
@@ -28,7 +28,7 @@ static int resolve(const shrew_model *model, const shrew_session_options *option
         (!HAS_F32 && r.cache == SHREW_CACHE_F32) || (!HAS_MARKS && r.mark))
         return SHREW_E_ARGUMENT;
     if (r.block <= r.draft)
-        r.block = r.draft + 1; /* a draft is checked in one block with the token before it */
+        r.block = r.draft + 1; /* one block verifies a draft together with the token before it */
     if (r.block > r.context)
         r.block = r.context;
     if (r.draft >= r.block)
@@ -41,15 +41,15 @@ static uint32_t largest(uint32_t a, uint32_t b) {
     return a > b ? a : b;
 }
 
-/* Hands out parts of the caller's memory, or, with base NULL, only counts. */
+/* Allocates parts of the caller's memory; with base NULL only adds up their sizes. */
 typedef struct memory_layout {
     uint8_t *base;
-    size_t used; /* TOO_MUCH from the first part on that leaves the address space */
+    size_t used; /* TOO_MUCH once a part exceeds the address space */
 } memory_layout;
 
 #define TOO_MUCH (SIZE_MAX / SHREW_ALIGNMENT * SHREW_ALIGNMENT)
 
-/* count items of a size other than 0. The limits of a configuration keep both below 2^32. */
+/* Allocates count items of a size other than 0. The limits of a configuration keep both below 2^32. */
 static void *take_part(memory_layout *layout, size_t count, size_t size) {
     void *start = layout->base ? layout->base + layout->used : NULL;
     if (count > (TOO_MUCH - layout->used) / size)
@@ -59,7 +59,7 @@ static void *take_part(memory_layout *layout, size_t count, size_t size) {
     return start;
 }
 
-/* For fuzzing: space that belongs to no buffer, which SHREW_GUARD(start, bytes) makes untouchable. */
+/* For fuzzing: a gap between buffers, which SHREW_GUARD(start, bytes) makes inaccessible. */
 static void leave_gap(memory_layout *layout) {
 #ifdef SHREW_GUARD
     void *gap = take_part(layout, 64, 1);
@@ -70,7 +70,7 @@ static void leave_gap(memory_layout *layout) {
 #endif
 }
 
-/* A row of something for every token in the cache. */
+/* Allocates one row per cached token. */
 static void *take_cache(memory_layout *layout, size_t context, size_t row) {
     void *start = take_part(layout, context, row);
     take_part(layout, CACHE_MARGIN, 1);

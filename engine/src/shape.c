@@ -6,7 +6,7 @@
 
 enum { MAX_LAYERS = 64, MAX_WIDTH = 4096 };
 
-/* The integers of a configuration, with which shrew_config begins, by their places. */
+/* shrew_config begins with INTEGERS integers. The first AT_LEAST_ONE of them must not be 0. */
 enum { INTEGERS = 12, AT_LEAST_ONE = 8 };
 
 static const uint32_t *integers_of(const shrew_config *config) {
@@ -31,11 +31,11 @@ int shrew_shape_check(const shrew_config *config) {
     return SHREW_OK;
 }
 
-/* A length: the place of an integer, which PER_HEAD multiplies by head_dim and HALVED divides by two. */
+/* A length: the index of a configuration's integer. PER_HEAD multiplies it by head_dim, HALVED divides it by two. */
 enum extent { PER_HEAD = 16, HALVED = 32, ONE = 64, DIM = 0, QUERY = 2 | PER_HEAD, KV = 3 | PER_HEAD,
               HALF_HEAD = 4 | HALVED, FFN = 5, VOCAB = 6, CONTEXT = 7 };
 
-/* What a configuration must have for a tensor to exist: its flags (that of a tied head inverted) and more. */
+/* Conditions on a configuration under which a tensor exists: its flags (SHREW_TIED_HEAD inverted) and further bits. */
 enum need { QKV_BIAS = SHREW_BIAS_QKV, OUT_BIAS = SHREW_BIAS_OUT, MLP_BIAS = SHREW_BIAS_MLP, UNTIED = SHREW_TIED_HEAD,
             EMBED_NORM = SHREW_EMBED_NORM, FINAL_NORM = SHREW_FINAL_NORM, GAIN = 64, SHIFT = 128, ROPE = 256,
             LEARNED = 512, GATED = 1024 };
@@ -137,7 +137,7 @@ int shrew_shape_tensors(const shrew_config *config, uint32_t *count) {
     return SHREW_OK;
 }
 
-/* By role, each ended by NUL. */
+/* In order of role, each with a final NUL. */
 static const char tensor_names[] = "token_embedding.weight\0position_embedding.weight\0rope_frequency\0"
                                    "embed_norm.weight\0embed_norm.bias\0attention_norm.weight\0attention_norm.bias\0"
                                    "query.weight\0key.weight\0value.weight\0query.bias\0key.bias\0value.bias\0"

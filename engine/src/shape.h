@@ -1,23 +1,23 @@
-/* The shape of a model: which values a configuration may have, and which tensors it implies. */
+/* The shape of a model: valid configurations, and the tensors that one implies. */
 #ifndef SHREW_SHAPE_H
 #define SHREW_SHAPE_H
 
 #include "shrew.h"
 
-/* A walk over the tensors of a configuration. Fields are shape.c's own. */
+/* A walk over the tensors of a configuration. Its fields are private to shape.c. */
 typedef struct shrew_shape_walk {
     const shrew_config *config;
-    uint32_t met; /* what the configuration has that a tensor may need */
-    uint32_t role, layer; /* looked at next */
+    uint32_t met; /* conditions (enum need) that the configuration meets */
+    uint32_t role, layer; /* to examine next */
 } shrew_shape_walk;
 
-/* Whether all values are within their ranges and fit each other. SHREW_E_CONFIG. */
+/* Checks that all integers are in range and consistent. SHREW_E_CONFIG. */
 int shrew_shape_check(const shrew_config *config);
 
-/* Before the first tensor. The configuration is a checked one and outlives the walk. */
+/* Starts a walk before the first tensor. The configuration must have been checked, and must outlive the walk. */
 shrew_shape_walk shrew_shape_begin(const shrew_config *config);
 
-/* The next tensor in the order of the image; 0 past the last. */
+/* Gives the next tensor in image order. Returns 0 past the last. */
 int shrew_shape_next(shrew_shape_walk *walk, shrew_shape *shape);
 
 /* Whether every layer has its own tensor with this role. */

@@ -1,12 +1,14 @@
-/* IEEE 754 binary32 in integers for RISC-V cores without F, to the nearest and ties to even: what the compiler's runtime
- * has, under its names, in a third of its instructions. Zeros, denormals, infinities and NaN go a longer way. */
+/* IEEE 754 binary32 in integers for RISC-V cores without F, rounding to nearest, ties to even. Replaces functions of
+ * the compiler's runtime under their names, and executes a third of the instructions. Zeros, denormals, infinities and
+ * NaN take slower paths. */
 #include "numbers.h"
 
 #if defined(SHREW_SOFT_FLOAT_TEST)
 #define SOFT_FLOAT(name) shrew_soft_##name
 #define SOFT_NUMBER(name) shrew_soft_##name
 #elif defined(SHREW_SOFT_FLOAT) && defined(SHREW_WRAP_SOFT_FLOAT)
-#define SOFT_FLOAT(name) __wrap___##name /* linked with --wrap: a linker script that assigns the names would win */
+/* Linked with --wrap: defining the names themselves would lose to a linker script that assigns them. */
+#define SOFT_FLOAT(name) __wrap___##name
 #define SOFT_NUMBER(name) shrew_##name
 #elif defined(SHREW_SOFT_FLOAT)
 #define SOFT_FLOAT(name) __##name
@@ -15,7 +17,7 @@
 
 #ifdef SOFT_FLOAT
 
-typedef uint32_t binary32; /* the bits of a float, which is passed in the same register */
+typedef uint32_t binary32; /* the bits of a float; passed in the same register */
 
 static const uint32_t SIGN = 0x80000000, INFINITE = 0x7F800000, NOT_A_NUMBER = 0x7FC00000;
 
@@ -35,7 +37,7 @@ static int is_nan(binary32 a) {
     return a << 1 > INFINITE << 1;
 }
 
-/* Moves the top bit of a value other than 0 to bit 30 and counts how far; bit 31 is clear. */
+/* Shifts the top bit of a value to bit 30, and sets *shift. The value is not 0, and its bit 31 is clear. */
 static inline uint32_t normalize(uint32_t value, uint32_t *shift) {
     uint32_t moved = 0;
 #define UNLESS_BEYOND(bits)                \
@@ -52,7 +54,8 @@ static inline uint32_t shift_right_sticky(uint32_t value, uint32_t shift) {
     return shift > 31 ? value != 0 : shift ? value >> shift | (value << (32 - shift) != 0) : value;
 }
 
-/* The float nearest to mantissa * 2^(exponent - 157), 2^30 <= mantissa < 2^31, whose lowest bit stands for all below. */
+/* The float nearest to mantissa * 2^(exponent - 157), 2^30 <= mantissa < 2^31. The lowest bit of the mantissa is
+ * sticky. */
 static binary32 pack_any(uint32_t sign, int32_t exponent, uint32_t mantissa) {
     if (exponent >= 255)
         return sign | INFINITE;
@@ -61,7 +64,7 @@ static binary32 pack_any(uint32_t sign, int32_t exponent, uint32_t mantissa) {
         exponent = 1;
     }
     mantissa = (mantissa + 63 + (mantissa >> 7 & 1)) >> 7;
-    return sign | (((uint32_t)(exponent - 1) << 23) + mantissa); /* the leading 1 adds to the exponent */
+    return sign | (((uint32_t)(exponent - 1) << 23) + mantissa); /* the leading 1 increments the exponent */
 }
 
 static inline binary32 pack(uint32_t sign, int32_t exponent, uint32_t mantissa) {
@@ -71,7 +74,7 @@ static inline binary32 pack(uint32_t sign, int32_t exponent, uint32_t mantissa) 
     return sign | (((uint32_t)(exponent - 1) << 23) + mantissa);
 }
 
-/* Of a finite value other than 0: bit 30 of the mantissa set, and the exponent that goes with it. */
+/* The mantissa, with bit 30 set, and the exponent of a finite value other than 0. */
 static uint32_t unpack_any(binary32 a, int32_t *exponent) {
     uint32_t shift;
     *exponent = (int32_t)exponent_of(a);
@@ -97,7 +100,8 @@ static binary32 multiply_any(binary32 a, binary32 b) {
                       : pack(sign, exponent_a + exponent_b - 127, high << 1 | low >> 31 | (low << 1 != 0));
 }
 
-/* The mantissas of normal numbers: 32 bits and 25 of them, of whose product the upper half is at least 2^23. */
+/* The mantissas of normal numbers, aligned to 32 bits and to 25 bits. The upper half of their product is at least
+ * 2^23. */
 static uint32_t wide(binary32 a) {
     return a << 8 | SIGN;
 }
@@ -106,7 +110,8 @@ static uint32_t narrow(binary32 a) {
     return a << 9 >> 8 | 1u << 24;
 }
 
-/* Their product, rounded to 24 bits and perhaps up to 2^24; one more in the exponent where it is 2 or more. */
+/* Their product, rounded to 24 bits; rounding up may give 2^24. Increments the exponent if the product of the mantissas
+ * is 2 or more. */
 static inline uint32_t multiply_mantissas(uint32_t wide, uint32_t narrow, uint32_t *exponent) {
     const uint64_t product = (uint64_t)wide * narrow;
     uint32_t high = (uint32_t)(product >> 32), low = (uint32_t)product;
@@ -115,7 +120,7 @@ static inline uint32_t multiply_mantissas(uint32_t wide, uint32_t narrow, uint32
         high >>= 1;
         ++*exponent;
     }
-    low += high & 1; /* to even; low ends in zeros */
+    low += high & 1; /* ties to even; low ends in zeros */
     return high + (low + (SIGN - 1) < low);
 }
 
@@ -133,8 +138,8 @@ binary32 SOFT_FLOAT(mulsf3)(binary32 a, binary32 b) {
     return ((a ^ b) & SIGN) | (((exponent - 1) << 23) + mantissa);
 }
 
-/* The sum, or difference of magnitudes where unlike, of mantissas whose leading 1 is bit 30 at this exponent or, for
- * denormals, below; the first is not the smaller. */
+/* The sum of mantissas, or their difference if the signs differ. Bit 30 is their leading 1 at this exponent; that of
+ * denormals is lower. The first is not the smaller. */
 static inline binary32 add_mantissas(binary32 a, binary32 b, int32_t exponent, uint32_t mantissa_a, uint32_t mantissa_b,
                                      uint32_t shift) {
     const uint32_t sign = a & SIGN;
@@ -156,7 +161,7 @@ static inline binary32 add_mantissas(binary32 a, binary32 b, int32_t exponent, u
     return pack(sign, exponent, mantissa);
 }
 
-/* a + b where one of them is not a normal number, |a| >= |b|. */
+/* a + b if one of them is not a normal number. |a| >= |b|. */
 static binary32 add_any(binary32 a, binary32 b) {
     const uint32_t exponent_a = exponent_of(a);
     if (is_nan(a) || (exponent_of(b) == 255 && a != b))
@@ -169,7 +174,7 @@ static binary32 add_any(binary32 a, binary32 b) {
         const uint32_t mantissa_b = exponent_of(b) ? (b << 8 | SIGN) >> 1 : b << 9 >> 2;
         return add_mantissas(a, b, (int32_t)exponent_a, (a << 8 | SIGN) >> 1, mantissa_b, exponent_a - 1);
     }
-    return (a ^ b) & SIGN ? a == (b ^ SIGN) ? 0 : a - (b & ~SIGN) : a + (b & ~SIGN); /* denormals are integers */
+    return (a ^ b) & SIGN ? a == (b ^ SIGN) ? 0 : a - (b & ~SIGN) : a + (b & ~SIGN); /* denormals add like integers */
 }
 
 binary32 SOFT_FLOAT(addsf3)(binary32 a, binary32 b) {
@@ -180,7 +185,8 @@ binary32 SOFT_FLOAT(addsf3)(binary32 a, binary32 b) {
     const uint32_t exponent_a = exponent_of(a), exponent_b = exponent_of(b);
     if (exponent_a == 255 || !exponent_b)
         return add_any(a, b);
-    return add_mantissas(a, b, (int32_t)exponent_a, (a << 8 | SIGN) >> 1, (b << 8 | SIGN) >> 1, exponent_a - exponent_b);
+    return add_mantissas(a, b, (int32_t)exponent_a, (a << 8 | SIGN) >> 1, (b << 8 | SIGN) >> 1,
+                         exponent_a - exponent_b);
 }
 
 binary32 SOFT_FLOAT(subsf3)(binary32 a, binary32 b) {
@@ -202,7 +208,7 @@ binary32 SOFT_FLOAT(floatsisf)(int32_t value) {
     return SOFT_FLOAT(floatunsisf)(sign ? 0 - (uint32_t)value : (uint32_t)value) | sign;
 }
 
-/* round_to_int(a * b), any value where that is 2^22 or more. The product is rounded twice, as by two instructions. */
+/* round_to_int(a * b); an arbitrary value if that is 2^22 or more. Rounds twice, like two separate operations. */
 int32_t SOFT_NUMBER(round_product)(float x, float y) {
     const binary32 a = float_bits(x), b = float_bits(y);
     uint32_t exponent = exponent_of(a) + exponent_of(b) - 127;
@@ -231,7 +237,7 @@ void SOFT_NUMBER(scale_sums)(float *y, const int32_t *sums, const float *scales,
             continue;
         }
         const uint32_t integer = normalize(magnitude, &shift) << 1;
-        exponent += 29 - shift; /* one below what it is: the leading 1 adds to it */
+        exponent += 29 - shift; /* one too low: the leading 1 increments it */
         const uint32_t product = multiply_mantissas(integer, mantissa << 1, &exponent);
         *y = bits_float((((uint32_t)sum ^ a ^ float_bits(scale)) & SIGN) | ((exponent << 23) + product));
     }

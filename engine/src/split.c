@@ -1,4 +1,4 @@
-/* Work that the caller's threads share. Rows and heads are split, sums never, so results cannot depend on it. */
+/* Splits work among the caller's threads. Rows and heads are split, sums never, so results cannot depend on it. */
 #include "split.h"
 
 typedef struct division {

@@ -1,5 +1,5 @@
-/* Opening a tokenizer section: every check of docs/FORMAT.md. Nothing here trusts a byte before it is checked, and what
- * is checked here, the encoder relies on. */
+/* Opening a tokenizer section: every check in docs/FORMAT.md. No byte is trusted before it is checked. The encoder
+ * relies on these checks. */
 #include "tokenizer.h"
 
 #include <string.h>
@@ -34,7 +34,7 @@ int shrew_compare_spans(shrew_byte_span a, shrew_byte_span b) {
     return (a.count > b.count) - (a.count < b.count);
 }
 
-/* ---- Where everything lies ------------------------------------------------------------------------------------ */
+/* ---- Layout --------------------------------------------------------------------------------------------------- */
 
 typedef struct reader {
     const uint8_t *at;
@@ -42,7 +42,7 @@ typedef struct reader {
     int status;
 } reader;
 
-/* The next array, and past the zeros that pad it. After an error every array is where the error was. */
+/* Takes the next array and skips its zero padding. After an error, further calls do not advance. */
 static const uint8_t *take_array(reader *section, size_t bytes) {
     const uint8_t *array = section->at;
     const size_t padding = (0u - bytes) % TOKENIZER_ARRAY_ALIGNMENT;
@@ -81,7 +81,7 @@ static int read_header(shrew_tokenizer *tokenizer, const uint8_t *header) {
     return SHREW_OK;
 }
 
-/* Which flags and arrays go with which kind. */
+/* Checks that flags and arrays suit the kind. */
 static int check_kind(const shrew_tokenizer *tokenizer) {
     const uint32_t flags = tokenizer->flags;
     switch (tokenizer->kind) {
@@ -112,7 +112,7 @@ static int read_arrays(shrew_tokenizer *tokenizer, reader *section) {
     return section->status;
 }
 
-/* ---- What it says --------------------------------------------------------------------------------------------- */
+/* ---- Contents ------------------------------------------------------------------------------------------------- */
 
 static int check_pieces(const shrew_tokenizer *tokenizer) {
     uint32_t start = 0;
@@ -136,7 +136,7 @@ static int check_specials(const shrew_tokenizer *tokenizer) {
     for (int i = 0; i < 4; i++)
         if (ids[i] != SHREW_NO_TOKEN && (ids[i] >= tokenizer->vocab || (i > 0 && ids[i] == tokenizer->pad)))
             return 0;
-    /* No text may become one of these: they stand for no bytes, and unknown text is none of them. */
+    /* No text may become bos, eos or pad: they stand for no bytes, and none is the unknown token. */
     for (int i = 0; i < 3; i++)
         if (ids[i] != SHREW_NO_TOKEN && (tokenizer->lengths[ids[i]] || ids[i] == tokenizer->unk))
             return 0;

@@ -29,10 +29,10 @@ typedef struct shrew_byte_span {
 /* The bytes of a token; id < vocab. */
 shrew_byte_span shrew_piece(const shrew_tokenizer *tokenizer, uint32_t id);
 
-/* What a token says that follows another one. The space that encoding puts before a text is no part of it. */
+/* The text of a token after a previous one, without the space that encoding puts before a text. */
 shrew_byte_span shrew_spoken_bytes(const shrew_tokenizer *tokenizer, uint32_t previous, uint32_t id);
 
-/* Order of two byte strings: negative, zero, positive. */
+/* Compares two byte strings: negative, zero or positive. */
 int shrew_compare_spans(shrew_byte_span a, shrew_byte_span b);
 
 #endif

@@ -13,14 +13,14 @@ int shrew_unicode_check(const uint8_t *table, size_t bytes) {
 
 #else
 
-/* The table: u16 Unicode version, u16 runs; an index entry for every 32nd run; the runs. */
+/* The table: u16 Unicode version, u16 number of runs; an index entry for every 32nd run; the runs. */
 enum { UNICODE_HEADER_BYTES = 4, INDEX_BYTES = 6, RUNS_PER_ENTRY = 32, MAX_RUN_BYTES = 4 };
 
 static uint32_t index_entries(const uint8_t *table) {
     return (read_u16(table + 2) + RUNS_PER_ENTRY - 1) / RUNS_PER_ENTRY;
 }
 
-/* Sets class and count from bytes[0 .. limit); the bytes that the run takes, or 0 where it is malformed. */
+/* Reads class and count of a run from bytes[0 .. limit). Returns the bytes of the run, or 0 if it is malformed. */
 static size_t read_run(const uint8_t *bytes, size_t limit, shrew_class_run *run) {
     uint32_t length = 0;
     for (size_t i = 0, shift = 0; i < limit && i < MAX_RUN_BYTES; i++) {

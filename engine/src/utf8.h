@@ -7,13 +7,13 @@
 
 enum { CODE_POINTS = 0x110000, NOT_UTF8 = CODE_POINTS };
 
-/* Length of the character that text[0 .. bytes) begins with, bytes >= 1; 0 if more bytes may complete it; if it is
- * invalid, minus the number of bytes that stand for one U+FFFD, which is how far they looked like a character (as
- * Unicode recommends). */
+/* Length of the first character of text[0 .. bytes), bytes >= 1. 0: incomplete, more bytes may complete it. Negative:
+ * invalid; minus the number of bytes to replace by one U+FFFD, the longest prefix of a character, as Unicode
+ * recommends. */
 int shrew_character_bytes(const uint8_t *text, size_t bytes);
 
-/* Bytes of the first character of text[0 .. bytes), bytes >= 1. A byte that is not part of valid UTF-8 is a character
- * of its own: length 1, *code_point NOT_UTF8. */
+/* Length of the first character of text[0 .. bytes), bytes >= 1. A byte that is not part of valid UTF-8 counts as one
+ * character: length 1, *code_point NOT_UTF8. */
 size_t shrew_read_character(const uint8_t *text, size_t bytes, uint32_t *code_point);
 
 #endif

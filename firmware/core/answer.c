@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* Clock readings between which the steps lie that a rate is of. */
+/* Clock readings before and after the steps that a rate covers. */
 typedef struct stretch {
     uint64_t from, to;
     uint32_t count;
@@ -17,7 +17,7 @@ static protocol_code fail(int status, protocol_error *error) {
     switch (status) {
     case SHREW_E_CONTEXT: return fw_protocol_fail(error, PROTOCOL_PROMPT, "the prompt has more tokens than fit");
     case SHREW_E_TEXT: return fw_protocol_fail(error, PROTOCOL_PROMPT, shrew_status_text(status));
-    case SHREW_E_ARGUMENT: /* every value was in its range */
+    case SHREW_E_ARGUMENT: /* every value was already in its range */
         return fw_protocol_fail(error, PROTOCOL_VALUE,
                                 "this device was built to sample by temperature and top_p alone");
     default: return fw_protocol_fail(error, PROTOCOL_ENGINE, shrew_status_text(status));
@@ -51,7 +51,7 @@ static protocol_reason reason_of(uint32_t finish) {
 static void add_command(shrew_session *session, const answer_sink *sink, float confidence, protocol_result *result) {
     size_t bytes;
     if (shrew_session_command(session, sink->buffer, SHREW_TEXT_BYTES, &bytes))
-        return; /* the answer is none */
+        return; /* the answer is not a command */
     result->command = sink->buffer;
     result->command_bytes = bytes;
     result->confidence = confidence;
@@ -65,7 +65,7 @@ protocol_code fw_answer_request(shrew_session *session, const protocol_request *
     stretch prompt = {sink->now_us(sink->context), 0, 0}, answer = {0, 0, 0};
     int status = begin(session, request);
     shrew_progress progress = {.finish = SHREW_RUNNING};
-    uint32_t chosen = 0; /* steps that chose a token */
+    uint32_t chosen = 0; /* number of steps that chose a token */
     while (!status && progress.finish == SHREW_RUNNING) {
         if (sink->is_cancelled(sink->context))
             break;

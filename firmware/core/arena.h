@@ -1,20 +1,19 @@
-/* Memory for the model that answers: its session, copies of its tensors, an image from a card.
+/* Memory for the loaded model: its session, copies of its tensors, an image from a card.
  *
- * It is taken from the heap once and never given back, so a load finds exactly what the load before it found: whatever
- * else the heap has handed out since cannot split it. Taking moves a mark forward; only all of it together becomes free
- * again. Pure data; the caller holds a lock. */
+ * It is taken from the heap once and never returned, so later heap allocations cannot fragment it: every load finds the
+ * same memory as the one before. A bump allocator: everything is freed at once. Pure data; the caller holds a lock. */
 #ifndef SHREW_ARENA_H
 #define SHREW_ARENA_H
 
 #include <stddef.h>
 
-enum { ARENA_PIECES = 8, ARENA_ALIGNMENT = 64 }; /* bytes: what is taken starts at a multiple, if its piece does */
+enum { ARENA_PIECES = 8, ARENA_ALIGNMENT = 64 }; /* bytes; allocations are aligned to it if their piece is */
 
 typedef enum arena_kind { ARENA_SRAM, ARENA_PSRAM } arena_kind;
 
 typedef struct arena_piece {
     unsigned char *memory;
-    size_t bytes, used; /* multiples of ARENA_ALIGNMENT */
+    size_t bytes, used; /* both multiples of ARENA_ALIGNMENT */
     arena_kind kind;
 } arena_piece;
 
@@ -23,16 +22,16 @@ typedef struct arena {
     size_t count;
 } arena;
 
-/* Adds a piece of the heap, less what exceeds a multiple of ARENA_ALIGNMENT; 0 where there are too many already. */
+/* Adds a piece of the heap, rounded down to a multiple of ARENA_ALIGNMENT. Returns 0 if there are too many already. */
 int fw_arena_add(arena *arena, void *memory, size_t bytes, arena_kind kind);
 
-/* From the piece of this kind in which least is left over; NULL where none has room. */
+/* Takes memory from the piece of this kind that it fills best. NULL if none has room. */
 void *fw_arena_take(arena *arena, size_t bytes, arena_kind kind);
 
-/* All that was taken is free again. */
+/* Frees everything that was taken. */
 void fw_arena_clear(arena *arena);
 
-/* Bytes of a kind: all of them, and those that are left, which may lie in several pieces. */
+/* Bytes of a kind in all, and bytes left, which may be spread over several pieces. */
 size_t fw_arena_bytes(const arena *arena, arena_kind kind);
 size_t fw_arena_left(const arena *arena, arena_kind kind);
 

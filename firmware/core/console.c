@@ -4,9 +4,9 @@
 
 #include "settings.h"
 
-enum { MOST_WORDS = 4 }; /* one more than any command takes */
+enum { MOST_WORDS = 4 }; /* one more than any command accepts */
 
-/* The words of a line behind the command's name. */
+/* The words of a line after the command's name. */
 typedef struct words {
     const char *text[MOST_WORDS];
     size_t bytes[MOST_WORDS];
@@ -17,7 +17,7 @@ static int is_word(const words *given, uint32_t index, const char *word) {
     return given->count > index && fw_text_equal(word, given->text[index], given->bytes[index]);
 }
 
-/* ---- Each reads its words. 0: they are wrong, and the command's usage says how they would be right. -------------- */
+/* ---- Readers of arguments. Each returns 0 if they are wrong; then the command's usage is shown. ------------------ */
 
 static int read_nothing(console_command *command, const words *given, text *error) {
     (void)command, (void)error;
@@ -37,7 +37,7 @@ static int read_perhaps_word(console_command *command, const words *given, text 
     return !given->count || read_word(command, given, error);
 }
 
-/* Of what comes after `ask` the line's end is the only end: fw_console_read has put it there. */
+/* The text after `ask` reaches to the end of the line, where fw_console_read has put a NUL. */
 static int read_text(console_command *command, const words *given, text *error) {
     (void)given, (void)error;
     return command->text_bytes > 0;
@@ -154,7 +154,8 @@ static int is_space(char byte) {
     return byte == ' ' || byte == '\t' || byte == '\r';
 }
 
-/* A word and what ends it, which becomes a NUL. Returns what follows; NULL: a quote has no end. */
+/* Takes a word and replaces the character after it by a NUL. Returns the rest of the line; NULL if a quote is not
+ * closed. */
 static char *take_word(char *at, const char *end, const char **word, size_t *bytes) {
     const int quoted = *at == '"';
     char *last = at += quoted;
@@ -175,7 +176,7 @@ static char *skip_spaces(char *at, const char *end) {
     return at;
 }
 
-/* 0 where a quote has no end. */
+/* Returns 0 if a quote is not closed. */
 static int take_words(char *at, const char *end, words *given) {
     given->count = 0;
     for (at = skip_spaces(at, end); at < end && given->count < MOST_WORDS; at = skip_spaces(at, end)) {

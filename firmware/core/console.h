@@ -20,7 +20,7 @@ typedef enum console_verb {
     CONSOLE_TOKEN,       /* show */
     CONSOLE_TOKEN_NEW,
     CONSOLE_SELFTEST,
-    CONSOLE_BENCH,       /* number: of tokens */
+    CONSOLE_BENCH,       /* number: tokens */
     CONSOLE_RESTART,
     CONSOLE_HELP         /* text: a command, or empty */
 } console_verb;
@@ -29,7 +29,7 @@ enum { CONSOLE_LINE_BYTES = PROTOCOL_PROMPT_BYTES + 16, CONSOLE_BENCH_TOKENS = 6
 
 typedef struct console_command {
     console_verb verb;
-    const char *text; /* inside the line, with a NUL */
+    const char *text; /* inside the line, NUL-terminated */
     size_t text_bytes;
     const char *password;
     size_t password_bytes;
@@ -38,16 +38,16 @@ typedef struct console_command {
     uint32_t number;
 } console_command;
 
-/* Reads a line without its end, and changes it: line[bytes] must be there for a NUL. 0 where it is a command; else
- * error has one line that says what would be. Words are separated by spaces; one in double quotes may have some. What
- * follows `ask` is taken as it stands. */
+/* Parses a line without its line end, and modifies it: line[bytes] must exist, for a NUL. Returns 0 for a command;
+ * otherwise error has one line that says what is expected. Words are separated by spaces; a word in double quotes may
+ * contain spaces. The text after `ask` is taken literally. */
 int fw_console_read(console_command *command, char *line, size_t bytes, text *error);
 
-/* All commands a line each, or of one what it does; NULL past the last. */
+/* Usage and description of the index-th command; NULL past the last. */
 const char *fw_console_usage(size_t index);       /* "set NAME VALUE" */
 const char *fw_console_description(size_t index); /* "changes a default" */
 
-/* Where a command's help is, by its first word, or -1. */
+/* The index of a command for these two functions, by its first word; -1 if there is none. */
 int fw_console_find(const char *word, size_t bytes);
 
 #endif

@@ -6,7 +6,7 @@ static int is_digit(const char *text, size_t bytes, size_t at) {
     return at < bytes && text[at] >= '0' && text[at] <= '9';
 }
 
-/* quotient * 2^exponent, a little more where rest: as the nearest double, ties to even. */
+/* The double nearest to quotient * 2^exponent, ties to even. rest: 1 if the exact value is slightly larger. */
 static double rounded(uint64_t quotient, int exponent, int rest) {
     const uint64_t half = 1u << 10;
     const uint64_t lost = quotient & 2047;
@@ -20,7 +20,7 @@ static double rounded(uint64_t quotient, int exponent, int rest) {
     return value;
 }
 
-/* digits / 10^down, by long division to 64 bits. */
+/* digits / 10^down, by long division to a quotient of 64 bits. */
 static double divided(uint64_t digits, int down) {
     int exponent = 0, rest = 0;
     while (down > 0) {
@@ -42,7 +42,7 @@ static double divided(uint64_t digits, int down) {
     return rounded(digits, exponent, rest);
 }
 
-/* The significant digits, and where the point belongs. */
+/* The significant digits, and the place of the decimal point. */
 typedef struct significand {
     uint64_t digits;
     int count;    /* digits taken, without leading zeros */

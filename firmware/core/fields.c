@@ -6,7 +6,7 @@ static const char *name_of(const fields *found, uint32_t field) {
     return field < OPTIONS ? fw_option_name((option)field) : found->names[field - OPTIONS];
 }
 
-/* Which field a name is; name_count + OPTIONS for none. */
+/* The field with a name; name_count + OPTIONS if there is none. */
 static uint32_t field_named(const fields *found, const json_string *name) {
     uint32_t field = fw_option_named(name->bytes, name->count);
     while (field >= OPTIONS && field < OPTIONS + found->name_count &&
@@ -73,7 +73,7 @@ protocol_code fw_fields_fail(const fields *found, uint32_t field, protocol_code 
     return fw_protocol_fail(error, code, line);
 }
 
-/* Whether a field is there and of a kind; else the error. */
+/* Checks that a field is present and of a kind. */
 static protocol_code require(const fields *found, uint32_t field, json_kind kind, const char *what,
                              protocol_error *error) {
     if (fw_fields_has(found, field) && fw_json_kind_of(&found->values[field]) == kind)

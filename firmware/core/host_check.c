@@ -2,13 +2,13 @@
 
 #include "text.h"
 
-/* A stretch of a header. */
+/* Part of a header. */
 typedef struct span {
     const char *bytes;
     size_t count;
 } span;
 
-/* A host, in brackets where it is IPv6, and a port; port.bytes NULL: none is there. */
+/* A host, in brackets if it is IPv6, and a port; port.bytes is NULL if it is absent. */
 typedef struct authority {
     span host, port;
 } authority;
@@ -30,7 +30,7 @@ static int same(span a, span b) {
     return 1;
 }
 
-/* 0 where text is not HOST or HOST:PORT to its end. */
+/* Returns 0 if text is neither HOST nor HOST:PORT. */
 static int split(const char *text, authority *found) {
     const int bracketed = *text == '[';
     size_t at = 0;
@@ -69,7 +69,7 @@ static int is_ipv4(span host) {
     return parts == 4;
 }
 
-/* Hex digits, colons, dots in brackets: no name looks so, which is what counts. */
+/* Hex digits, colons and dots in brackets. This accepts more than IPv6 addresses, but no host name. */
 static int is_ipv6(span host) {
     if (host.count < 4 || host.bytes[0] != '[')
         return 0;
@@ -95,7 +95,7 @@ int fw_host_is_allowed(const char *host, const char *const *names, size_t count)
 
 /* ---- Origin ------------------------------------------------------------------------------------------------------ */
 
-/* Behind "http://" or "https://", and that scheme's port; NULL for anything else. */
+/* The text after "http://" or "https://", and the scheme's port; NULL for anything else. */
 static const char *behind_scheme(const char *origin, span *port) {
     static const char *const schemes[] = {"http://", "https://"}, *const ports[] = {"80", "443"};
     for (int i = 0; i < 2; i++) {
@@ -131,7 +131,7 @@ int fw_token_is_right(const char *authorization, const char *token) {
     const char *given = authorization + wanted.count;
     const size_t bytes = fw_text_length(given), right = fw_text_length(token);
     uint32_t difference = bytes != right || !right;
-    for (size_t i = 0; i < bytes; i++) /* as long for every token given, however much of it is right */
+    for (size_t i = 0; i < bytes; i++) /* constant time, however much of the token is right */
         difference |= (uint32_t)(unsigned char)(given[i] ^ token[right ? i % right : 0]);
     return !difference;
 }

@@ -4,7 +4,7 @@
 
 #include "bytes.h"
 
-/* ---- What an image says about itself ----------------------------------------------------------------------------- */
+/* ---- Facts from an image ----------------------------------------------------------------------------------------- */
 
 static info_text metadata_of(const shrew_model *model, const char *wanted) {
     info_text found = {NULL, 0};
@@ -19,7 +19,7 @@ static info_text metadata_of(const shrew_model *model, const char *wanted) {
     return found;
 }
 
-/* Trained values: all but the frequencies of rotary positions. */
+/* The number of trained values: all except the frequencies of rotary positions. */
 static uint64_t count_parameters(const shrew_model *model) {
     uint64_t parameters = 0;
     for (int role = 0; role < SHREW_ROLES; role++)

@@ -1,13 +1,13 @@
-/* The `info` message: what the server is. The caller fills in what it knows; fw_info_of_model takes the rest from the
- * image. */
+/* The `info` message, which describes the server. The caller fills in what it knows; fw_info_of_model takes the rest
+ * from the image. */
 #ifndef SHREW_INFO_H
 #define SHREW_INFO_H
 
 #include "protocol.h"
 
 enum {
-    INFO_TEXT_BYTES = 400, /* of title, licence, description and refusal each; more is cut after a whole character */
-    INFO_OUT_BYTES = 12288 /* room for info with 16 stored images, whatever their texts */
+    INFO_TEXT_BYTES = 400, /* title, licence, description and refusal are each cut to this, at a whole character */
+    INFO_OUT_BYTES = 12288 /* room for info with 16 stored images and texts of any length */
 };
 
 typedef struct info_text {
@@ -48,13 +48,13 @@ typedef struct info {
     const info_memory *memory;
     size_t memory_count;
     uint64_t uptime_s, requests;
-    const char *wifi_mode, *wifi_ssid, *wifi_address; /* wifi_mode NULL: no wifi at all */
+    const char *wifi_mode, *wifi_ssid, *wifi_address; /* wifi_mode NULL: the device has no Wi-Fi */
 } info;
 
-/* What an image says about itself. The caller sets selftest, and a context shorter than the image's. */
+/* Fills in what the image says. The caller then sets selftest, and context if it is shorter than the image's. */
 void fw_info_of_model(info_model *about, const char *name, const shrew_model *model);
 
-/* message: 1 for the WebSocket's, which has a type; 0 for GET /api/info. */
+/* message: 1 for a WebSocket message, which has a type; 0 for GET /api/info. */
 void fw_info_write(text *out, const info *about, int message);
 
 #endif

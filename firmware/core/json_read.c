@@ -1,4 +1,4 @@
-/* The reader: fw_json_check looks, the rest walks over text that it found good. */
+/* The reader: fw_json_check validates a text, the other functions walk over a valid one. */
 #include "bytes.h"
 #include "json.h"
 #include "utf8.h"
@@ -7,7 +7,7 @@ static int is_space(char byte) {
     return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r';
 }
 
-/* -1 for what is no hex digit. */
+/* The value of a hex digit; -1 if it is not one. */
 static int hex_digit(char byte) {
     if (byte >= '0' && byte <= '9')
         return byte - '0';
@@ -33,7 +33,7 @@ static int is_surrogate(int32_t unit, int32_t first) {
     return unit >= first && unit < first + 0x400;
 }
 
-/* What the escape at text stands for, *used bytes long; -1: malformed. */
+/* The character of the escape at text, which is *used bytes long; -1: malformed. */
 static int32_t escaped_character(const char *text, size_t bytes, size_t *used) {
     static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
     *used = 2;
@@ -51,9 +51,9 @@ static int32_t escaped_character(const char *text, size_t bytes, size_t *used) {
     return is_surrogate(second, 0xDC00) ? 0x10000 + (unit - 0xD800) * 0x400 + (second - 0xDC00) : -1;
 }
 
-/* ---- Looking ----------------------------------------------------------------------------------------------------- */
+/* ---- Validating -------------------------------------------------------------------------------------------------- */
 
-/* Bytes of the string that text begins with, quotes included; 0: malformed. */
+/* Length of the string at the start of text, quotes included; 0: malformed. */
 static size_t check_string(const char *text, size_t bytes) {
     size_t at = 1;
     while (at < bytes && text[at] != '"') {
@@ -74,7 +74,7 @@ static size_t check_string(const char *text, size_t bytes) {
     return at < bytes ? at + 1 : 0;
 }
 
-/* The same of a value that is neither array nor object. */
+/* The same for a value that is neither an array nor an object. */
 static size_t check_scalar(const char *text, size_t bytes) {
     static const char *const words[] = {"null", "false", "true"};
     decimal number;
@@ -92,7 +92,7 @@ static size_t check_scalar(const char *text, size_t bytes) {
 typedef enum expected { A_VALUE, A_VALUE_OR_END, A_NAME, A_NAME_OR_END, A_COMMA_OR_END } expected;
 
 int fw_json_check(const char *text, size_t bytes) {
-    uint32_t objects = 0; /* a bit for each level, the lowest the innermost: whether it is an object */
+    uint32_t objects = 0; /* one bit per level, the innermost lowest: 1 for an object, 0 for an array */
     int depth = 0;
     expected next = A_VALUE;
     for (size_t at = 0; at < bytes;) {
@@ -172,7 +172,7 @@ int fw_json_element(json_reader *reader) {
     const int ends = byte == ']' || byte == '}';
     if (ends || byte == ',')
         reader->at++;
-    if (!ends) /* after the last end there may be no byte to look at */
+    if (!ends) /* no byte may be read after the last end */
         skip_space(reader);
     return !ends;
 }

@@ -1,7 +1,8 @@
 #include "json.h"
 #include "utf8.h"
 
-/* A value or a name follows: a comma, unless it is the first. A string never ends in these bytes but in its quote. */
+/* Before a value or name: writes a comma unless it is the first. The text cannot end in these bytes within a string,
+ * since a string ends in its quote. */
 static void separate(text *out) {
     const char last = out->used ? out->bytes[out->used - 1] : '{';
     if (last != '{' && last != '[' && last != ':')

@@ -37,7 +37,7 @@ int fw_line_take(line *typed, int key, char echo[LINE_ECHO_BYTES]) {
                 ; /* all bytes of the character */
         }
     } else if ((unsigned)key < ' ' && key != '\t') {
-        ; /* of no meaning here */
+        ; /* ignored */
     } else if (typed->count == LINE_BYTES) {
         typed->is_too_long = 1;
     } else {
@@ -48,7 +48,7 @@ int fw_line_take(line *typed, int key, char echo[LINE_ECHO_BYTES]) {
     return 0;
 }
 
-/* ---- What stands on the terminal --------------------------------------------------------------------------------- */
+/* ---- The state of the terminal ----------------------------------------------------------------------------------- */
 
 const char *fw_line_newline(line *typed) {
     if (!typed->echoes || fw_line_is_message(typed))

@@ -1,4 +1,4 @@
-/* The request of POST /v1/chat/completions: what Shrew takes of it, and refusals of what no answer of ours can have. */
+/* The request of POST /v1/chat/completions: reads what Shrew supports, and refuses what would change the answer. */
 #include <string.h>
 
 #include "fields.h"
@@ -25,7 +25,7 @@ enum { PART_TYPE = OPTIONS, PART_TEXT };
 
 static const char *const part_names[] = {"type", "text"};
 
-/* One part of a content, put behind those before it, which lie further ahead in the same buffer. */
+/* Reads one part of a content and appends it to the parts before it, which are earlier in the same buffer. */
 static protocol_code read_part(json_reader *reader, json_string *prompt, protocol_error *error) {
     fields part;
     json_string type, added;
@@ -112,7 +112,7 @@ static protocol_code read_stops(const fields *found, protocol_request *request, 
 
 /* ---- The rest ---------------------------------------------------------------------------------------------------- */
 
-/* Whether an array, or whatever it is instead, has anything in it. */
+/* Whether a field asks for something: is neither false nor an empty array. */
 static int asks_for(const fields *found, uint32_t field) {
     if (!fw_fields_has(found, field) || kind_of(found, field) == JSON_FALSE)
         return 0;
@@ -156,7 +156,7 @@ static protocol_code read_stream_options(const fields *found, openai_request *re
     return fw_fields_boolean(&options, OPTIONS, &request->include_usage, error);
 }
 
-/* max_completion_tokens is the newer name of max_tokens, and wins. */
+/* max_completion_tokens is the newer name of max_tokens and takes precedence. */
 static protocol_code read_tokens(const fields *found, options *changed, protocol_error *error) {
     static const uint32_t named[] = {OPTION_MAX_TOKENS, COMPLETION_TOKENS};
     protocol_code code = PROTOCOL_OK;
@@ -181,7 +181,7 @@ protocol_code fw_openai_read(openai_request *request, char *text, size_t bytes, 
         return fw_protocol_fail(error, PROTOCOL_JSON, NULL);
     json_reader reader = fw_json_read(text);
     fw_fields_read(&found, &reader, names, NAMES, 1);
-    found.unknown.bytes = NULL; /* OpenAI has many fields that change nothing here */
+    found.unknown.bytes = NULL; /* OpenAI has many fields that do not change the answer here */
 
     protocol_code code = fw_fields_refuse_others(&found, ALL, error);
     if (!code && fw_fields_has(&found, MODEL))

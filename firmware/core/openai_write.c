@@ -1,4 +1,4 @@
-/* The answer of POST /v1/chat/completions, whole or as server-sent events, and GET /v1/models. */
+/* The answer of POST /v1/chat/completions, as one object or as server-sent events, and GET /v1/models. */
 #include "openai.h"
 
 static void member(text *out, const char *name, const char *value) {
@@ -33,7 +33,7 @@ static void open_choice(text *out, const char *content) {
     fw_json_open(out, '{');
 }
 
-/* Of a choice whose content is written. */
+/* Ends a choice after its content. */
 static void close_choice(text *out, const char *finish_reason) {
     fw_json_close(out, '}');
     fw_json_name(out, "logprobs");
@@ -63,7 +63,7 @@ static void write_shrew(text *out, const protocol_result *result) {
     fw_json_close(out, '}');
 }
 
-/* ---- Whole, in parts --------------------------------------------------------------------------------------------- */
+/* ---- One object, in parts ---------------------------------------------------------------------------------------- */
 
 void fw_openai_write_head(text *out, const openai_answer *answer) {
     open_answer(out, answer, "chat.completion");
@@ -85,7 +85,7 @@ void fw_openai_write_tail(text *out, const protocol_result *result) {
     fw_json_close(out, '}');
 }
 
-/* ---- Events. JSON begins after "data: ", whose last byte would call for a comma. --------------------------------- */
+/* ---- Events. The JSON is a text of its own: directly after "data: " it would begin with a comma. ----------------- */
 
 static text begin_event(text *out) {
     fw_text_add(out, "data: ");

@@ -11,7 +11,7 @@ static shrew_option describe(option which) {
     return shrew_sampling_option((uint32_t)which, &sampling) ? max_tokens : sampling;
 }
 
-/* Where the value of an option lies: a float or a uint32_t. */
+/* The address of an option's value: a float or a uint32_t. */
 static void *place_of(options *of, option which) {
     return which == OPTION_MAX_TOKENS ? (uint8_t *)&of->max_tokens : (uint8_t *)&of->sampling + describe(which).offset;
 }
@@ -56,7 +56,7 @@ option_defect fw_option_set(options *changed, option which, const decimal *value
         stored.integer = (uint32_t)value->integer;
     else
         stored.number = (float)value->value;
-    if (!fits(&described, number_of(&described, stored))) /* 1e-60 is above 0, and no binary32 that is near it */
+    if (!fits(&described, number_of(&described, stored))) /* 1e-60 is above 0, but rounds to 0 as a binary32 */
         return OPTION_OUT_OF_RANGE;
     memcpy(place_of(changed, which), &stored, sizeof stored);
     return OPTION_FITS;

@@ -1,5 +1,5 @@
-/* The options of a generation by their names, for messages, settings and console: those of the engine's sampling, in
- * the engine's order, and max_tokens. */
+/* The options of a generation by name, for messages, settings and console: the engine's sampling options, in the
+ * engine's order, and max_tokens. */
 #ifndef SHREW_GENERATION_OPTIONS_H
 #define SHREW_GENERATION_OPTIONS_H
 
@@ -8,12 +8,12 @@
 
 typedef struct options {
     shrew_sampling sampling;
-    uint32_t max_tokens; /* 0: what fits */
+    uint32_t max_tokens; /* 0: as many as fit */
 } options;
 
 typedef enum option {
-    OPTION_MAX_TOKENS = SHREW_SAMPLING_OPTIONS, /* those before it: the index for shrew_sampling_option */
-    OPTIONS                                     /* how many; also: none of them */
+    OPTION_MAX_TOKENS = SHREW_SAMPLING_OPTIONS, /* lower values: the index for shrew_sampling_option */
+    OPTIONS                                     /* the number of options; also stands for none */
 } option;
 
 /* Greedy, nothing filtered, as many tokens as fit. */
@@ -25,13 +25,13 @@ const char *fw_option_range(option which); /* for people: "above 0, to 1" */
 
 typedef enum option_defect { OPTION_FITS, OPTION_NOT_INTEGER, OPTION_OUT_OF_RANGE } option_defect;
 
-/* Changes one option, unless the value does not fit. max_tokens may be 0 here. */
+/* Changes one option if the value is valid. max_tokens may be 0 here. */
 option_defect fw_option_set(options *changed, option which, const decimal *value);
 
-/* Integers as such in *integer; returns 1 for those, 0 for a number in *number. */
+/* Reads an option. Returns 1 and sets *integer, or returns 0 and sets *number. */
 int fw_option_get(const options *from, option which, float *number, uint32_t *integer);
 
-/* 1 where every option is in its range. */
+/* 1 if every option is in its range. */
 int fw_options_are_valid(const options *checked);
 
 #endif

@@ -8,7 +8,7 @@ size_t fw_placement_bytes(const shrew_model *model, uint32_t index) {
     return (size + PLACEMENT_ALIGNMENT - 1) & ~(size_t)(PLACEMENT_ALIGNMENT - 1);
 }
 
-/* Of a table a token reads one row. A tied head makes a matrix of one. */
+/* Whether a token reads the whole tensor. It reads one row of an embedding table, unless the head is tied to it. */
 static int is_read_whole(const shrew_model *model, uint32_t index) {
     shrew_role role;
     const void *bytes;
@@ -17,8 +17,8 @@ static int is_read_whole(const shrew_model *model, uint32_t index) {
     return role != SHREW_POSITION_EMBEDDING && (role != SHREW_TOKEN_EMBEDDING || model->config.flags & SHREW_TIED_HEAD);
 }
 
-/* The smallest tensor still in flash, the first of equal ones; model->tensors where there is none. A few hundred need no
- * sorted list. */
+/* The smallest tensor still in flash, the first among equals; model->tensors if there is none. There are only a few
+ * hundred, so a linear search suffices. */
 static uint32_t smallest(const shrew_model *model, const placement *memories) {
     uint32_t found = model->tensors;
     for (uint32_t i = 0; i < model->tensors; i++)

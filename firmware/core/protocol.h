@@ -8,13 +8,13 @@
 
 enum {
     PROTOCOL_VERSION = 1,
-    PROTOCOL_MESSAGE_BYTES = 4096, /* limits of a device; more is PROTOCOL_SIZE, found by whoever receives */
+    PROTOCOL_MESSAGE_BYTES = 4096, /* limits of a device; receivers answer larger ones with PROTOCOL_SIZE */
     PROTOCOL_PROMPT_BYTES = 2048,
     PROTOCOL_MAX_TOKENS = 65535,
     PROTOCOL_STOPS = 4,
-    PROTOCOL_NAME_BYTES = 32, /* of a model */
+    PROTOCOL_NAME_BYTES = 32, /* of a model's name */
     PROTOCOL_LINE_BYTES = 160,
-    /* Room for any one message of the server but info, and any one event or part of OpenAI's. */
+    /* Room for any message of the server except info, and for any event or part of an OpenAI answer. */
     PROTOCOL_OUT_BYTES = 6 * SHREW_TEXT_BYTES + 1024
 };
 
@@ -45,32 +45,32 @@ typedef enum protocol_code {
 const char *fw_protocol_code_name(protocol_code code);   /* as in the protocol: "not_found" */
 int fw_protocol_http_status(protocol_code code);         /* 200 for PROTOCOL_OK */
 const char *fw_protocol_http_line(protocol_code code);   /* "404 Not Found" */
-const char *fw_protocol_code_line(protocol_code code);   /* a line for people where nothing better is known */
+const char *fw_protocol_code_line(protocol_code code);   /* a default line for people */
 
 typedef struct protocol_error {
     protocol_code code;
-    char line[PROTOCOL_LINE_BYTES]; /* for people, with a NUL */
+    char line[PROTOCOL_LINE_BYTES]; /* for people, NUL-terminated */
 } protocol_error;
 
 /* Sets an error; line NULL: fw_protocol_code_line. Returns its code. */
 protocol_code fw_protocol_fail(protocol_error *error, protocol_code code, const char *line);
 
-/* 1 for 1 to PROTOCOL_NAME_BYTES of a-z A-Z 0-9 . _ -, not beginning with a dot. */
+/* 1 if name is 1 to PROTOCOL_NAME_BYTES characters of a-z A-Z 0-9 . _ -, and does not begin with a dot. */
 int fw_protocol_name_is_valid(const char *name, size_t bytes);
 
 /* ---- From clients ------------------------------------------------------------------------------------------------ */
 
-/* What the server knows when a request arrives. */
+/* The server's state that a request is checked against. */
 typedef struct protocol_rules {
-    options defaults;      /* what a request gets that does not say */
-    uint64_t seed;         /* a fresh random number, for a request without one */
+    options defaults;      /* options of a request that does not set them */
+    uint64_t seed;         /* a fresh random number, for a request without a seed */
     size_t prompt_bytes;   /* longest prompt: fw_protocol_prompt_bytes of the model's context */
 } protocol_rules;
 
-/* The least of PROTOCOL_PROMPT_BYTES and what the engine takes for a session of this context. */
+/* The smaller of PROTOCOL_PROMPT_BYTES and the engine's limit for a session of this context. */
 size_t fw_protocol_prompt_bytes(uint32_t context);
 
-/* A request to generate, whoever brought it. Its texts lie where they were read. */
+/* A request to generate, from any client. Its strings point into the buffer that was read. */
 typedef struct protocol_request {
     uint32_t id;
     options options;
@@ -78,11 +78,11 @@ typedef struct protocol_request {
     uint32_t raw;
     const char *prompt;
     size_t prompt_bytes;
-    const char *stops[PROTOCOL_STOPS]; /* each ends in NUL */
+    const char *stops[PROTOCOL_STOPS]; /* each NUL-terminated */
     uint32_t stop_count;
 } protocol_request;
 
-/* One that has nothing but the defaults; and whether a prompt may be as long: PROTOCOL_PROMPT if not. */
+/* Initialises a request with the defaults; and checks the length of a prompt: PROTOCOL_PROMPT if it is too long. */
 void fw_protocol_begin_request(protocol_request *request, const protocol_rules *rules);
 protocol_code fw_protocol_check_prompt(size_t bytes, const protocol_rules *rules, protocol_error *error);
 
@@ -90,16 +90,16 @@ typedef enum protocol_type { PROTOCOL_GENERATE, PROTOCOL_CANCEL, PROTOCOL_INFO }
 
 typedef struct protocol_message {
     protocol_type type;
-    uint32_t has_id;          /* also after an error: whether request.id is the one to answer to */
-    protocol_request request; /* PROTOCOL_CANCEL: only its id counts */
+    uint32_t has_id;          /* also valid after an error: whether request.id is the id to answer */
+    protocol_request request; /* PROTOCOL_CANCEL: only the id is set */
 } protocol_message;
 
-/* Reads one message, which it changes: strings are decoded in place and belong to the caller's buffer. Does not know
- * which ids are unanswered: fw_queue_push does. */
+/* Reads and modifies one message: strings are decoded in place and stay in the caller's buffer. Does not check whether
+ * the id is unanswered; fw_queue_push does. */
 protocol_code fw_protocol_read(protocol_message *message, char *text, size_t bytes, const protocol_rules *rules,
                                protocol_error *error);
 
-/* ---- From the server. Each writes one message into out; nothing may be sent of an out that is full. -------------- */
+/* ---- From the server. Each writes one message to out. If out is full, nothing of it may be sent. ----------------- */
 
 typedef enum protocol_reason {
     PROTOCOL_END,
@@ -110,7 +110,7 @@ typedef enum protocol_reason {
     PROTOCOL_REFUSED
 } protocol_reason;
 
-/* What an answer came to: the fields of `done`. */
+/* The outcome of an answer: the fields of `done`. */
 typedef struct protocol_result {
     protocol_reason reason;
     uint32_t tokens, prompt_tokens;
@@ -129,7 +129,7 @@ void fw_protocol_write_token(text *out, uint32_t id, const void *bytes, size_t c
 void fw_protocol_write_done(text *out, uint32_t id, const protocol_result *result);
 void fw_protocol_write_error(text *out, const uint32_t *id, const protocol_error *error); /* id NULL: null */
 
-/* The fields of `done` from reason on, as members of an object that is open. */
+/* Writes the fields of `done` from reason on as members of the open object. */
 void fw_protocol_write_result(text *out, const protocol_result *result);
 
 /* The body of an HTTP error. */

@@ -11,7 +11,7 @@ enum { NAMES = sizeof names / sizeof *names };
 
 static const struct type {
     const char *name;
-    uint32_t fields; /* allowed: a bit for each */
+    uint32_t fields; /* allowed fields, one bit each */
 } types[] = {
     [PROTOCOL_GENERATE] = {"generate", (1 << (OPTIONS + NAMES)) - 1},
     [PROTOCOL_CANCEL] = {"cancel", 1 << TYPE | 1 << ID},
@@ -63,7 +63,7 @@ static protocol_code read_generate(const fields *found, protocol_request *reques
     uint64_t tokens;
     json_string prompt;
     protocol_code code = fw_fields_text(found, PROMPT, &prompt, error);
-    if (!code && fw_fields_has(found, OPTION_MAX_TOKENS)) /* 0 is for defaults */
+    if (!code && fw_fields_has(found, OPTION_MAX_TOKENS)) /* 0 is allowed only in the defaults */
         code = fw_fields_integer(found, OPTION_MAX_TOKENS, 1, PROTOCOL_MAX_TOKENS, &tokens, error);
     if (!code)
         code = fw_fields_options(found, &request->options, error);

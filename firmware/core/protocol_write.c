@@ -1,4 +1,4 @@
-/* From the server: one message of the WebSocket, or a part of one that HTTP answers share. */
+/* From the server: messages of the WebSocket, and the parts of them that HTTP answers share. */
 #include "protocol.h"
 
 const char *fw_protocol_reason_name(protocol_reason reason) {
@@ -35,7 +35,7 @@ void fw_protocol_write_token(text *out, uint32_t id, const void *bytes, size_t c
     fw_json_close(out, '}');
 }
 
-/* Rates to a hundredth, which is more than their clock knows. */
+/* Rates are rounded to a hundredth, which is finer than the clock measures. */
 static void rate(text *out, const char *name, float per_second) {
     fw_json_name(out, name);
     fw_json_write_number(out, per_second < 1e6f ? (float)(uint32_t)(per_second * 100.0f + 0.5f) / 100.0f : per_second);

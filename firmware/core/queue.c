@@ -28,7 +28,7 @@ uint32_t fw_queue_connect(queue *queue) {
         if (connection->open)
             continue;
         connection->open = 1;
-        connection->turn = queue->turn - 1; /* before the one that was served last, after all who have waited longer */
+        connection->turn = queue->turn - 1; /* before the connection served last, after all that have waited longer */
         return i;
     }
     return QUEUE_NOBODY;
@@ -54,7 +54,7 @@ static int comes_before(const queue *queue, const queue_entry *a, const queue_en
     return turn_a != turn_b ? turn_a < turn_b : a->arrival < b->arrival;
 }
 
-/* The first of those that wait, of one connection or (QUEUE_NOBODY) of all. */
+/* The first waiting request of one connection, or with QUEUE_NOBODY of all. */
 static queue_entry *first_of(const queue *queue, uint32_t connection) {
     queue_entry *first = NULL;
     for (queue_entry *entry = queue->memory.entries; entry < entries_end(queue); entry++)
@@ -71,8 +71,8 @@ static uint32_t count(const queue *queue, queue_state state, uint32_t connection
     return found;
 }
 
-/* Before the last request of a connection come its own, and of each other connection as many, or one more where that
- * one is first. */
+/* Number of requests before the last one of a connection: its own, and as many of each other connection, or one more if
+ * that connection's turn comes first. */
 static uint32_t count_ahead(const queue *queue, uint32_t connection) {
     const uint32_t own = count(queue, QUEUE_WAITING, connection) - 1;
     const queue_entry *own_first = first_of(queue, connection);
@@ -90,7 +90,7 @@ static uint32_t count_ahead(const queue *queue, uint32_t connection) {
 
 /* ---- Requests ---------------------------------------------------------------------------------------------------- */
 
-/* Copies a request's texts into the entry's, stop strings with their NUL. 0: no room. */
+/* Copies a request's strings to the entry's memory, stop strings with their NUL. Returns 0 if they do not fit. */
 static int keep_texts(queue_entry *entry, uint32_t text_bytes, const protocol_request *request) {
     size_t used = request->prompt_bytes;
     if (used > text_bytes)

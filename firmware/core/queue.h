@@ -1,12 +1,12 @@
-/* Requests of several connections that wait for the model: who is next, who may send more, who has gone. Pure data; the
- * caller holds its lock around every call.
+/* The queue of requests from several connections that wait for the model. Pure data; the caller holds its lock around
+ * every call.
  *
- * A request that fw_queue_push accepts is handed out exactly once: by fw_queue_take to be answered, or by
- * fw_queue_cancel to be told that it is cancelled; not at all where its connection is gone. Whoever got it calls
- * fw_queue_release after the one `done` or `error`.
+ * A request that fw_queue_push accepts is handed out exactly once: by fw_queue_take, to be answered, or by
+ * fw_queue_cancel, to be reported as cancelled; never if its connection is gone. The receiver calls fw_queue_release
+ * after sending the one `done` or `error`.
  *
- * Connections take turns: next is the oldest request of the connection that was served least recently, and a newcomer
- * comes before the one just served. So one that sends many delays another by one answer. */
+ * Connections take turns: the next request is the oldest one of the connection that was served least recently. A new
+ * connection comes before the one served last. So a client that sends many requests delays another by one answer. */
 #ifndef SHREW_QUEUE_H
 #define SHREW_QUEUE_H
 
@@ -15,36 +15,36 @@
 #define QUEUE_NOBODY UINT32_MAX /* no connection */
 
 enum {
-    QUEUE_STOP_BYTES = PROTOCOL_STOPS * (SHREW_MAX_STOP_BYTES + 1) /* of an entry's text, besides the prompt */
+    QUEUE_STOP_BYTES = PROTOCOL_STOPS * (SHREW_MAX_STOP_BYTES + 1) /* of an entry's text, in addition to the prompt */
 };
 
 typedef struct queue_connection {
     uint32_t open;
-    uint32_t turn; /* when it was served last */
+    uint32_t turn; /* when it was last served */
 } queue_connection;
 
 typedef enum queue_state { QUEUE_FREE, QUEUE_WAITING, QUEUE_TAKEN } queue_state;
 
 typedef struct queue_entry {
-    protocol_request request; /* its texts lie in text */
-    uint32_t connection;      /* QUEUE_NOBODY once that is gone: then nothing may be sent */
-    uint32_t note;            /* the caller's, e.g. in which shape to answer */
-    uint32_t cancelled;       /* asked for between two steps */
+    protocol_request request; /* its strings point into text */
+    uint32_t connection;      /* QUEUE_NOBODY once the connection is gone; then nothing may be sent */
+    uint32_t note;            /* for the caller, e.g. the form of the answer */
+    uint32_t cancelled;       /* checked between two steps */
     queue_state state;
     uint32_t arrival;
     char *text;
 } queue_entry;
 
-/* The caller's memory, alive as long as the queue. */
+/* The caller's memory. Must outlive the queue. */
 typedef struct queue_memory {
     queue_connection *connections;
-    uint32_t connection_count;  /* most connections */
+    uint32_t connection_count;  /* limit of connections */
     queue_entry *entries;
-    uint32_t entry_count;       /* requests waiting and taken */
+    uint32_t entry_count;       /* limit of requests, waiting and taken */
     char *texts;                /* entry_count times text_bytes */
-    uint32_t text_bytes;        /* of one entry: the longest prompt and QUEUE_STOP_BYTES */
-    uint32_t most_waiting;      /* of all connections */
-    uint32_t most_unanswered;   /* of one connection */
+    uint32_t text_bytes;        /* of one entry: the longest prompt plus QUEUE_STOP_BYTES */
+    uint32_t most_waiting;      /* limit of waiting requests of all connections */
+    uint32_t most_unanswered;   /* limit of unanswered requests of one connection */
 } queue_memory;
 
 typedef struct queue {
@@ -54,26 +54,27 @@ typedef struct queue {
 
 void fw_queue_open(queue *queue, const queue_memory *memory);
 
-/* A connection's number, or QUEUE_NOBODY where there are too many. */
+/* Returns the number of a new connection, or QUEUE_NOBODY if there are too many. */
 uint32_t fw_queue_connect(queue *queue);
 
-/* Forgets a connection and what it waits for. Its number may be given out again at once: a request that is being
- * answered belongs to nobody from now on, and is cancelled. */
+/* Removes a connection and its waiting requests. Its request that is being answered is cancelled and loses its
+ * connection, so the number can be reused at once. */
 void fw_queue_disconnect(queue *queue, uint32_t connection);
 
-/* Copies a request into the queue. *ahead: requests that will be answered before it. PROTOCOL_ID where this connection
- * has one with this id still unanswered, PROTOCOL_BUSY, or PROTOCOL_PROMPT where the text has no room. */
+/* Copies a request to the queue. *ahead: number of requests that will be answered before it. PROTOCOL_ID if this
+ * connection has an unanswered request with this id, PROTOCOL_BUSY, or PROTOCOL_PROMPT if the text does not fit. */
 protocol_code fw_queue_push(queue *queue, uint32_t connection, const protocol_request *request, uint32_t note,
                             uint32_t *ahead);
 
 /* The next request to answer, or NULL. */
 queue_entry *fw_queue_take(queue *queue);
 
-/* Cancels a request. One that waits comes out, for the caller to answer `done` (PROTOCOL_CANCELLED) and release; one
- * that is being answered gets cancelled set, and NULL is returned as for one that is not unanswered. */
+/* Cancels a request. Returns a waiting request, which the caller answers with `done` (PROTOCOL_CANCELLED) and releases.
+ * For a request that is being answered, sets cancelled and returns NULL. Also returns NULL if there is none with this
+ * id. */
 queue_entry *fw_queue_cancel(queue *queue, uint32_t connection, uint32_t id);
 
-/* After the answer. Its id may be used again. */
+/* Call after the answer. The id may then be used again. */
 void fw_queue_release(queue_entry *entry);
 
 uint32_t fw_queue_waiting(const queue *queue);

@@ -1,4 +1,4 @@
-/* What the settings are, and changes to them. settings_pack.c keeps them. */
+/* Making and changing settings. settings_pack.c stores them. */
 #include "settings.h"
 
 #include <string.h>
@@ -6,7 +6,7 @@
 #include "fields.h"
 
 void fw_settings_make_secret(char *secret, const uint8_t *random, size_t count) {
-    static const char alphabet[] = "abcdefghijkmnpqrstuvwxyz23456789"; /* neither l, o, 0 nor 1 */
+    static const char alphabet[] = "abcdefghijkmnpqrstuvwxyz23456789"; /* without l, o, 0 and 1 */
     for (size_t i = 0; i < count; i++)
         secret[i] = alphabet[random[i] & 31];
     secret[count] = 0;

@@ -1,4 +1,4 @@
-/* What the slots hold, and which one answers. */
+/* The contents of the slots, and which one is active. */
 #include "slots.h"
 
 #include <string.h>
@@ -21,7 +21,7 @@ void fw_slots_open(slots *slots, const slots_flash *flash) {
     }
 }
 
-/* Most bytes of an image that this slot could take and that could be checked there. */
+/* The largest image that fits this slot and can be mapped there to check it. */
 static uint32_t upload_room(const slots *slots, int slot) {
     const uint32_t room = room_of(slots, slot), mappable = slots->flash.mappable(slots->flash.context);
     const uint32_t most = mappable > slots->flash.sector ? mappable - slots->flash.sector : 0;
@@ -32,7 +32,7 @@ static int is_of(const slots_record *record, const char *name) {
     return record->present && fw_text_equal(name, record->name, fw_text_length(record->name));
 }
 
-/* The newer of the slots that pass, or SLOTS_NONE. */
+/* The newer of the matching slots, or SLOTS_NONE. */
 static int newest(const slots *slots, const char *name) {
     int found = SLOTS_NONE;
     for (int slot = 0; slot < SLOTS; slot++) {
@@ -49,7 +49,7 @@ int fw_slots_find(const slots *slots, const char *name) {
     return newest(slots, name);
 }
 
-/* Maps a slot's image and checks it whole. Not mapped any more unless it is good. */
+/* Maps a slot's image and validates it. Unmaps it again if it is invalid. */
 static protocol_code open_image(slots *slots, int slot, const slots_record *record, shrew_model *model,
                                 protocol_error *error) {
     const slots_flash *flash = &slots->flash;
@@ -93,7 +93,8 @@ void fw_slots_unload(slots *slots) {
 
 void fw_slots_order(const slots *slots, const char *name, int order[SLOTS]) {
     int count = 0;
-    const int wanted = *name ? newest(slots, name) : SLOTS_NONE, first = wanted != SLOTS_NONE ? wanted : newest(slots, NULL);
+    const int wanted = *name ? newest(slots, name) : SLOTS_NONE,
+              first = wanted != SLOTS_NONE ? wanted : newest(slots, NULL);
     if (first != SLOTS_NONE)
         order[count++] = first;
     for (int slot = 0; slot < SLOTS; slot++)
@@ -122,7 +123,7 @@ protocol_code fw_slots_remove(slots *slots, const char *name, protocol_error *er
 enum { MAGIC = 0x57524853 }; /* "SHRW" */
 static const char FLASH_FAILED[] = "the flash could not be written", NO_UPLOAD[] = "no upload is under way";
 
-/* Where an image of this name goes: over the idle one of the same name, else where nothing is, else over the older. */
+/* The slot for an image of this name: the idle one of the same name, else an empty one, else the older idle one. */
 static int slot_for(const slots *slots, const char *name) {
     int chosen = SLOTS_NONE;
     uint32_t least = 0;
@@ -144,7 +145,7 @@ uint32_t fw_slots_upload_bytes(const slots *slots) {
     return slot == SLOTS_NONE ? 0 : upload_room(slots, slot);
 }
 
-/* Ends an upload that failed. */
+/* Ends a failed upload. */
 static protocol_code give_up(slots *slots, protocol_code code, const char *line, protocol_error *error) {
     slots->upload = SLOTS_NONE;
     return fw_protocol_fail(error, code, line);
@@ -176,7 +177,7 @@ protocol_code fw_slots_upload_begin(slots *slots, const char *name, size_t name_
     return PROTOCOL_OK;
 }
 
-/* The first piece of what may be an image takes the old one's header away; of anything else, nothing. */
+/* Checks the first piece. If it begins like an image, erases the old header; otherwise changes nothing. */
 static protocol_code start(slots *slots, const uint8_t *data, uint32_t bytes, protocol_error *error) {
     const slots_flash *flash = &slots->flash;
     if (bytes < 4 || read_u32(data) != MAGIC)
@@ -187,7 +188,7 @@ static protocol_code start(slots *slots, const uint8_t *data, uint32_t bytes, pr
     return PROTOCOL_OK;
 }
 
-/* Erases what an image that reaches to an offset needs: in whole blocks, from where they begin. */
+/* Erases whole blocks, at least up to an offset in the slot. */
 static int erase_up_to(slots *slots, uint32_t offset) {
     const slots_flash *flash = &slots->flash;
     const uint32_t bytes = flash->bytes[slots->upload];

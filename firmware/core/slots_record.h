@@ -1,4 +1,4 @@
-/* The header of a slot, as slots.h lays it out, between bytes and a record. */
+/* Converts the header of a slot, which slots.h specifies, between bytes and a record. */
 #ifndef SHREW_SLOTS_RECORD_H
 #define SHREW_SLOTS_RECORD_H
 
@@ -6,7 +6,7 @@
 
 void fw_slots_record_pack(const slots_record *record, uint8_t header[SLOTS_HEADER_BYTES]);
 
-/* Not present where these bytes are no header of an image that the slot has room for. */
+/* The record is not present if the bytes are not a valid header, or the image does not fit the slot. */
 slots_record fw_slots_record_unpack(const uint8_t header[SLOTS_HEADER_BYTES], uint32_t room);
 
 #endif

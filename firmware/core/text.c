@@ -6,7 +6,7 @@
 #include "decimal.h"
 #include "utf8.h"
 
-enum { QUOTED_BYTES = 32, MOST_DIGITS = 9 /* always enough to tell one binary32 from all others */ };
+enum { QUOTED_BYTES = 32, MOST_DIGITS = 9 /* enough to identify any binary32 */ };
 
 text fw_text_in(void *buffer, size_t capacity) {
     text made = {buffer, capacity, 0, 0};
@@ -82,7 +82,7 @@ void fw_text_add_hex(text *out, uint32_t value) {
     fw_text_add_bytes(out, digits, sizeof digits);
 }
 
-/* digits, of which the first stands before the point, times 10^exponent */
+/* Writes digits, with the point after the first, times 10^exponent. */
 static void add_scientific(text *out, uint32_t digits, int count, int exponent) {
     char written[MOST_DIGITS];
     for (int i = count; i-- > 0; digits /= 10)
@@ -118,7 +118,7 @@ void fw_text_add_number(text *out, float value) {
         return;
     }
     int exponent = 0;
-    double first = magnitude; /* 1 to 10, times 10^exponent */
+    double first = magnitude; /* scaled to 1 .. 10, with the rest in exponent */
     for (; first >= 10; exponent++)
         first /= 10;
     for (; first < 1; exponent--)

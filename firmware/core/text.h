@@ -1,5 +1,5 @@
-/* Text put together in a buffer of the caller's. A piece that does not fit is left out whole, and everything after it:
- * full says so, and a text that is full must not be sent. */
+/* Text assembled in the caller's buffer. The first piece that does not fit is dropped whole, and so is everything after
+ * it. full is then set, and the text must not be sent. */
 #ifndef SHREW_TEXT_H
 #define SHREW_TEXT_H
 
@@ -13,7 +13,7 @@ typedef struct text {
     int full;
 } text;
 
-/* An empty text in capacity >= 1 bytes. It always ends in a NUL, which takes one of them. */
+/* An empty text in capacity >= 1 bytes. It is always NUL-terminated, and the NUL takes one byte of the capacity. */
 text fw_text_in(void *buffer, size_t capacity);
 
 void fw_text_add(text *out, const char *piece);
@@ -21,19 +21,19 @@ void fw_text_add_bytes(text *out, const void *piece, size_t bytes);
 void fw_text_add_integer(text *out, int64_t value);
 void fw_text_add_hex(text *out, uint32_t value); /* eight digits */
 
-/* A number in the fewest digits that mean the same binary32; value must be finite. */
+/* The shortest decimal that reads back as the same binary32. value must be finite. */
 void fw_text_add_number(text *out, float value);
 
-/* What a stranger wrote, in quotes, for a line for people: at most 32 bytes of it, whole characters, no controls. */
+/* Untrusted text in quotes, for a line for people: at most 32 bytes, whole characters, no control characters. */
 void fw_text_add_quoted(text *out, const char *piece, size_t bytes);
 
-/* Bytes up to a NUL; a stranger's buffer without one is the caller's fault. */
+/* Bytes before the NUL. The string must be NUL-terminated. */
 size_t fw_text_length(const char *string);
 int fw_text_equal(const char *string, const void *bytes, size_t count);
 
 int fw_text_is_utf8(const void *bytes, size_t count);
 
-/* Bytes of the longest beginning of whole characters that has at most `most` bytes. */
+/* Length of the longest prefix of whole characters that has at most `most` bytes. */
 size_t fw_text_whole_characters(const void *bytes, size_t count, size_t most);
 
 #endif

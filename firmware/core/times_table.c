@@ -15,7 +15,7 @@ static void add_padded(text *out, const char *piece, size_t columns, int to_the_
         fw_text_add(out, piece);
 }
 
-/* Microseconds as milliseconds with three decimals, or, of no tokens, a dash. */
+/* Microseconds per token as milliseconds with three decimals; a dash if there are no tokens. */
 static void add_share(text *out, uint64_t us, uint64_t tokens) {
     char digits[32];
     text number = fw_text_in(digits, sizeof digits);

@@ -14,20 +14,20 @@
 ESP_EVENT_DEFINE_BASE(SHREW_COMMAND);
 
 typedef enum action_kind {
-    ACTION_LEVEL, /* of pin, to value */
-    ACTION_DUTY,  /* of pin, to value percent */
-    ACTION_EVENT  /* value is the event's id, not 0 */
+    ACTION_LEVEL, /* sets the level of pin to value */
+    ACTION_DUTY,  /* sets the duty cycle of pin to value percent */
+    ACTION_EVENT  /* posts an event; value is its id, not 0 */
 } action_kind;
 
 typedef struct action {
     const char *command;
     action_kind kind;
-    int pin; /* below 0: none is connected, and the command only reports */
+    int pin; /* negative: nothing is connected, and the command is only reported */
     int value;
 } action;
 
-/* Yours to change: the commands of your corpus (`Do:`), and what is connected. These are desk's that need no more than a
- * lamp and a fan; its others are events. */
+/* Change this table: list the commands of your corpus (`Do:`) and the pins that they control. These are the commands of
+ * the model `desk` for a lamp and a fan; its other commands are events. */
 static const action actions[] = {
     {"led on", ACTION_LEVEL, CONFIG_SHREW_LIGHT_PIN, 1},
     {"led off", ACTION_LEVEL, CONFIG_SHREW_LIGHT_PIN, 0},
@@ -53,7 +53,7 @@ static void set_duty(int pin, int percent) {
 
 #else
 
-/* Each pin with a duty cycle has a channel of its own. */
+/* Each pin with a duty cycle has its own channel. */
 static int channel_pins[LEDC_CHANNEL_MAX];
 static int channels;
 
@@ -88,7 +88,7 @@ static void set_duty(int pin, int percent) {
 #endif
 
 void fw_actions_start(void) {
-    esp_event_loop_create_default(); /* the web server and Wi-Fi use it, too */
+    esp_event_loop_create_default(); /* shared with the web server and Wi-Fi */
 }
 
 static void post(int id, const char *command, size_t bytes) {

@@ -18,10 +18,10 @@ static const char PREFIX[] = "/api/models/", LOAD[] = "/load";
 
 enum { PIECE_BYTES = 4096, STALLED_US = 30000000, DRAIN_US = 3000000, NAME_BYTES = PROTOCOL_NAME_BYTES + 1 };
 
-/* ---- One long request at a time, on a task of its own: flash takes seconds, and answers go on meanwhile ----------- */
+/* ---- Long requests, one at a time, on their own task: flash takes seconds, and answers continue meanwhile -------- */
 
 typedef struct job {
-    httpd_req_t *request; /* a copy that the server leaves to us */
+    httpd_req_t *request; /* a copy that we own until it is completed */
     protocol_code (*run)(httpd_req_t *request, const char *name, protocol_error *error);
     char name[NAME_BYTES];
 } job;
@@ -30,7 +30,7 @@ static QueueHandle_t jobs;
 static char piece[PIECE_BYTES]; /* of an upload */
 static volatile int is_busy;
 
-/* What comes of a refused upload is read for a while: a socket that is closed with bytes unread takes back the answer. */
+/* Reads the rest of a refused upload for a while: closing a socket with unread bytes would discard the answer. */
 static void drain(httpd_req_t *request) {
     const uint64_t begun = clock_us();
     while (httpd_req_recv(request, piece, PIECE_BYTES) > 0 && clock_us() - begun < DRAIN_US)
@@ -39,14 +39,14 @@ static void drain(httpd_req_t *request) {
 
 static void finish(job *done, protocol_code code, const protocol_error *error) {
     httpd_req_t *request = done->request;
-    is_busy = 0; /* before the client can ask for more */
+    is_busy = 0; /* before the client can send its next request */
     const esp_err_t failed = code ? fw_http_fail(request, error) : fw_http_send_info(request);
     if (code)
         drain(request);
     if (failed)
         fw_http_hang_up(httpd_req_to_sockfd(request));
     httpd_req_async_handler_complete(request);
-    fw_websocket_announce(); /* also what an upload that failed has erased */
+    fw_websocket_announce(); /* also after a failure: a failed upload may have erased an image */
 }
 
 static void run_jobs(void *unused) {
@@ -75,7 +75,7 @@ static esp_err_t begin(httpd_req_t *request, job *next) {
     return ESP_OK;
 }
 
-/* /api/models/NAME, or /api/models/NAME/load where is_load. The name, or why not. */
+/* Extracts the name from /api/models/NAME, or with is_load from /api/models/NAME/load. *code says why it is refused. */
 static void name_in(const httpd_req_t *request, int is_load, char name[NAME_BYTES], protocol_code *code) {
     const char *begin = request->uri + sizeof PREFIX - 1;
     const size_t path = strcspn(begin, "?#"), bytes = strcspn(begin, "/?#");
@@ -119,7 +119,7 @@ static esp_err_t change_models(httpd_req_t *request, job next, int is_load, int 
     return begin(request, &next);
 }
 
-/* ---- Models ------------------------------------------------------------------------------------------------------- */
+/* ---- Models ------------------------------------------------------------------------------------------------------ */
 
 static protocol_code receive_image(httpd_req_t *request, protocol_error *error) {
     uint64_t heard = clock_us();
@@ -179,7 +179,7 @@ esp_err_t fw_api_remove(httpd_req_t *request) {
     return change_models(request, (job){.run = erase}, 0, 0);
 }
 
-/* ---- Settings ----------------------------------------------------------------------------------------------------- */
+/* ---- Settings ---------------------------------------------------------------------------------------------------- */
 
 typedef protocol_code settings_changer(settings *changed, char *text, size_t bytes, protocol_error *error);
 

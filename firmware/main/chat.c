@@ -3,7 +3,7 @@
 #include "generate.h"
 #include "status.h"
 
-/* Inlined, the buffers of several functions would lie side by side in one frame. */
+/* If inlined, the buffers of several functions would share one large stack frame. */
 #define NOT_INLINED __attribute__((noinline))
 
 enum { QUEUED_BYTES = 96 };

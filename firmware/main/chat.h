@@ -1,5 +1,5 @@
-/* One message of the chat protocol, from a WebSocket or the serial line: what it asks for is done or queued, and what can
- * be said at once is sent. */
+/* Handles one message of the chat protocol, from a WebSocket or the serial line: executes or queues it, and sends what
+ * can be answered at once. */
 #ifndef SHREW_CHAT_H
 #define SHREW_CHAT_H
 
@@ -15,12 +15,12 @@ enum {
 
 typedef void chat_send(void *context, const char *message, size_t bytes);
 
-/* The message has a NUL behind it, and is changed. */
+/* The message must be NUL-terminated. It is modified. */
 void fw_chat_read(uint32_t connection, char *message, size_t bytes, chat_send *send, void *context);
 
 void fw_chat_fail(const uint32_t *id, const protocol_error *error, chat_send *send, void *context);
 
-/* out: room for the message. One with a command is too large for a stack, so the room is a static buffer of its task. */
+/* out: memory for the message. With a command it is too large for a stack, so callers pass a static buffer. */
 void fw_chat_done(uint32_t id, const protocol_result *result, text out, chat_send *send, void *context);
 
 #endif

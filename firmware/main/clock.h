@@ -1,4 +1,4 @@
-/* Microseconds since some moment before the start. */
+/* Microseconds since an arbitrary moment before the start. */
 #ifndef SHREW_CLOCK_H
 #define SHREW_CLOCK_H
 

@@ -69,12 +69,12 @@ int fw_commands_are_busy(void) {
 void fw_commands_cancel(void) {
     protocol_result cancelled;
     if (!is_asking || !fw_generate_cancel(connection, 0, &cancelled))
-        return; /* or it ends by itself, at its next step */
+        return; /* otherwise it ends by itself, at its next step */
     printf("[%s]\n", fw_protocol_reason_name(cancelled.reason));
     is_asking = 0;
 }
 
-/* ---- Models ------------------------------------------------------------------------------------------------------- */
+/* ---- Models ------------------------------------------------------------------------------------------------------ */
 
 static void print_models(void) {
     const models_view *view = fw_models_look();
@@ -114,7 +114,7 @@ static void selftest(void) {
     printf("self-test: %s\n", fw_models_selftest(&verdict, &error) ? error.line : verdicts[verdict]);
 }
 
-/* Tokens into the session, so many a call: tokens per second, 0 where there is no room. */
+/* Feeds tokens, at_once per call. Returns tokens per second; 0 if they do not fit the context. */
 static double feed(shrew_session *session, uint32_t tokens, uint32_t at_once) {
     uint16_t ids[SHREW_MAX_BLOCK] = {0};
     const uint64_t begun = clock_us();
@@ -127,8 +127,8 @@ static double feed(shrew_session *session, uint32_t tokens, uint32_t at_once) {
     return tokens * 1e6 / (double)(clock_us() - begun + 1);
 }
 
-/* Without choosing tokens, so that the model's end of text does not matter: half of the context as a prompt, as much
- * again one by one. */
+/* Feeds half of the context as a prompt, then as much again one token at a time. Does not sample tokens, so the model's
+ * end-of-text does not matter. */
 static void bench(uint32_t tokens) {
     const models_view *view = fw_models_look();
     const uint32_t most = view->model ? view->model->context / 2 : 0;
@@ -144,11 +144,11 @@ static void bench(uint32_t tokens) {
     const double prompt = feed(session, tokens, SHREW_MAX_BLOCK), answer = feed(session, tokens, 1);
     shrew_session_reset(session);
     fw_models_leave();
-    printf("%" PRIu32 " tokens as a prompt: %.1f tokens/s; %" PRIu32 " more, one by one: %.1f tokens/s\n", tokens, prompt,
-           tokens, answer);
+    printf("%" PRIu32 " tokens as a prompt: %.1f tokens/s; %" PRIu32 " more, one by one: %.1f tokens/s\n", tokens,
+           prompt, tokens, answer);
 }
 
-/* ---- Settings ----------------------------------------------------------------------------------------------------- */
+/* ---- Settings ---------------------------------------------------------------------------------------------------- */
 
 static void show(void) {
     const settings kept = fw_settings_now();
@@ -223,7 +223,7 @@ static void help(const console_command *command) {
     }
 }
 
-/* ---- Lines -------------------------------------------------------------------------------------------------------- */
+/* ---- Lines ------------------------------------------------------------------------------------------------------- */
 
 void fw_commands_run(char *line, size_t bytes) {
     console_command command;

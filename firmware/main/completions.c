@@ -12,8 +12,8 @@
 #include "http.h"
 #include "models.h"
 
-/* A request that is being answered, by its connection's number. The answering task writes to its socket itself, which
- * the server leaves alone until httpd_req_async_handler_complete. */
+/* Requests being answered, indexed by connection. The answering task writes directly to the socket, which the server
+ * does not touch until httpd_req_async_handler_complete. */
 static struct reply {
     httpd_req_t *request;
     openai_answer answer;
@@ -23,7 +23,7 @@ static struct reply {
 
 enum { PIECE_BYTES = 256, PART_BYTES = 6 * PIECE_BYTES + 768 };
 
-static char part_buffer[PART_BYTES]; /* of the answering task */
+static char part_buffer[PART_BYTES]; /* used by the answering task */
 
 static esp_err_t send_part(const struct reply *reply, const text *part) {
     return part->full ? ESP_FAIL : httpd_resp_send_chunk(reply->request, part->bytes, (ssize_t)part->used);
@@ -61,11 +61,11 @@ static int write_text(const queue_entry *entry, const char *bytes, size_t count)
     return 0;
 }
 
-/* 0 where the response is whole. */
+/* Returns 0 if the response is complete. */
 static int write_end(struct reply *reply, const protocol_result *result, const protocol_error *error) {
     if (error && !reply->has_begun)
         return fw_http_fail(reply->request, error);
-    if (begin(reply) || (error && !reply->stream)) /* half an object: the connection breaks off */
+    if (begin(reply) || (error && !reply->stream)) /* an incomplete object: close the connection */
         return -1;
     text out = fw_text_in(part_buffer, sizeof part_buffer);
     if (error)
@@ -77,7 +77,7 @@ static int write_end(struct reply *reply, const protocol_result *result, const p
     return send_part(reply, &out) || httpd_resp_send_chunk(reply->request, NULL, 0);
 }
 
-/* Gives the socket back to the server. */
+/* Returns the socket to the server. */
 static void complete(uint32_t connection, int failed) {
     httpd_req_t *request = replies[connection].request;
     if (failed)
@@ -101,9 +101,9 @@ static int has_gone(const queue_entry *entry) {
 
 static const audience http = {.write = write_text, .finish = finish, .has_gone = has_gone};
 
-/* ---- Requests, on the server's task ------------------------------------------------------------------------------- */
+/* ---- Requests, on the server's task ------------------------------------------------------------------------------ */
 
-/* Reads the request; names of the other models are looked at and not kept. */
+/* Reads the request. The view of the models is held only meanwhile. */
 static protocol_code read_request(openai_request *read, char *body, size_t bytes, protocol_error *error) {
     const protocol_rules rules = fw_generate_rules();
     const char *others[BOARD_MODELS];
@@ -117,7 +117,7 @@ static protocol_code read_request(openai_request *read, char *body, size_t bytes
     return code;
 }
 
-/* 0 where nobody has told this device the time. */
+/* Returns 0 if the device's clock has not been set. */
 static uint64_t seconds_since_1970(void) {
     enum { THIS_YEAR = 1767225600 }; /* the first second of 2026 */
     const time_t now = time(NULL);

@@ -1,4 +1,4 @@
-/* OpenAI's shape of the protocol. */
+/* The OpenAI form of the protocol. */
 #ifndef SHREW_COMPLETIONS_H
 #define SHREW_COMPLETIONS_H
 

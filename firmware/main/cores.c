@@ -5,7 +5,7 @@
 
 #if portNUM_PROCESSORS > 1
 
-/* The caller does even tasks, the other core odd ones: nothing to agree on but that there is work and that it is done. */
+/* The caller runs the even tasks, the other core the odd ones, so they synchronise only at the start and at the end. */
 static struct {
     TaskHandle_t helper, caller;
     void (*task)(void *argument, uint32_t index);

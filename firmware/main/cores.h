@@ -1,4 +1,4 @@
-/* Both cores of a chip that has two: the engine's parallel_for. */
+/* The engine's parallel_for, on both cores of a dual-core chip. */
 #ifndef SHREW_CORES_H
 #define SHREW_CORES_H
 
@@ -6,7 +6,7 @@
 
 void fw_cores_start(void);
 
-/* Called by one task at a time. */
+/* Only one task at a time may call it. */
 void fw_cores_run(void *context, uint32_t count, void (*task)(void *argument, uint32_t index), void *argument);
 
 #endif

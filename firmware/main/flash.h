@@ -1,10 +1,10 @@
-/* The two model partitions as core's slots see them. */
+/* The two model partitions, as flash for core/slots.h. */
 #ifndef SHREW_FLASH_H
 #define SHREW_FLASH_H
 
 #include "core/slots.h"
 
-/* The flash, where both, one or none of `model_a` and `model_b` may be there. */
+/* Opens the flash. Both, one or none of the partitions `model_a` and `model_b` may exist. */
 slots_flash fw_flash_open(void);
 
 #endif

@@ -16,7 +16,7 @@
 #include "tasks.h"
 
 enum {
-    ENTRIES = BOARD_WAITING + 1, /* one is being answered */
+    ENTRIES = BOARD_WAITING + 1, /* plus the one being answered */
     TEXT_BYTES = PROTOCOL_PROMPT_BYTES + QUEUE_STOP_BYTES,
     REST_EVERY_US = 500000
 };
@@ -36,7 +36,7 @@ void fw_generate_unlock(void) {
     xSemaphoreGive(lock);
 }
 
-/* ---- Requests ----------------------------------------------------------------------------------------------------- */
+/* ---- Requests ---------------------------------------------------------------------------------------------------- */
 
 uint32_t fw_generate_connect(const audience *audience) {
     fw_generate_lock();
@@ -98,7 +98,7 @@ generate_record fw_generate_recorded(void) {
     return copy;
 }
 
-/* ---- Answers ------------------------------------------------------------------------------------------------------ */
+/* ---- Answers ----------------------------------------------------------------------------------------------------- */
 
 typedef struct listener {
     const queue_entry *entry;
@@ -118,7 +118,7 @@ static uint64_t now_us(void *context) {
 
 static int is_cancelled(void *context) {
     listener *to = context;
-    if (clock_us() - to->rested > REST_EVERY_US) { /* the idle task has its duties, too */
+    if (clock_us() - to->rested > REST_EVERY_US) { /* let the idle task run */
         vTaskDelay(1);
         to->rested = clock_us();
     }

@@ -1,15 +1,16 @@
-/* The task that answers: one request after the other, from a queue in which connections take turns. */
+/* The task that answers requests, one at a time, from a queue in which connections take turns. */
 #ifndef SHREW_GENERATE_H
 #define SHREW_GENERATE_H
 
 #include "core/queue.h"
 
-/* Whoever is told the answers of a connection, on the answering task. */
+/* Receives the answers of a connection, on the answering task. */
 typedef struct audience {
-    int (*write)(const queue_entry *entry, const char *bytes, size_t count); /* not 0: nobody listens any more */
-    /* The one `done` (error NULL) or `error`. Must call fw_generate_release before the client can hear of it. */
+    int (*write)(const queue_entry *entry, const char *bytes, size_t count); /* not 0: the client has gone */
+    /* The `done` (error is NULL) or `error` of a request. Must call fw_generate_release before the client can receive
+     * it. */
     void (*finish)(queue_entry *entry, const protocol_result *result, const protocol_error *error);
-    /* NULL, or asked between two steps: not 0 where nobody listens any more. */
+    /* NULL, or called between two steps. Not 0: the client has gone. */
     int (*has_gone)(const queue_entry *entry);
 } audience;
 
@@ -20,28 +21,28 @@ typedef struct generate_record {
 
 void fw_generate_start(void);
 
-/* Most requests that may wait. */
+/* The limit of waiting requests. */
 uint32_t fw_generate_most_waiting(void);
 
-/* A connection's number, or QUEUE_NOBODY where there are too many. */
+/* Returns the number of a new connection, or QUEUE_NOBODY if there are too many. */
 uint32_t fw_generate_connect(const audience *audience);
 void fw_generate_disconnect(uint32_t connection);
 
-/* What fw_protocol_read and fw_openai_read need. */
+/* The rules for fw_protocol_read and fw_openai_read. */
 protocol_rules fw_generate_rules(void);
 
-/* Also fails with PROTOCOL_NO_MODEL. */
+/* Like fw_queue_push. Also fails with PROTOCOL_NO_MODEL. */
 protocol_code fw_generate_push(uint32_t connection, const protocol_request *request, uint32_t *ahead,
                                protocol_error *error);
 
-/* 1: the request still waited; *cancelled is its `done`, which the caller sends. */
+/* Returns 1 if the request was still waiting; then the caller sends *cancelled as its `done`. */
 int fw_generate_cancel(uint32_t connection, uint32_t id, protocol_result *cancelled);
 
-/* Around looking at entry->connection and doing something about it: it changes when a connection ends. */
+/* Hold the lock while using entry->connection, which changes when a connection ends. */
 void fw_generate_lock(void);
 void fw_generate_unlock(void);
 
-/* Under the lock: the request is answered, and its id free again. */
+/* Call with the lock held: the request is answered, and its id may be used again. */
 void fw_generate_release(queue_entry *entry);
 
 generate_record fw_generate_recorded(void);

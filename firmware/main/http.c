@@ -11,16 +11,16 @@
 #include "status.h"
 
 enum {
-    RECEIVE_S = 2, /* how long a client may keep the server waiting for the rest of what it began to send */
-    SEND_S = 3,       /* without taking a byte */
-    MOST_SEND_S = 10, /* for all of one piece */
+    RECEIVE_S = 2, /* timeout for the rest of a message that a client has begun to send */
+    SEND_S = 3,       /* timeout if the client takes no byte */
+    MOST_SEND_S = 10, /* timeout for a whole piece */
     HEADER_BYTES = 128,
-    PURGED_BYTES = 16384 /* of a refused body; a connection on which more is to come is closed */
+    PURGED_BYTES = 16384 /* read of a refused body; if more follows, the connection is closed */
 };
 
-/* ---- Sockets ------------------------------------------------------------------------------------------------------ */
+/* ---- Sockets ----------------------------------------------------------------------------------------------------- */
 
-/* Not by a blocking call, which on Linux the simulated scheduler's clock would interrupt. */
+/* Polls. On Linux, the tick of the simulated scheduler would interrupt a blocking call. */
 static int is_ready(int socket, int to_send, int seconds) {
     fd_set set;
     FD_ZERO(&set);
@@ -60,9 +60,9 @@ void fw_http_hang_up(int socket) {
     shutdown(socket, SHUT_RDWR);
 }
 
-/* ---- Who may ------------------------------------------------------------------------------------------------------ */
+/* ---- Access ------------------------------------------------------------------------------------------------------ */
 
-/* A header's value, or NULL. One that does not fit counts as one that cannot be right. */
+/* A header's value, or NULL. A value that does not fit counts as wrong. */
 static const char *header(httpd_req_t *request, const char *name, char value[HEADER_BYTES]) {
     const esp_err_t failed = httpd_req_get_hdr_value_str(request, name, value, HEADER_BYTES);
     return failed == ESP_ERR_NOT_FOUND ? NULL : failed ? "?" : value;
@@ -88,7 +88,7 @@ int fw_http_admits(httpd_req_t *request, int with_token) {
     return 1;
 }
 
-/* ---- Responses ---------------------------------------------------------------------------------------------------- */
+/* ---- Responses --------------------------------------------------------------------------------------------------- */
 
 void fw_http_begin(httpd_req_t *request, const char *type, const char *caching) {
     httpd_resp_set_type(request, type);

@@ -1,4 +1,4 @@
-/* The firmware's start: settings, models, the task that answers, and the ways to it. */
+/* Starts the firmware: settings, models, the answering task, and its interfaces. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -20,7 +20,7 @@
 #include "esp_private/partition_linux.h"
 #endif
 
-/* On Linux flash is a file, SHREW_FLASH, else a new one in /tmp. */
+/* On Linux, flash is the file SHREW_FLASH, or a new one in /tmp. */
 static void find_flash(void) {
 #if CONFIG_IDF_TARGET_LINUX
     esp_partition_file_mmap_ctrl_t *flash = esp_partition_get_file_mmap_ctrl_input();
@@ -44,7 +44,7 @@ void app_main(void) {
     fw_api_start();
     fw_server_start();
     fw_terminal_start();
-    fw_memory_start(); /* what the others have left */
+    fw_memory_start(); /* takes what the others have left */
     fw_models_start(kept.model);
     fw_status_print();
     fw_terminal_run();

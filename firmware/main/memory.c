@@ -11,12 +11,12 @@
 enum {
     INTERNAL = MALLOC_CAP_INTERNAL | MALLOC_CAP_8BIT,
     PSRAM = MALLOC_CAP_SPIRAM | MALLOC_CAP_8BIT,
-    HEAP_OVERHEAD = 2 * ARENA_ALIGNMENT /* of an aligned allocation, at most */
+    HEAP_OVERHEAD = 2 * ARENA_ALIGNMENT /* upper bound for an aligned allocation */
 };
 
 static arena models;
 
-/* ---- The heap ----------------------------------------------------------------------------------------------------- */
+/* ---- The heap ---------------------------------------------------------------------------------------------------- */
 
 size_t fw_memory_free_internal(void) {
     return heap_caps_get_free_size(INTERNAL);
@@ -47,7 +47,7 @@ void fw_memory_give_buffer(void *memory) {
     heap_caps_free(memory);
 }
 
-/* ---- The arena ---------------------------------------------------------------------------------------------------- */
+/* ---- The arena --------------------------------------------------------------------------------------------------- */
 
 static void add(size_t bytes, arena_kind kind, uint32_t capabilities) {
     void *memory = heap_caps_aligned_alloc(ARENA_ALIGNMENT, bytes, capabilities);
@@ -57,8 +57,8 @@ static void add(size_t bytes, arena_kind kind, uint32_t capabilities) {
 
 #if CONFIG_IDF_TARGET_LINUX
 
-/* All memory is alike there. SHREW_SRAM lists the sizes of the pieces that count as fast, as in "106496,65536"; SHREW_PSRAM
- * is the size of the other piece. */
+/* Linux has one kind of memory. SHREW_SRAM lists the sizes of pieces that count as fast, such as "106496,65536";
+ * SHREW_PSRAM is the size of the slow piece. */
 static void take_from_heap(void) {
     const char *sram = getenv("SHREW_SRAM"), *psram = getenv("SHREW_PSRAM");
     for (char *end = (char *)sram; end && *end; end += *end == ',') {
@@ -76,7 +76,7 @@ static void take_from_heap(void) {
 
 #else
 
-/* The largest pieces first, until only the reserve is left of the heap or what remains is crumbs. */
+/* Takes the largest pieces first, until only the reserve or small pieces are left in the heap. */
 static void take_kind(arena_kind kind, uint32_t capabilities, size_t reserve) {
     for (int i = 0; i < BOARD_ARENA_PIECES; i++) {
         const size_t free = heap_caps_get_free_size(capabilities);
@@ -121,7 +121,7 @@ size_t fw_memory_sram_left(void) {
     return fw_arena_left(&models, ARENA_SRAM);
 }
 
-/* PSRAM of eight lines or more is faster than flash of four; of four lines it shares their bus. */
+/* PSRAM with eight or more lines is faster than flash with four. PSRAM with four lines shares the flash's bus. */
 size_t fw_memory_faster_psram_left(void) {
 #if CONFIG_SPIRAM_MODE_OCT || CONFIG_SPIRAM_MODE_HEX
     return fw_arena_left(&models, ARENA_PSRAM);

@@ -20,12 +20,13 @@ static const char TAG[] = "models";
 
 enum {
     LEAST_CONTEXT = 32,
-    GRAIN = 4096 /* multiply-adds worth handing to the other core: some microseconds of both */
+    GRAIN = 4096 /* fewest multiply-adds per core: the hand-over costs some microseconds */
 };
 
-/* storing: the slots, the card, and which model answers. using: its session. looking: the view. Taken in this order. */
+/* Mutexes, to be taken in this order. storing: the slots, the card, and the loaded model. using: its session. looking:
+ * the view. */
 static SemaphoreHandle_t storing, using, looking;
-static volatile int changing; /* whoever would use the session waits, so that a change gets its turn */
+static volatile int changing; /* other users of the session wait, so that a change is not starved */
 
 static slots stored;
 static sd_model on_card[BOARD_MODELS];
@@ -34,17 +35,17 @@ static uint32_t card_count;
 static struct {
     char name[PROTOCOL_NAME_BYTES + 1];
     shrew_model model;
-    shrew_session *session; /* NULL: no model answers */
-    void *image; /* one from a card, in the arena; NULL: it lies in flash */
-    shrew_times spent; /* written by whoever uses the session */
+    shrew_session *session; /* NULL: no model is loaded */
+    void *image; /* in the arena, from a card; NULL: it is in flash */
+    shrew_times spent; /* written by the user of the session */
 } answering;
 
 static models_view view;
 static info_model about;
-static slots_record listed[SLOTS]; /* names that the view points to, */
-static sd_model listed_card[BOARD_MODELS]; /* and these */
+static slots_record listed[SLOTS]; /* the view points to names in these two */
+static sd_model listed_card[BOARD_MODELS];
 
-/* ---- What others see ---------------------------------------------------------------------------------------------- */
+/* ---- The view ---------------------------------------------------------------------------------------------------- */
 
 static int is_active_on_card(const char *name) {
     return answering.session && answering.image && !strcmp(name, answering.name);
@@ -55,7 +56,7 @@ static void list(const char *name, uint32_t bytes, const char *place, int active
         view.stored[view.stored_count++] = (info_stored){name, bytes, place, (uint32_t)active};
 }
 
-/* The caller holds storing. */
+/* The caller must hold storing. */
 static void update_view(void) {
     xSemaphoreTake(looking, portMAX_DELAY);
     memcpy(listed, stored.records, sizeof listed);
@@ -80,7 +81,7 @@ void fw_models_look_away(void) {
     xSemaphoreGive(looking);
 }
 
-/* ---- The model that answers --------------------------------------------------------------------------------------- */
+/* ---- The loaded model -------------------------------------------------------------------------------------------- */
 
 static void mark(void *spent, shrew_phase phase, uint32_t layer, uint32_t tokens) {
     shrew_times_mark(spent, clock_us(), phase, layer, tokens);
@@ -94,12 +95,12 @@ static shrew_session_options session_options(uint32_t context) {
                                      .mark = mark,
                                      .mark_context = &answering.spent};
 #if CONFIG_IDF_TARGET_LINUX
-    options.unit = SHREW_UNIT_SCALAR; /* what chips run */
+    options.unit = SHREW_UNIT_SCALAR; /* as on chips without a vector unit */
 #endif
     return options;
 }
 
-/* Internal memory, else PSRAM, for a session of the longest context that there is room for. */
+/* Takes memory for a session with the longest context that fits: internal memory, else PSRAM. */
 static int take_session_memory(shrew_session_options *options, void **memory, size_t *bytes, protocol_error *error) {
     const shrew_model *model = &answering.model;
     for (uint32_t context = model->config.context;; context /= 2) {
@@ -117,7 +118,7 @@ static int take_session_memory(shrew_session_options *options, void **memory, si
     }
 }
 
-/* The session's memory is taken first: it is read and written more often than weights are read. */
+/* Takes the session's memory before that of tensors, because it is accessed more often. */
 static int open_session(protocol_error *error) {
     shrew_session_options options;
     void *memory;
@@ -156,9 +157,9 @@ static void run_selftest(void) {
         ESP_LOGE(TAG, "%s: self-test: %s", answering.name, shrew_status_text(status));
 }
 
-/* Of the model that answers nothing is left: its memory is the next one's. */
+/* Unloads the model and frees its memory for the next one. */
 static void close_session(void) {
-    xSemaphoreTake(looking, portMAX_DELAY); /* nobody may look at what is going */
+    xSemaphoreTake(looking, portMAX_DELAY); /* the view refers to what is freed here */
     view.model = NULL;
     view.session_bytes = 0;
     view.sram_bytes = view.psram_bytes = 0;
@@ -178,7 +179,8 @@ static int open_from_card(const char *name, protocol_error *error) {
     return status ? fw_protocol_fail(error, PROTOCOL_IMAGE, shrew_status_text(status)) : PROTOCOL_OK;
 }
 
-/* The model of a slot, or of this name on the card. Nothing is loaded. On failure, again. */
+/* Loads the model of a slot, or the one of this name on the card. No model may be loaded before; after a failure none
+ * is. */
 static int load(int slot, const char *name, protocol_error *error) {
     snprintf(answering.name, sizeof answering.name, "%s", slot == SLOTS_NONE ? name : stored.records[slot].name);
     int code = slot == SLOTS_NONE ? open_from_card(name, error) : fw_slots_load(&stored, slot, &answering.model, error);
@@ -189,7 +191,7 @@ static int load(int slot, const char *name, protocol_error *error) {
         return code;
     }
     run_selftest();
-    memset(&answering.spent, 0, sizeof answering.spent); /* what people asked for counts */
+    memset(&answering.spent, 0, sizeof answering.spent); /* do not count the self-test */
     show_times();
     ESP_LOGI(TAG, "%s: %u tokens of context, %s kernels", answering.name, (unsigned)about.context, view.unit);
     return PROTOCOL_OK;
@@ -202,7 +204,7 @@ static int is_on_card(const char *name) {
     return 0;
 }
 
-/* Waits for the answer under way, and keeps others from beginning. */
+/* Waits for the current answer and keeps others from beginning. */
 static void take_session(void) {
     changing = 1;
     xSemaphoreTake(using, portMAX_DELAY);
@@ -310,14 +312,14 @@ void fw_models_start(const char *name) {
         load_at_start(SLOTS_NONE, on_card[i].name);
     if (!answering.session)
         ESP_LOGW(TAG, "no model: upload one");
-    else if (!*name) /* what comes later does not take its place unasked */
+    else if (!*name) /* a model that is uploaded later must not replace it at the next start */
         fw_models_remember(answering.name);
     xSemaphoreGive(using);
     update_view();
     xSemaphoreGive(storing);
 }
 
-/* ---- Storing ------------------------------------------------------------------------------------------------------ */
+/* ---- Storing ----------------------------------------------------------------------------------------------------- */
 
 static protocol_code done_storing(protocol_code code) {
     update_view();

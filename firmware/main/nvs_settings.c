@@ -16,9 +16,9 @@
 static const char TAG[] = "settings", NAMESPACE[] = "shrew", KEY[] = "settings";
 
 static settings current;
-static SemaphoreHandle_t lock, changing; /* taken in the other order */
+static SemaphoreHandle_t lock, changing; /* take changing before lock */
 
-/* The radio is off yet, and without it the generator of random numbers needs another source. */
+/* The radio is still off, and without it the random number generator needs another entropy source. */
 static void fill_random(void *bytes, size_t count) {
 #if CONFIG_IDF_TARGET_LINUX
     esp_fill_random(bytes, count);

@@ -11,13 +11,13 @@ typedef struct sd_model {
     uint32_t bytes;
 } sd_model;
 
-/* Mounts the card, if this build has one and it is there. */
+/* Mounts the card, if this build supports cards and one is inserted. */
 void fw_sd_start(void);
 
-/* Models on the card, at most `most`. */
+/* Lists at most `most` models on the card, and returns how many. */
 uint32_t fw_sd_list(sd_model *list, uint32_t most);
 
-/* An image, read into the arena; NULL, and *error says why. PROTOCOL_NOT_FOUND where there is none. */
+/* Reads an image into the arena. NULL: *error says why; PROTOCOL_NOT_FOUND if the card has none of this name. */
 void *fw_sd_read(const char *name, uint32_t *bytes, protocol_error *error);
 
 #endif

@@ -1,4 +1,4 @@
-/* Bytes from whoever sits at the device: its UART, its USB, or stdin. Output is stdout's. */
+/* Serial input from the device's UART or USB, or stdin. Output goes to stdout. */
 #ifndef SHREW_SERIAL_H
 #define SHREW_SERIAL_H
 
@@ -6,9 +6,9 @@
 
 enum {
     SERIAL_NOTHING = -1,
-    SERIAL_END = -2, /* of stdin */
+    SERIAL_END = -2, /* the end of stdin */
 #if CONFIG_IDF_TARGET_LINUX
-    SERIAL_ECHOES = 0 /* the host's terminal does */
+    SERIAL_ECHOES = 0 /* the host's terminal echoes */
 #else
     SERIAL_ECHOES = 1
 #endif

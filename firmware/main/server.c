@@ -20,7 +20,7 @@ static esp_err_t open_socket(httpd_handle_t handle, int socket) {
     return ESP_OK;
 }
 
-/* ---- Addresses ---------------------------------------------------------------------------------------------------- */
+/* ---- Addresses --------------------------------------------------------------------------------------------------- */
 
 static esp_err_t send_info(httpd_req_t *request) {
     return fw_http_admits(request, 0) ? fw_http_send_info(request) : ESP_OK;
@@ -33,7 +33,7 @@ static esp_err_t not_found(httpd_req_t *request, httpd_err_code_t code) {
 
 static const char MODELS[] = "/api/models/*";
 
-/* Also where only the pattern of the models' addresses fits. */
+/* Also called if only the pattern of the models' addresses matches; then sends 404 unless it is such an address. */
 static esp_err_t wrong_method(httpd_req_t *request, httpd_err_code_t code) {
     (void)code;
     if (!fw_http_admits(request, 0))
@@ -69,10 +69,10 @@ static uint16_t port(void) {
 void fw_server_start(void) {
     httpd_config_t config = HTTPD_DEFAULT_CONFIG();
     config.server_port = port();
-    config.ctrl_port = (uint16_t)(config.server_port ^ 0x8000); /* as many servers on one host as there are ports */
+    config.ctrl_port = (uint16_t)(config.server_port ^ 0x8000); /* several servers can run on one host */
     config.stack_size = fw_tasks_stack(TASK_SERVER);
-    config.core_id = 0; /* with Wi-Fi */
-    config.max_open_sockets = CONFIG_LWIP_MAX_SOCKETS - 3; /* it has three itself */
+    config.core_id = 0; /* the core of Wi-Fi */
+    config.max_open_sockets = CONFIG_LWIP_MAX_SOCKETS - 3; /* the server uses three itself */
     config.max_uri_handlers = ROUTES;
     config.max_resp_headers = 8;
     config.lru_purge_enable = true;
@@ -90,6 +90,6 @@ void fw_server_start(void) {
     httpd_register_err_handler(started, HTTPD_405_METHOD_NOT_ALLOWED, wrong_method);
     static const char *const talkative[] = {"httpd", "httpd_parse", "httpd_txrx", "httpd_uri", "httpd_ws"};
     for (size_t i = 0; i < sizeof talkative / sizeof *talkative; i++)
-        esp_log_level_set(talkative[i], ESP_LOG_NONE); /* each thing that a stranger does wrong is a line */
+        esp_log_level_set(talkative[i], ESP_LOG_NONE); /* otherwise each invalid request logs a line */
     ESP_LOGI("server", "port %u", (unsigned)config.server_port);
 }

@@ -1,4 +1,4 @@
-/* The web server: which address is answered by whom. */
+/* The web server: which handler answers which address. */
 #ifndef SHREW_SERVER_H
 #define SHREW_SERVER_H
 

@@ -94,7 +94,8 @@ void fw_status_print(void) {
            record.answered);
     const models_view *view = fw_models_look();
     if (view->model)
-        printf("model    %s: %" PRIu64 " parameters, %" PRIu32 " bytes in %s (copied: %zu to SRAM, %zu to PSRAM), %" PRIu32
+        printf("model    %s: %" PRIu64 " parameters, %" PRIu32
+               " bytes in %s (copied: %zu to SRAM, %zu to PSRAM), %" PRIu32
                " tokens of context, self-test %s, %s kernels on %d %s\n",
                view->model->name, view->model->parameters, view->model->bytes, view->place, view->sram_bytes,
                view->psram_bytes, view->model->context,

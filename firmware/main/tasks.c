@@ -13,7 +13,7 @@ enum { TASKS_MARGIN = 512 };
 static struct {
     const char *name;
     uint32_t stack;
-    TaskHandle_t handle; /* NULL: not made yet, or not on this chip */
+    TaskHandle_t handle; /* NULL: not created yet, or not on this chip */
     int is_warned_of;
 } tasks[TASKS] = {
     [TASK_MAIN] = {"main", CONFIG_ESP_MAIN_TASK_STACK_SIZE, NULL, 0},
@@ -47,7 +47,7 @@ static TaskHandle_t handle_of(fw_task which) {
     return tasks[which].handle;
 }
 
-/* Bytes that were never used, and all; 1, or 0 where there is no such task. */
+/* The stack's size and the bytes of it that were never used. Returns 0 if the task does not exist. */
 static int look_at(fw_task which, uint32_t *untouched, uint32_t *bytes) {
     const TaskHandle_t handle = handle_of(which);
     if (!handle)

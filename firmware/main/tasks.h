@@ -8,27 +8,27 @@
 #include "freertos/task.h"
 
 typedef enum fw_task {
-    TASK_MAIN,     /* starts everything, then reads the console; ESP-IDF makes it */
+    TASK_MAIN,     /* starts everything, then reads the console; created by ESP-IDF */
     TASK_GENERATE, /* answers */
     TASK_JOBS,     /* uploads, loads and removals */
-    TASK_SERVER,   /* of the web server, which makes it */
-    TASK_HELPER,   /* of the other core, where there is one */
+    TASK_SERVER,   /* the web server, which creates it */
+    TASK_HELPER,   /* computes on the other core of a dual-core chip */
     TASKS
 } fw_task;
 
-/* Makes the main task one of ours: its priority, and that its stack is watched. */
+/* Sets the main task's priority, and includes it in the watch over stacks. */
 void fw_tasks_begin(void);
 
-/* Makes a task. Without memory for its stack the device cannot work, and restarts. */
+/* Creates a task. If there is no memory for its stack, the device restarts. */
 TaskHandle_t fw_tasks_start(fw_task which, TaskFunction_t run, BaseType_t core);
 
-/* In the units of xTaskCreate. */
+/* The stack size in the units of xTaskCreate. */
 uint32_t fw_tasks_stack(fw_task which);
 
-/* Warns in the log, once for each task, when less than TASKS_MARGIN bytes of its stack were never used. */
+/* Logs a warning, once per task, if fewer than TASKS_MARGIN bytes of its stack were never used. */
 void fw_tasks_watch(void);
 
-/* One line for the console. */
+/* Prints one line to the console. */
 void fw_tasks_print(void);
 
 #endif

@@ -13,17 +13,17 @@
 
 enum { CANCEL_KEY = 3, POLL_MS = 20, WATCH_EVERY_US = 1000000 };
 
-static uint32_t programs; /* the connection of lines that are messages */
+static uint32_t programs; /* the connection for lines that are messages */
 static line typed = {.echoes = SERIAL_ECHOES};
 
-/* ---- Messages: a line that begins with a brace ---------------------------------------------------------------------- */
+/* ---- Messages: a line that begins with a brace ------------------------------------------------------------------- */
 
 static void print_message(void *unused, const char *message, size_t bytes) {
     (void)unused;
     printf("%s%.*s\n", fw_line_before_message(&typed), (int)bytes, message);
 }
 
-static char answer[CHAT_DONE_BYTES]; /* of the answering task */
+static char answer[CHAT_DONE_BYTES]; /* used by the answering task */
 
 static int print_tokens(const queue_entry *entry, const char *bytes, size_t count) {
     enum { PIECE_BYTES = (sizeof answer - 128) / 6 };
@@ -51,7 +51,7 @@ static void print_end(queue_entry *entry, const protocol_result *result, const p
 
 static const audience program = {.write = print_tokens, .finish = print_end};
 
-/* ---- Lines ---------------------------------------------------------------------------------------------------------- */
+/* ---- Lines ------------------------------------------------------------------------------------------------------- */
 
 static void obey_message(void) {
     protocol_error error;

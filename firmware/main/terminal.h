@@ -1,10 +1,11 @@
-/* The serial line, and stdin on Linux: commands for people, and messages of the chat protocol for programs, a line each. */
+/* The serial line, or stdin on Linux: commands from people, and messages of the chat protocol from programs, one per
+ * line. */
 #ifndef SHREW_TERMINAL_H
 #define SHREW_TERMINAL_H
 
 void fw_terminal_start(void);
 
-/* Reads lines and does what they ask, on the task of the caller; returns where the input ends, which only stdin does. */
+/* Reads and executes lines on the caller's task. Returns at the end of the input, which only stdin has. */
 void fw_terminal_run(void);
 
 #endif

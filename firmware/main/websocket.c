@@ -15,15 +15,15 @@
 
 enum { NO_SOCKET = -1, SLOWEST_MS = 10000 };
 
-enum { NOT_WEBSOCKET = 1002, NOT_TEXT = 1003, NOT_UTF8 = 1007, TOO_LONG = 1009 }; /* why a WebSocket is closed */
+enum { NOT_WEBSOCKET = 1002, NOT_TEXT = 1003, NOT_UTF8 = 1007, TOO_LONG = 1009 }; /* close codes */
 
 static httpd_handle_t server;
 static struct client {
     int socket;
-    int is_closing; /* told so: whatever comes now is read, not to take back what was sent, and ends it */
-} clients[BOARD_CONNECTIONS]; /* by the connection's number */
+    int is_closing; /* a close frame was sent; what still arrives is read, so that the frame is not lost, and ends it */
+} clients[BOARD_CONNECTIONS]; /* indexed by connection */
 
-/* ---- Sending, on the server's task -------------------------------------------------------------------------------- */
+/* ---- Sending, on the server's task ------------------------------------------------------------------------------- */
 
 static void send_text(void *client, const char *message, size_t bytes) {
     const int socket = ((const struct client *)client)->socket;
@@ -58,16 +58,17 @@ void fw_websocket_refresh(void) {
             httpd_sess_update_lru_counter(server, clients[i].socket);
 }
 
-/* ---- What the answering task says, carried over to the server's --------------------------------------------------- */
+/* ---- Passing answers from the answering task to the server's ----------------------------------------------------- */
 
-/* One answer at a time. Text that comes faster than it can be sent comes in fewer messages. Under fw_generate_lock. */
+/* Holds one answer at a time. Text that is generated faster than it can be sent goes out in fewer messages. Protected
+ * by fw_generate_lock. */
 static struct {
-    int taken; /* by the answer to id of connection */
+    int taken; /* by the answer to request id of connection */
     uint32_t connection, id;
     char text[SHREW_TEXT_BYTES];
     size_t text_bytes;
     int has_end, is_error;
-    protocol_result result; /* its command is the one below */
+    protocol_result result; /* its command points to the array below */
     char command[SHREW_MAX_COMMAND_BYTES];
     protocol_error error;
 } outbox;
@@ -96,7 +97,7 @@ static void send_outbox(void *unused) {
     }
     empty_outbox();
     fw_generate_unlock();
-    if (!client) /* sent before, or the client has gone */
+    if (!client) /* already sent, or the client has gone */
         return;
     if (bytes) {
         text out = fw_text_in(buffer, sizeof buffer);
@@ -109,7 +110,8 @@ static void send_outbox(void *unused) {
         fw_chat_done(id, &result, fw_text_in(buffer, sizeof buffer), send_text, client);
 }
 
-/* Room for so many bytes of this answer: 1, with the lock held; 0 where its client has gone, with the lock held, too. */
+/* Waits until the outbox has room for some bytes of this answer. Returns 1, or 0 if the client has gone. In both cases
+ * the caller must release the lock. */
 static int wait_for_room(const queue_entry *entry, size_t bytes) {
     fw_generate_lock();
     while (entry->connection != QUEUE_NOBODY) {
@@ -130,7 +132,7 @@ static int wait_for_room(const queue_entry *entry, size_t bytes) {
 }
 
 static void hand_over(void) {
-    while (httpd_queue_work(server, send_outbox, NULL)) /* too much to do just now */
+    while (httpd_queue_work(server, send_outbox, NULL)) /* the server's queue is full */
         vTaskDelay(1);
 }
 
@@ -142,7 +144,7 @@ static int write_text(const queue_entry *entry, const char *bytes, size_t count)
     }
     const int is_first = has_room && outbox.text_bytes == count;
     fw_generate_unlock();
-    if (is_first) /* else the sending is under way */
+    if (is_first) /* otherwise sending is already scheduled */
         hand_over();
     return !has_room;
 }
@@ -153,7 +155,7 @@ static void finish(queue_entry *entry, const protocol_result *result, const prot
         outbox.has_end = 1;
         outbox.is_error = error != NULL;
         outbox.result = *result;
-        if (result->command) /* it lies where the next answer will */
+        if (result->command) /* the next answer overwrites the original */
             memcpy(outbox.command, result->command, result->command_bytes);
         if (error)
             outbox.error = *error;
@@ -166,13 +168,13 @@ static void finish(queue_entry *entry, const protocol_result *result, const prot
 
 static const audience web_socket = {.write = write_text, .finish = finish};
 
-/* ---- Connections -------------------------------------------------------------------------------------------------- */
+/* ---- Connections ------------------------------------------------------------------------------------------------- */
 
-/* The session's context is its place in clients, which the server never frees but tells us of. */
+/* The server session's context is an element of clients. The server calls this instead of freeing it. */
 static void disconnect(void *context) {
     struct client *client = context;
     const uint32_t connection = (uint32_t)(client - clients);
-    fw_generate_disconnect(connection); /* first: what is being answered takes the outbox no more */
+    fw_generate_disconnect(connection); /* first, so that a current answer can no longer take the outbox */
     fw_generate_lock();
     if (outbox.taken && outbox.connection == connection)
         empty_outbox();
@@ -194,7 +196,7 @@ static esp_err_t admit(httpd_req_t *request) {
     return ESP_OK;
 }
 
-/* ---- Messages ----------------------------------------------------------------------------------------------------- */
+/* ---- Messages ---------------------------------------------------------------------------------------------------- */
 
 static void drain(const struct client *client) {
     static char rest[512];
@@ -211,7 +213,7 @@ static esp_err_t close_with(httpd_req_t *request, uint16_t code) {
     return httpd_ws_send_frame(request, &close);
 }
 
-/* Says why, and closes; where much more is to come than a message may have, without words. */
+/* Sends the reason and closes. If far more bytes follow than a message may have, closes without a reason. */
 static esp_err_t refuse(httpd_req_t *request, protocol_code code, uint16_t close_code, size_t bytes) {
     if (bytes <= 16 * PROTOCOL_MESSAGE_BYTES) {
         protocol_error error;
@@ -222,7 +224,7 @@ static esp_err_t refuse(httpd_req_t *request, protocol_code code, uint16_t close
 }
 
 static esp_err_t receive(httpd_req_t *request) {
-    if (request->method == HTTP_GET) /* one that was admitted: ESP-IDF before 5.5.4 tells of each handshake */
+    if (request->method == HTTP_GET) /* a finished handshake, which ESP-IDF before 5.5.4 reports here */
         return request->sess_ctx ? ESP_OK : fw_http_refuse(request, PROTOCOL_MESSAGE, "this address speaks WebSocket");
     struct client *client = request->sess_ctx;
     if (client->is_closing) {
@@ -233,7 +235,7 @@ static esp_err_t receive(httpd_req_t *request) {
     httpd_ws_frame_t frame = {.payload = (uint8_t *)message};
     const esp_err_t failed = httpd_ws_recv_frame(request, &frame, 0);
     if (failed == ESP_ERR_INVALID_STATE || (frame.type > HTTPD_WS_TYPE_BINARY && frame.type < HTTPD_WS_TYPE_CLOSE))
-        return close_with(request, NOT_WEBSOCKET); /* no mask, or no such type */
+        return close_with(request, NOT_WEBSOCKET); /* unmasked, or an unknown type */
     if (failed)
         return ESP_FAIL;
     if (frame.type == HTTPD_WS_TYPE_PONG)

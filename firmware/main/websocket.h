@@ -7,11 +7,11 @@
 /* Registers /ws. */
 esp_err_t fw_websocket_register(httpd_handle_t server);
 
-/* Tells every client what the server is now. From any task. */
+/* Sends the current info to every client. May be called from any task. */
 void fw_websocket_announce(void);
 
-/* On the server's task: makes every client younger than any connection without a WebSocket, which are closed first
- * where sockets run out. */
+/* Call on the server's task. Marks every client as used more recently than connections without a WebSocket, so that
+ * those are closed first if sockets run out. */
 void fw_websocket_refresh(void);
 
 #endif

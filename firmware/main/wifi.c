@@ -11,7 +11,7 @@
 #include "esp_wifi.h"
 #include "freertos/FreeRTOS.h"
 #include "freertos/semphr.h"
-#if __has_include("mdns.h") /* a component of its own, which a build without the registry lacks */
+#if __has_include("mdns.h") /* a registry component, which builds without the registry lack */
 #include "mdns.h"
 #define HAS_MDNS 1
 #define NAME "shrew"
@@ -65,7 +65,7 @@ static void be_access_point(void) {
 
 static void join(const settings *kept) {
     wifi_config_t config = {.sta = {.threshold.authmode = WIFI_AUTH_OPEN, .sae_pwe_h2e = WPA3_SAE_PWE_BOTH}};
-    memcpy(config.sta.ssid, kept->ssid, strlen(kept->ssid)); /* both may fill their field without a NUL */
+    memcpy(config.sta.ssid, kept->ssid, strlen(kept->ssid)); /* either may fill its field without a NUL */
     memcpy(config.sta.password, kept->wifi_password, strlen(kept->wifi_password));
     attempts = 0;
     note("station", kept->ssid, station);
@@ -130,13 +130,13 @@ void fw_wifi_start(void) {
     access_point = esp_netif_create_default_wifi_ap();
     const wifi_init_config_t defaults = WIFI_INIT_CONFIG_DEFAULT();
     ESP_ERROR_CHECK(esp_wifi_init(&defaults));
-    ESP_ERROR_CHECK(esp_wifi_set_storage(WIFI_STORAGE_RAM)); /* ours are the settings */
+    ESP_ERROR_CHECK(esp_wifi_set_storage(WIFI_STORAGE_RAM)); /* our settings are stored elsewhere */
     ESP_ERROR_CHECK(esp_event_handler_register(WIFI_EVENT, ESP_EVENT_ANY_ID, on_wifi, NULL));
     ESP_ERROR_CHECK(esp_event_handler_register(IP_EVENT, IP_EVENT_STA_GOT_IP, on_address, NULL));
     const esp_timer_create_args_t timer = {.callback = follow_settings, .name = "wifi"};
     ESP_ERROR_CHECK(esp_timer_create(&timer, &restart));
     follow_settings(NULL);
-    esp_wifi_set_ps(WIFI_PS_NONE); /* a sleeping radio makes tokens wait */
+    esp_wifi_set_ps(WIFI_PS_NONE); /* a sleeping radio delays tokens */
     announce_name();
 }
 

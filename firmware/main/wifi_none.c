@@ -1,4 +1,4 @@
-/* Chips without Wi-Fi, and Linux, whose network is the host's. */
+/* For chips without Wi-Fi, and for Linux, which uses the host's network. */
 #include "wifi.h"
 
 #include <stddef.h>
@@ -12,7 +12,7 @@ void fw_wifi_start(void) {}
 #include "esp_err.h"
 #include "esp_netif.h"
 
-/* Sockets need it; an Ethernet of yours would come in here. */
+/* Sockets need the network stack. To use Ethernet, start it here. */
 void fw_wifi_start(void) {
     ESP_ERROR_CHECK(esp_netif_init());
 }

@@ -1,5 +1,5 @@
-/* What the emulator port needs of a target. Memory is laid out alike on all of them, from the first byte of RAM:
- * program, data and stack 16 MB, the bundle 32 MB, memory for sessions 16 MB. */
+/* What the emulator port needs from a target. All targets have the same memory layout, from the first byte of RAM: 16
+ * MB of program, data and stack, 32 MB for the bundle, 16 MB for sessions. */
 #ifndef SHREW_BOARD_H
 #define SHREW_BOARD_H
 

@@ -1,10 +1,10 @@
-/* A bare machine under QEMU as a port: runs the bundle that the emulator's loader has put into memory. */
+/* The port for a bare machine under QEMU: runs the bundle that the emulator's loader has put into memory. */
 #include "board.h"
 #include "jobs.h"
 
 enum { PAINTED_WORDS = 0x4000 };
 
-/* A word that no engine stores by habit. */
+/* A word that the engine is unlikely to store. */
 static const uint32_t PAINT = 0xA5C3E187;
 
 static void write_line(void *context, const char *text, size_t bytes) {
@@ -17,7 +17,7 @@ static uint64_t instructions(void *context) {
     return board_instructions();
 }
 
-/* Painting starts a little below the painter's own frame; what lies in between counts as used. */
+/* Painting starts slightly below the painter's own frame. The gap counts as used. */
 enum { OWN_FRAME_WORDS = 16 };
 
 static void stack_paint(void *context) {

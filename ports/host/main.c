@@ -1,4 +1,4 @@
-/* The host as a port: runs a bundle file, prints the lines. */
+/* The port for the host: runs a bundle file and prints its lines. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -19,7 +19,7 @@ int main(int argc, char **argv) {
     }
     const size_t bytes = (size_t)ftell(file);
     rewind(file);
-    /* Exactly as large as the bundle, so that a sanitizer sees what is read beyond it. */
+    /* Exactly as large as the bundle, so that a sanitizer detects reads beyond it. */
     void *bundle = malloc(bytes), *memory = malloc(MEMORY_BYTES);
     if (!bundle || !memory || fread(bundle, 1, bytes, file) != bytes) {
         fprintf(stderr, "host: %s cannot be read\n", argv[1]);

@@ -7,22 +7,22 @@
 #include <time.h>
 
 enum {
-    SPINS = 20000,          /* looks for the next call, some 50 us, before a thread goes to sleep */
+    SPINS = 20000,          /* polls for the next call, about 50 us, before a thread goes to sleep */
     MAX_THREADS = 15,
-    LATE_NS = 50000,        /* beyond its share of the work; only a busy core explains that */
-    SOLO_NS = 20000000,     /* how long to work alone after the first; each one more doubles it up to: */
+    LATE_NS = 50000,        /* a longer wait, beyond a fair share of the work, means that another program runs */
+    SOLO_NS = 20000000,     /* how long to work alone after the first delay; each further one doubles it, up to: */
     LONGEST_SOLO_NS = 640000000,
-    TRUSTED = 1024          /* calls in time that halve it again */
+    TRUSTED = 1024          /* number of calls without a delay that halves it again */
 };
 
 struct shrew_threads {
     pthread_t thread[MAX_THREADS];
     uint32_t started;
-    pthread_mutex_t falling_asleep; /* from the last look for a call to the wait for one */
+    pthread_mutex_t falling_asleep; /* held from the last poll for a call to the wait for one */
     pthread_cond_t called;
     void (*task)(void *argument, uint32_t index);
     void *argument;
-    /* The call's number in the upper half, the next index to take in the lower: a thread that wakes up late cannot take
+    /* The call's number in the upper half, the next index in the lower, so that a thread that wakes up late cannot take
      * an index of a later call by mistake. */
     _Atomic uint64_t next;
     _Atomic uint32_t count, done, sleeping, closing;
@@ -44,7 +44,7 @@ static inline void relax(void) {
 #endif
 }
 
-/* Takes and does indexes of one call until there are none. */
+/* Takes and runs tasks of one call until none is left. */
 static void work(shrew_threads *p, uint32_t call) {
     for (;;) {
         uint64_t next = atomic_load_explicit(&p->next, memory_order_acquire);
@@ -104,7 +104,7 @@ void shrew_threads_close(shrew_threads *p) {
     atomic_store(&p->closing, 1);
     pthread_cond_broadcast(&p->called);
     pthread_mutex_unlock(&p->falling_asleep);
-    /* Those who look instead of sleeping find a call without work. */
+    /* Threads that are polling find a call without work. */
     atomic_store(&p->count, 0);
     atomic_fetch_add(&p->next, (uint64_t)1 << 32);
     for (uint32_t i = 0; i < p->started; i++)
@@ -122,7 +122,7 @@ static void wait_for_all(shrew_threads *p, uint32_t count) {
     }
 }
 
-/* Working alone pays where calling and waiting take longer than the work: the cores have other things to do. */
+/* Working alone is faster if calling and waiting take longer than the work, because other programs use the cores. */
 static void judge(shrew_threads *p, uint64_t own, uint64_t all, uint64_t end) {
     if (all > 2 * own + LATE_NS) {
         p->solo_until = end + p->solo;
@@ -141,7 +141,7 @@ void shrew_threads_for(void *context, uint32_t count, void (*task)(void *argumen
             task(argument, i);
         return;
     }
-    /* Nobody reads these between calls: the last call's indexes are all taken and done. */
+    /* No thread reads these between calls: all tasks of the last call are done. */
     p->task = task;
     p->argument = argument;
     atomic_store_explicit(&p->done, 0, memory_order_relaxed);

@@ -26,14 +26,14 @@ __version__ = version("shrew")
 
 
 def load(path: str | os.PathLike[str]) -> Model:
-    """Opens and validates a model image. Raises an :class:`~shrew.errors.ImageError` that says what is wrong."""
+    """Opens and validates a model image. Raises an :class:`~shrew.errors.ImageError` that says why it is refused."""
     from shrew.engine import Model
 
     return Model.open(path)
 
 
 def __getattr__(name: str) -> Any:
-    """The engine is loaded when it is first asked for."""
+    """Loads the engine on first use."""
     if name == "Sampling":
         from shrew.engine import Sampling
 

@@ -1,4 +1,4 @@
-"""One small exception tree. Everything that Shrew raises on purpose is a :class:`ShrewError`.
+"""One small exception tree. Every exception that Shrew raises on purpose is a :class:`ShrewError`.
 
 The command line prints such an error as one line and exits with code 1, so a message names the input, says what is
 wrong with it and what to do.
@@ -16,7 +16,7 @@ class ConfigError(ShrewError):
 
 
 class DataError(ShrewError):
-    """A corpus or text that cannot be read or learnt from."""
+    """A corpus or text that cannot be read or trained on."""
 
 
 class TokenizerError(ShrewError):
@@ -28,7 +28,7 @@ class RunError(ShrewError):
 
 
 class TrainingError(ShrewError):
-    """Training that cannot go on, such as a loss that is no longer a number."""
+    """Training that cannot continue, for example because the loss is NaN."""
 
 
 class ImportFileError(ShrewError):
@@ -36,15 +36,15 @@ class ImportFileError(ShrewError):
 
 
 class PortError(ShrewError):
-    """A port that cannot be built, or a program on it that did not do what it was asked."""
+    """A port that cannot be built, or whose program failed."""
 
 
 class ToolsMissingError(PortError):
-    """A compiler or emulator that is not installed. The message names what to install."""
+    """A compiler or emulator that is not installed. The message says what to install."""
 
 
 class BoardError(ShrewError):
-    """A board, or the way to it, that does not do what it was asked, or something that does not fit it."""
+    """A board, or the connection to it, that fails, or something that does not suit the board."""
 
 
 class BoardLostError(BoardError):
@@ -68,15 +68,15 @@ class ContextFullError(EngineError):
 
 
 class TextError(EngineError):
-    """A text with a character for which the model has no token."""
+    """A text with a character that has no token in the model."""
 
 
 class SelfTestError(EngineError):
-    """A model produced other tokens than its image promises."""
+    """A model's self-test generated other tokens than its image records."""
 
 
 class ImageError(EngineError):
-    """A model image was refused. Each reason is a subclass of its own."""
+    """A model image was refused. Each reason has its own subclass."""
 
 
 class ImageTruncatedError(ImageError):
@@ -124,11 +124,11 @@ class ImageTokenizerError(ImageError):
 
 
 class ImageUnicodeError(ImageError):
-    """The Unicode section is malformed or absent where it is needed."""
+    """The Unicode section is malformed, or missing although the tokenizer needs it."""
 
 
 class ImageTensorError(ImageError):
-    """The tensor directory does not match the configuration or leaves the file."""
+    """The tensor directory contradicts the configuration or points outside the file."""
 
 
 class ImageTypeError(ImageError):

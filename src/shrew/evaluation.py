@@ -1,4 +1,4 @@
-"""How good an image is: likelihood of text, and exact answers to questions. Everything runs through the engine."""
+"""Measures an image: likelihood of text, and exact answers to questions. The engine computes everything."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Likelihood:
     nats: float
     tokens: int
     bytes: int
-    """Bytes of text that the scored tokens stand for."""
+    """Bytes of text in the scored tokens."""
 
     @property
     def nats_per_token(self) -> float:
@@ -31,7 +31,7 @@ class Likelihood:
 
     @property
     def bits_per_byte(self) -> float:
-        """NaN where the tokens stand for no text."""
+        """NaN if the scored tokens have no text."""
         return self.nats / math.log(2) / self.bytes if self.bytes else math.nan
 
     @property
@@ -63,7 +63,7 @@ def negative_log_likelihoods(logits: NDArray[np.float32], targets: NDArray[np.ui
 def score_tokens(
     model: Model, documents: Iterable[tuple[NDArray[np.uint16], NDArray[np.bool_]]], **options: Any
 ) -> Likelihood:
-    """Likelihood of token sequences, each from an empty session (with these options) and cut at the context.
+    """Likelihood of token sequences, each in a reset session with the given options, and cut at the context.
 
     Each document is (ids [n], scored [n]): ``scored[i]`` says whether token i counts; token 0 cannot.
     """
@@ -104,25 +104,25 @@ def score_texts(
 
 
 def normalized(answer: str) -> str:
-    """An answer for comparison: lower case, white space and closing punctuation do not count."""
+    """An answer for comparison: in lower case, without differences in white space and closing punctuation."""
     return re.sub(r"\s+", " ", answer).strip().rstrip(".!").lower()
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model said to a question, greedily and in a session of its own."""
+    """A model's greedy answer to a question, without previous conversation."""
 
     question: str
     expected: str
     text: str
     finish: str
     command: str | None
-    """What the answer commands, or does not because the model is not sure enough (finish ``refused``)."""
+    """The command of the answer, also if it was refused for low confidence (finish ``refused``)."""
     confidence: float
 
     @property
     def right(self) -> bool:
-        """Equal to what was expected, after :func:`normalized`."""
+        """Whether the answer equals the expected one after :func:`normalized`."""
         return normalized(self.text) == normalized(self.expected)
 
     @property
@@ -134,7 +134,7 @@ def ask(model: Model, pairs: Sequence[tuple[str, str]], progress: Callable[[], N
     """Asks every (question, expected answer)."""
     session, answers = model.session(), []
     for question, expected in pairs:
-        limit = len(model.encode(expected)) + 8  # enough to see that an answer runs on; commands are short, and whole
+        limit = len(model.encode(expected)) + 8  # enough to notice that an answer continues too long
         text = ""
         for step in session.generate(question):
             text += step.text
@@ -148,12 +148,12 @@ def ask(model: Model, pairs: Sequence[tuple[str, str]], progress: Callable[[], N
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Share of questions answered right."""
+    """The fraction of questions answered right."""
 
     right: int
     asked: int
     wrong: tuple[tuple[str, str, str], ...]
-    """(question, expected, answered) of the misses."""
+    """(question, expected, answered) of the wrong answers."""
 
     @classmethod
     def of(cls, answers: Sequence[Answer]) -> Accuracy:
@@ -167,28 +167,28 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class CommandAccuracy:
-    """What becomes of requests for commands, and of questions that command nothing."""
+    """Counts of answers to requests for commands, and to other questions."""
 
     asked: int
     """Requests for a command."""
     right: int
     wrong: int
-    """Answered by another command, which a device would have carried out."""
+    """Answered by a wrong command, which a device would have executed."""
     refused: int
-    """Answered by text: a refusal for want of confidence, or whatever the model says."""
+    """Answered by text: a refusal for low confidence, or any other text."""
     others: int
-    """Questions that command nothing."""
+    """Questions that are not requests for commands."""
     false: int
-    """Answered by a command all the same."""
+    """Of these, answered by a command."""
     invalid: int
-    """Commands that the grammar does not have: none, if the engine is right."""
+    """Commands that are not in the grammar: 0 unless the engine is wrong."""
     outside: int
-    """Questions that the image is to refuse, as they are none of its business."""
+    """Questions outside the image's subject, to which the refusal is the right answer."""
     outside_refused: int
 
     @classmethod
     def of(cls, answers: Sequence[Answer], grammar: Container[str], refusal: str) -> CommandAccuracy:
-        """``refusal`` is what the image says to what is none of its business."""
+        """``refusal``: the image's answer to questions outside its subject."""
         requests = [a for a in answers if a.expected.startswith(COMMAND_PREFIX)]
         others = [a for a in answers if not a.expected.startswith(COMMAND_PREFIX)]
         outside = [a for a in others if a.expected == refusal]
@@ -210,5 +210,5 @@ class CommandAccuracy:
 def answer_accuracy(
     model: Model, pairs: Sequence[tuple[str, str]], progress: Callable[[], None] | None = None
 ) -> Accuracy:
-    """The share of (question, expected answer) that the model answers so."""
+    """The fraction of (question, expected answer) pairs that the model answers as expected."""
     return Accuracy.of(ask(model, pairs, progress))

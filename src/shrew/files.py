@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all."""
+"""Atomic writing of files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _UNFINISHED = ".part"
 
 
 def printable(name: str) -> str:
-    """A file's name as UTF-8 text: a question mark for each byte that is none."""
+    """A file's name as UTF-8 text, with a question mark for each invalid byte."""
     return name.encode(errors="replace").decode()
 
 
@@ -28,7 +28,7 @@ def _sync_folder(path: Path) -> None:
 
 
 def remove_unfinished(path: Path) -> None:
-    """Removes what :func:`write_atomically` leaves beside ``path`` when its process is killed. RunError."""
+    """Removes temporary files that a killed :func:`write_atomically` left next to ``path``. RunError."""
     path = Path(os.path.realpath(path))
     try:
         for unfinished in path.parent.glob(f".{glob.escape(path.name)}.*{_UNFINISHED}"):
@@ -38,11 +38,11 @@ def remove_unfinished(path: Path) -> None:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replaces ``path`` with ``content``: a temporary file beside it, flushed to disk, then renamed.
+    """Replaces ``path`` with ``content``: writes a temporary file next to it, flushes it to disk, then renames it.
 
-    Raises RunError (folder missing, disk full, read-only …) with the old file untouched.
+    Raises RunError (folder missing, disk full, read-only …) and leaves the old file unchanged.
     """
-    path = Path(os.path.realpath(path))  # through a link to what it names, as any other writing
+    path = Path(os.path.realpath(path))  # follows links, like any other writing
     if path.exists() and not path.is_file():
         raise RunError(f"{path}: cannot be written: not a regular file")
     temporary = None

@@ -1,4 +1,4 @@
-"""Models that come with Shrew, made by tools/make_models.py: wherever an image is asked for, their names will do."""
+"""Models that come with Shrew, made by tools/make_models.py. Their names can be used wherever an image is expected."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def shipped_names() -> list[str]:
 
 
 def find_image(path: Path) -> Path:
-    """``path`` itself, or the shipped model that it names where there is no such file."""
+    """``path`` itself, or if there is no such file, the shipped model with this name."""
     if not path.exists() and str(path) in shipped_names():
         return FOLDER / f"{path}.bin"
     return path

@@ -1,7 +1,7 @@
-"""A chip's whole image in an emulator: ROM, boot loader, ESP-IDF, Wi-Fi's libraries and the firmware.
+"""A chip's whole image in an emulator: ROM, boot loader, ESP-IDF, Wi-Fi libraries and the firmware.
 
-``SHREW_CHIP_IMAGE`` names a build folder of ESP-IDF for the ESP32-C3, ``SHREW_QEMU`` an emulator with its machine, and
-options if it needs some; whoever has both sets them (docs/FIRMWARE.md says how).
+``SHREW_CHIP_IMAGE`` names an ESP-IDF build folder for the ESP32-C3, ``SHREW_QEMU`` an emulator of it, with options if
+necessary. Tests are skipped unless both are set (docs/FIRMWARE.md).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from shrew.board.firmware import Firmware, read_firmware
 from shrew.board.slots import SECTOR, Record, pack_header, slots_of
 from shrew.engine import Model
 
-#: Nanoseconds that an instruction takes are 2^SHIFT: time on the chip depends on nothing else.
+#: An instruction takes 2^SHIFT nanoseconds. Time on the chip depends on nothing else.
 SHIFT = 3
 INSTRUCTIONS_PER_SECOND = 1e9 / (1 << SHIFT)
 
@@ -59,7 +59,7 @@ def firmware() -> Firmware:
 
 
 def make_flash(path: Path, *models: Path) -> Path:
-    """Flash as the factory and the slots' writer leave it, the last model the newest."""
+    """Writes the flash of a new device with models in its slots. The last model is the newest."""
     built = firmware()
     content = bytearray(b"\xff") * built.flash_bytes
     for part in built.parts:
@@ -77,14 +77,14 @@ def make_flash(path: Path, *models: Path) -> Path:
 
 @dataclass
 class Machine:
-    """A running emulator. ``device`` is the port that its UART leads to."""
+    """A running emulator. ``device`` is the port of its UART."""
 
     popen: subprocess.Popen[str]
     device: str
     _control: socket.socket
 
     def run(self) -> None:
-        """Lets it run: it waits at its first instruction, so that no word of its start is lost."""
+        """Starts the machine, which waits at its first instruction so that no output is lost."""
         self._ask("cont")
 
     def restart(self) -> None:
@@ -115,7 +115,7 @@ class Machine:
 
 @contextmanager
 def machine(flash: Path, boot: str = "flash") -> Iterator[Machine]:
-    """An ESP32-C3 with this flash, stopped. boot: flash or download, as the strapping pins say."""
+    """An ESP32-C3 with this flash, stopped. boot: flash or download, as set by the strapping pins."""
     with tempfile.TemporaryDirectory() as folder:
         control = Path(folder) / "control"
         command = [*emulator(), "-display", "none", "-monitor", "none", "-serial", "pty", "-S"]

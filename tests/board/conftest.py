@@ -39,7 +39,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """A command in this process: its standard output if it succeeds, else its one line on standard error."""
+    """Runs a command in this process. Returns its standard output, or after a failure its one line on stderr."""
 
     def shrew(*arguments: object, code: int = 0) -> str:
         monkeypatch.setattr(sys, "argv", ["shrew", *map(str, arguments)])

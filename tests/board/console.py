@@ -1,4 +1,4 @@
-"""The firmware's console, as far as a host sees it: the model that its slots hold answers as a script says."""
+"""An emulated console of the firmware, as seen by a host. The model in its slots answers from a script."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from shrew.board.slots import HEADER_BYTES, Record, slots_of, unpack_header
 
 
 class Firmware:
-    """Call it with a line, get lines. ``replies`` are texts by prompt; the prompt ``wait`` is answered until it
-    is cancelled.
+    """Called with a line, returns lines. ``replies`` are texts by prompt. The answer to the prompt ``wait`` continues
+    until it is cancelled.
     """
 
     def __init__(self, flash: Flash, replies: dict[str, str] | None = None, keeps_to: str = "") -> None:
         self._flash = flash
         self._replies = replies or {}
         self.loaded = keeps_to
-        """The name that it was last told to load."""
+        """The name of the model that it was last told to load."""
         self.asked: list[dict[str, Any]] = []
         self.cancelled: list[int] = []
         self.lines: list[str] = []

@@ -1,7 +1,7 @@
-"""A board behind a pseudo-terminal: the chip's ROM boot loader (and esptool's stub, once it is loaded), its flash with
-the rules of NOR flash, and, to whoever does not speak the boot loader's frames, the firmware's console.
+"""An emulated board behind a pseudo-terminal: the chip's ROM boot loader (and esptool's stub, once it is loaded), flash
+with the rules of NOR flash, and for input that is not a boot loader frame, the firmware's console.
 
-Written after Espressif's "Serial Protocol" chapter. What a real chip erases, verifies and refuses, this one does.
+Written from Espressif's chapter "Serial Protocol". It erases, verifies and refuses what a real chip does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SECTOR = 4096
 SPI_USER_COMMAND = 1 << 18
 READ_ID, READ_SFDP = 0x9F, 0x5A
 
-#: Number in the security info, SPI1's registers: base, and the offsets of USR2 and W0; None: not in that chip's ROM.
+#: Chip number in the security info (None: not in that chip's ROM); registers of SPI1: base, offsets of USR2 and W0.
 CHIPS: dict[str, tuple[int | None, int, int, int]] = {
     "ESP32": (None, 0x3FF42000, 0x24, 0x80),
     "ESP32-S3": (9, 0x60002000, 0x20, 0x58),
@@ -31,12 +31,12 @@ MAGIC_REGISTER, ESP32_MAGIC = 0x40001000, 0x00F01D83
 
 
 class Flash:
-    """Erasing sets all bits of whole sectors, writing only clears bits."""
+    """NOR flash: erasing sets all bits of whole sectors, writing only clears bits."""
 
     def __init__(self, size: int) -> None:
         self.bytes = bytearray(b"\xff" * size)
         self.erased: list[int] = []
-        """Sectors, in the order in which they were."""
+        """Erased sectors, in order."""
 
     def erase(self, offset: int, size: int) -> None:
         for at in range(offset - offset % SECTOR, offset + size, SECTOR):
@@ -50,27 +50,27 @@ class Flash:
         self.bytes[offset : offset + len(data)] = bytes(a & b for a, b in zip(old, data, strict=True))
 
     def put(self, offset: int, data: bytes) -> None:
-        """What was there before the test begins."""
+        """Sets the initial contents."""
         self.bytes[offset : offset + len(data)] = data
 
 
 class CutError(Exception):
-    """The cable is out."""
+    """The cable has been pulled."""
 
 
 class Board:
-    """Runs in a thread from ``with`` to its end. ``cut_at``: the cable is pulled when so many bytes were written."""
+    """A board that runs in a thread during ``with``. ``cut_at``: the cable is pulled after this many bytes written."""
 
     def __init__(self, chip: str = "ESP32-S3", flash_bytes: int = 4 << 20) -> None:
         self.flash = Flash(flash_bytes)
         self.chip_id, self._spi, self._usr2, self._w0 = CHIPS[chip]
         self.cut_at: int | None = None
         self.damages = False
-        """Of images that are written, bits are lost."""
+        """Whether bits of written images are lost."""
         self.deaf = False
-        """The boot loader was not entered: nothing answers."""
+        """Whether the board does not answer, as if the boot loader had not been entered."""
         self.console: Callable[[str], list[str]] = lambda line: []
-        """What the firmware says to a line."""
+        """The firmware's console: the answer to a line."""
         self.written = 0
         self.is_stub = False
         self.registers: dict[int, int] = {}
@@ -97,7 +97,7 @@ class Board:
         self._master = self._slave = -1
 
     def pull(self) -> None:
-        """The cable, while nothing is being done."""
+        """Pulls the cable while the board is idle."""
         self._stop.set()
         self._thread.join(10)
         assert not self._thread.is_alive()
@@ -150,7 +150,7 @@ class Board:
 
     def _obey(self, frame: bytes) -> None:
         if len(frame) == 4 and self.is_stub:
-            return  # the stub's reader says how many bytes it has
+            return  # the stub's reader acknowledges the bytes it has received
         direction, command, size, _ = struct.unpack("<BBHI", frame[:8])
         data = frame[8:]
         assert (direction, size) == (0, len(data))
@@ -257,5 +257,5 @@ class Board:
 
 
 def message(**fields: Any) -> str:
-    """A line of the protocol behind a prompt, which the firmware does not write and a reader had better bear."""
+    """A protocol message after a prompt. The firmware does not write such lines, but readers should accept them."""
     return "> " + json.dumps(fields, separators=(",", ":"), ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""What is in a board's flash before a test, and what the firmware's own C makes of it afterwards."""
+"""The contents of a board's flash before a test, and how the firmware's own C code reads it afterwards."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ FLASH_CODES = {4 << 20: 2, 8 << 20: 3, 16 << 20: 4}
 
 
 def boot_loader(chip: str = "ESP32-S3", flash_bytes: int = 4 << 20) -> bytes:
-    """An image's header (its fields are those of ESP-IDF's esp_image_header_t) and something behind it."""
+    """The header of a firmware image (ESP-IDF's esp_image_header_t), and some bytes after it."""
     speed_and_size = FLASH_CODES[flash_bytes] << 4 | 0xF
     header = struct.pack("<BBBBIB3BH9xB", 0xE9, 0, 2, speed_and_size, 0, 0xEE, 0, 0, 0, CHIP_NUMBERS[chip], 0)
     return header + bytes(range(100))
 
 
 def build_folder(folder: Path, chip: str = "ESP32-S3", flash_bytes: int = 4 << 20, table: bytes = TABLE) -> Path:
-    """What ESP-IDF leaves of a build, as far as it is flashed."""
+    """The files of an ESP-IDF build folder that are flashed."""
     files = {
         "0x0": ("bootloader/bootloader.bin", boot_loader(chip, flash_bytes)),
         "0x8000": ("partition_table/partition-table.bin", table),
@@ -52,7 +52,7 @@ def build_folder(folder: Path, chip: str = "ESP32-S3", flash_bytes: int = 4 << 2
 
 
 class Device:
-    """The slots as the firmware finds them after a reset: firmware/core/slots.c on the bytes of a flash."""
+    """The slots after a reset: firmware/core/slots.c on the bytes of a flash."""
 
     def __init__(self, flash: Flash) -> None:
         self._parts = [memoryview(flash.bytes)[SLOTS[label] :][:SLOT_BYTES] for label in LABELS]
@@ -71,7 +71,7 @@ class Device:
         lib.fw_slots_open(self.slots, self._flash)
 
     def boot(self, name: str = "") -> str | None:
-        """The model that the device starts with, its image checked whole, where that name was loaded last."""
+        """The model that the device loads at start if ``name`` was loaded last, after validating its whole image."""
         order, model, error = ffi.new("int[2]"), ffi.new("shrew_model *"), ffi.new("protocol_error *")
         lib.fw_slots_order(self.slots, name.encode(), order)
         for slot in order:

@@ -1,4 +1,4 @@
-"""A command at a terminal of its own, typed to and read from."""
+"""Runs a command at its own terminal, to type to and read from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-# Ctrl-C is ignored at first, as below a terminal that was started in the background: the command must take it back.
+# SIGINT is ignored at first, as in a terminal that was started in the background; the command must enable it.
 _START = """
 import fcntl, signal, termios
 signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -24,7 +24,7 @@ class Terminal:
     """Ctrl-C is typed as \\x03, Ctrl-D as \\x04."""
 
     def __init__(self, *arguments: str, home: Path) -> None:
-        """``home`` is where the command keeps what outlasts it."""
+        """``home``: the command's home folder, for its persistent files."""
         self._arguments = arguments
         self._home = str(home)
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
@@ -57,7 +57,7 @@ class Terminal:
         os.write(self._master, text.encode())
 
     def wait_for(self, text: str, seconds: float = 20) -> str:
-        """What was shown up to this text, since the last call."""
+        """The output since the last call, up to and including this text."""
         end = time.monotonic() + seconds
         while text not in self.shown:
             assert time.monotonic() < end, f"no {text!r} in {self.shown!r}"

@@ -22,7 +22,7 @@ from shrew.errors import BoardError, DataError
 
 @pytest.fixture
 def firmware(board: Board, models: list[Path], run: Run) -> Firmware:
-    """Of a board that answers with a model."""
+    """The console of a board with a model."""
     run("flash", models[0], "--port", board.device)
     board.console = Firmware(board.flash, {"hello": "Hi there, dear friend.", "größe": "Groß: „1“"})
     return board.console

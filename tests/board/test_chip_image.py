@@ -1,4 +1,4 @@
-"""The firmware as a chip's image: it boots, answers with the host's bits, keeps its memory, and outlives the power."""
+"""The firmware as a chip's image: it boots, gives the host's bits, leaks no memory, and survives power failures."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Board:
         self.chip, self.console, self.said = chip, console, said
 
     def lines(self, command: str) -> list[str]:
-        """What the console says to a command."""
+        """The console's answer to a command."""
         self.said.clear()
         self.console.command(command)
         return [line for line in self.said if line]
@@ -51,7 +51,7 @@ class Board:
         return found
 
     def wait(self, pattern: str, seconds: float = 60.0) -> re.Match[str]:
-        """For a line that the console says by itself."""
+        """Waits for a line that the console prints by itself."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if found := re.search(pattern, "\n".join(self.said)):
@@ -60,7 +60,7 @@ class Board:
         raise AssertionError("\n".join(self.said))
 
     def context(self) -> int:
-        """Of the model that answers, whose self-test has passed."""
+        """The context of the loaded model, whose self-test must have passed."""
         return int(self.find("status", r"(\d+) tokens of context, self-test passed")[1])
 
     def digest(self, prompt: str, **options: int) -> int:
@@ -140,7 +140,7 @@ class TestRunning:
         assert all(int(size) - int(used) >= 1024 for _, used, size in stacks), stacks
 
     def test_speed_in_instructions_is_that_of_the_bare_machine(self, board: Board) -> None:
-        """Of the same answer, as ``shrew bench --emulate rv32imc`` counts."""
+        """For the same answer, compared with the counts of ``shrew bench --emulate rv32imc``."""
         board.console.command(f"ask {QUESTION}")
         board.console.info()
         said = board.wait(r"(\d+) tokens, ([\d.]+) tokens/s, prompt ([\d.]+) tokens/s")

@@ -1,4 +1,4 @@
-"""Flashing, against a boot loader that is emulated behind a pseudo-terminal."""
+"""Flashing, with a boot loader emulated behind a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_a_pulled_cable_leaves_the_newest_model_and_the_command_can_be_repeated(
 
 
 def test_a_header_cut_off_is_no_header(board: Board, models: list[Path], run: Run) -> None:
-    """The header is written last; whatever part of it got there, the device takes the old model or the new one."""
+    """The header is written last. Whatever part of it was written, the device loads the old model or the new one."""
     run("flash", models[0], "--port", board.device)
     before = bytes(board.flash.bytes)
     for cut in random.Random(0).sample(range(64), 4):
@@ -230,7 +230,7 @@ def test_an_encrypted_flash_is_left_alone(board: Board, models: list[Path], run:
     assert not board.flash.erased
 
 
-# What may be wrong with the way there
+# Failures of the connection
 
 
 def test_a_boot_loader_that_does_not_answer(

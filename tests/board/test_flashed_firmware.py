@@ -1,4 +1,4 @@
-"""What shrew flash wrote, started by the firmware itself as ESP-IDF builds it for Linux, and talked with."""
+"""Starts the firmware, built by ESP-IDF for Linux, on a flash that shrew flash has written, and talks with it."""
 
 from __future__ import annotations
 

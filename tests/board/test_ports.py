@@ -1,4 +1,4 @@
-"""Finding the port that leads to a board."""
+"""Finding the port of a board."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client that says what it likes, also what it must not."""
+"""A client that can send anything, including invalid messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from chat.servers import Server
 from websockets.sync.client import ClientConnection, connect
 
-#: An answer that has not come by then never will.
+#: Timeout of an answer, in seconds.
 PATIENCE = 30
 
 
@@ -52,7 +52,7 @@ def request(
         connection.request(method, path, data, sent)
         response = connection.getresponse()
         answered = {k.lower(): v for k, v in response.getheaders()}
-        content = response.read()  # a device has its page in one form only
+        content = response.read()  # a device has its page only in compressed form
         unpacked = gzip.decompress(content) if answered.get("content-encoding") == "gzip" else content
         return Reply(response.status, answered, unpacked)
     finally:
@@ -69,7 +69,7 @@ def change(server: Server, method: str, path: str, body: object = None) -> Reply
 
 
 def use(server: Server, name: str, image: bytes) -> None:
-    """Makes an image the one that answers, whatever is stored."""
+    """Stores and loads an image, whatever is stored already."""
     facts = info(server)
     if facts["model"] and facts["model"]["name"] == name:
         return
@@ -93,7 +93,7 @@ class Chat:
         return json.loads(self.socket.recv(timeout=PATIENCE))
 
     def until(self, *kinds: str) -> dict[str, Any]:
-        """The next message of one of these types; others are passed over, but no error is."""
+        """The next message of one of these types. Ignores others, except errors."""
         while True:
             message = self.receive()
             if message["type"] in kinds:
@@ -125,6 +125,6 @@ class Chat:
 
 @contextmanager
 def chat(server: Server, **options: Any) -> Iterator[Chat]:
-    unread: Any = {"max_queue": None}  # however much it leaves unread, it closes at once
+    unread: Any = {"max_queue": None}  # so that it closes at once, however much is unread
     with connect(f"ws://{server.host}/ws", max_size=None, ping_interval=None, **unread, **options) as socket:
         yield Chat(socket)

@@ -1,4 +1,4 @@
-"""Servers to test: each module gets one, and each test the model that it asks for."""
+"""Servers to test: one per module, with the model that a test asks for."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def running(start, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]
 
 @pytest.fixture
 def server(running: Server) -> Server:
-    """One whose model answers ``images.TEXT``."""
+    """A server whose model answers ``images.TEXT``."""
     use(running, "first", images.answering())
     return running
 
 
 @pytest.fixture
 def endless(running: Server) -> Server:
-    """One whose model goes on for seconds."""
+    """A server whose model generates for seconds."""
     use(running, "endless", images.endless())
     return running

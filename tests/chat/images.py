@@ -1,4 +1,4 @@
-"""Images whose answers are known: which token follows is decided by the last one alone."""
+"""Images with known answers: the last token alone determines the next one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shrew.tokenizer import Tokenizer, train_character
 
 BEGIN, END, ANSWER = 0, 1, 2
 
-#: No byte occurs twice, so each says which one comes next.
+#: No byte occurs twice, so each determines the next.
 TEXT = "Works: é!"
 
 
@@ -34,7 +34,7 @@ def image_that_follows(
     metadata: Mapping[str, str] | None = None,
     **options: Any,
 ) -> bytes:
-    """A token is one-hot, the layers add nothing to it (but take their time), and the head reads off what follows."""
+    """Tokens are one-hot, the layers add nothing (but take time), and the head looks up the next token."""
     config = ModelConfig(
         dim=tokenizer.vocab,
         layers=layers,
@@ -70,7 +70,7 @@ def answering() -> bytes:
 
 @cache
 def commanding(threshold: float) -> bytes:
-    """Answers with the command ``lamp``, of which it is surer than 0.9 and less sure than 0.99."""
+    """Answers with the command ``lamp``, with a confidence between 0.9 and 0.99."""
     chain = [ANSWER, *ids("Do: lamp"), END]
     commands = Commands.of(["lamp", "lam", "fan"], threshold)
     return image_that_follows(dict(pairwise(chain)), metadata={"refusal": "Not sure."}, commands=commands)
@@ -78,20 +78,20 @@ def commanding(threshold: float) -> bytes:
 
 @cache
 def endless() -> bytes:
-    """Says ``ab`` until its context is full, which takes seconds."""
+    """Repeats ``ab`` until its context is full, which takes seconds."""
     return looping(context=16384, layers=8, width=64)
 
 
 @cache
 def looping(context: int = 24, layers: int = 1, width: int = 2) -> bytes:
-    """Says ``ab`` until its context is full."""
+    """Repeats ``ab`` until its context is full."""
     a, b = ids("ab")
     return image_that_follows({ANSWER: a, a: b, b: a}, context=context, layers=layers, width=width)
 
 
 @cache
 def overflowing() -> bytes:
-    """Computes no numbers, and has no self-test."""
+    """Computes NaN or infinity, and has no self-test."""
     return image_that_follows(
         dict.fromkeys(range(BYTES.vocab), 5), score=1e38, types=WeightType("f32"), selftest_prompt=[]
     )
@@ -99,7 +99,7 @@ def overflowing() -> bytes:
 
 @cache
 def failing() -> bytes:
-    """Its self-test promises other tokens than it makes."""
+    """Its self-test records other tokens than it generates."""
     changed = bytearray(looping())
     for i in range(struct.unpack_from("<I", changed, 16)[0]):
         kind, _, offset, _ = struct.unpack_from("<IIII", changed, 64 + 16 * i)
@@ -110,6 +110,6 @@ def failing() -> bytes:
 
 @cache
 def lettered() -> bytes:
-    """Knows no character but a, b and c."""
+    """Has tokens only for the characters a, b and c."""
     tokenizer = train_character(["abc"])
     return image_that_follows({}, tokenizer=tokenizer)

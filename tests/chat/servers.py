@@ -1,4 +1,4 @@
-"""What is tested: programs that speak docs/PROTOCOL.md. A new one is a function here and a line in ``SERVERS``."""
+"""The tested servers of docs/PROTOCOL.md. To add one, write a function and add it to ``SERVERS``."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ TOKEN = "a-token-for-tests"
 
 @dataclass(frozen=True)
 class Server:
-    """One that runs. ``host`` is as in an address: name and port."""
+    """A running server. ``host`` is name and port, as in an address."""
 
     host: str
     token: str
     pid: int
-    #: Whether reserved bits and fragmented control frames are noticed: a device may overlook them.
+    #: Whether it detects reserved bits and fragmented control frames; a device may ignore them.
     sees_all_of_frames: bool = True
 
     def memory_bytes(self) -> int:
-        """What it holds of the machine's memory, in bytes."""
+        """Its use of the machine's memory, in bytes."""
         return int(re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{self.pid}/status").read_text())[1]) * 1024
 
 
 @contextmanager
 def shrew_serve(folder: Path, image: bytes | None) -> Iterator[Server]:
-    """``shrew serve``, two sessions, with its models in a folder of its own."""
+    """``shrew serve`` with two sessions, and its own folder of models."""
     folder.mkdir()
     arguments = ["--port", "0", "--token", TOKEN, "--models", str(folder), "--sessions", "2"]
     if image is not None:
@@ -53,7 +53,7 @@ def shrew_serve(folder: Path, image: bytes | None) -> Iterator[Server]:
 
 @contextmanager
 def firmware(folder: Path, image: bytes | None) -> Iterator[Server]:
-    """The firmware as a Linux process, its flash empty."""
+    """The firmware as a Linux process, with empty flash."""
     folder.mkdir()
     with linux_target.start(folder) as process:
         server = Server(f"127.0.0.1:{process.port}", process.token, process.pid, sees_all_of_frames=False)

@@ -255,7 +255,7 @@ class TestUploads:
             yield connection
 
     def answer(self, connection: socket.socket) -> bytes:
-        """A response, all of it."""
+        """A whole response."""
         response = http.client.HTTPResponse(connection)
         response.begin()
         return f"{response.status} ".encode() + response.read()
@@ -268,7 +268,7 @@ class TestUploads:
         assert b'"length"' in answer
 
     def test_have_a_limit_that_is_known_before_they_come(self, server: Server) -> None:
-        """ESP-IDF's server hands a request over when the first byte of its body is there."""
+        """ESP-IDF's server calls the handler when the first byte of the body has arrived."""
         most = info(server)["limits"]["upload_bytes"]
         with self.sent(server, self.head(server, f"Content-Length: {most + 1}") + b"S") as connection:
             answer = self.answer(connection)

@@ -1,4 +1,4 @@
-"""Many clients at once, bad ones among them: each accepted request is answered once, and nothing is left behind."""
+"""Many clients at once, including bad ones: each accepted request is answered once, and nothing leaks."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from websockets.exceptions import ConnectionClosed
 
 CLIENTS = 10
 REQUESTS = 1000
-"""Of each client."""
+"""Requests per client."""
 
-#: What one in a hundred messages is, and the code of its error. The first two cost the connection.
+#: One message in a hundred is one of these, with the code of its error. All end the connection.
 DEADLY = {"binary": "frame", "long": "size", "drop": None}
 HARMLESS = {"{": "json", '{"type": "generate", "id": 4000000000, "prompt": ""}': "prompt", '{"type": "?"}': "message"}
 
 
 class Visitor:
-    """One client: a window of requests, some cancelled, some messages that are none, some connections dropped."""
+    """One client: several unanswered requests, some cancelled, some invalid messages, some dropped connections."""
 
     def __init__(self, server: Server, limits: dict[str, int], seed: int) -> None:
         self.url = f"ws://{server.host}/ws"
@@ -45,7 +45,7 @@ class Visitor:
             self.unanswered.clear()
 
     async def talk(self, socket: ClientConnection, requests: int) -> None:
-        """Until a message that ends the connection, or until all is asked and answered."""
+        """Runs until a message ends the connection, or all requests are answered."""
         while self.asked < requests:
             if len(self.unanswered) >= self.window:
                 await self.heard()
@@ -103,7 +103,7 @@ class Visitor:
 
 
 async def visit(server: Server, requests: int) -> Counter[str]:
-    """All clients at once; the sum of what they met."""
+    """Runs all clients at once, and returns the sum of their counts."""
     limits = info(server)["limits"]
     visitors = [Visitor(server, limits, seed) for seed in range(CLIENTS)]
     await asyncio.gather(*(visitor.run(requests) for visitor in visitors))

@@ -1,4 +1,4 @@
-"""OpenAI's shape of docs/PROTOCOL.md, also with OpenAI's own client."""
+"""The OpenAI form of docs/PROTOCOL.md, also with OpenAI's own client."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chat.servers import Server
 
 openai = pytest.importorskip("openai", reason="OpenAI's client is not installed: pip install openai")
 
-#: So many endless answers would keep another client waiting for longer than it has patience.
+#: This many endless answers would make another client time out.
 LEAVERS = 10
 
 USER = {"role": "user", "content": "hello"}

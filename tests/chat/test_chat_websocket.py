@@ -184,7 +184,7 @@ def test_connections_take_turns(endless: Server) -> None:
 
 
 class TestErrors:
-    """Each costs the client an ``error`` and nothing else."""
+    """Each gets an ``error`` and has no other effect."""
 
     @pytest.mark.parametrize(
         ("text", "code", "number"),
@@ -299,10 +299,10 @@ class TestErrors:
 
 
 class TestFrames:
-    """What is no message at all ends the connection, after it was said."""
+    """Invalid frames end the connection, after an error message."""
 
     def closed(self, client: Chat, *errors: str) -> int:
-        """The code of the close that follows these errors."""
+        """The close code that follows these errors."""
         for code in errors:
             error = client.receive()
             assert (error["type"], error["code"], error["id"]) == ("error", code, None)

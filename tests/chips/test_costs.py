@@ -1,4 +1,4 @@
-"""Predicted instructions against counted ones, on models that no price was fitted to."""
+"""Predicted instructions against counted ones, on models that no cost was fitted to."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from shrew.model.presets import PRESETS
 from shrew.ports import EMULATED, Job
 from shrew.tokenizer import train_character
 
-#: Each differs from all that was fitted to in size, and they share no switch but the first: a llama, a GPT-2 and one
-#: without gains whose down projection is not a multiple of eight.
+#: All differ in size from the models that were fitted to, and from each other in their options: a llama, a GPT-2, and a
+#: model without gains whose down projection is not a multiple of eight.
 MODELS = {
     "llama": (ModelConfig(dim=80, layers=2, heads=6, kv_heads=3, head_dim=16, vocab=300, context=64, ffn=200), "q8", 0),
     "llama in q4": (ModelConfig(dim=144, layers=1, heads=4, vocab=200, head_dim=32, context=64, ffn=300), "q4", 32),
@@ -83,7 +83,7 @@ def test_predictions_are_near_counts(target: str, name: str) -> None:
 
 @pytest.mark.parametrize("costs", known())
 def test_no_work_is_free(costs: str) -> None:
-    """Every loop over weights, keys or tokens of the vocabulary has a price wherever models can be planned."""
+    """Every loop over weights, keys or tokens of the vocabulary has a cost on every chip that can be planned for."""
     prices = known()[costs]
     for preset in PRESETS.values():
         for kind in ("q8", "q4", "ternary", "f32"):

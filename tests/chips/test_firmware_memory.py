@@ -1,4 +1,4 @@
-"""What a plan leaves to the firmware is what the firmware takes: the figures of its own sources."""
+"""Plans reserve exactly the memory that the firmware takes, by the figures in its sources."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SOURCES = {path.name: path.read_text() for path in FOLDER.glob("*/*.[ch]")}
 
 
 def constant(name: str) -> int:
-    """Of the enumerations of the firmware's headers."""
+    """A constant from the enumerations in the firmware's headers."""
     texts = [text for file, text in SOURCES.items() if file.endswith(".h")]
     (found,) = {value for text in texts for value in re.findall(rf"\b{name} = (\d+(?: \* \d+)?)", text)}
     first, _, second = found.partition(" * ")
@@ -22,7 +22,8 @@ def constant(name: str) -> int:
 
 
 def main_stack() -> int:
-    """Of the task that starts everything, loads the first model and reads the console; ESP-IDF's is 3,584 bytes."""
+    """Stack of the task that starts everything, loads the first model and reads the console; ESP-IDF's default is 3,584
+    bytes."""
     settings = (FOLDER / "sdkconfig.defaults").read_text()
     return int(re.search(r"^CONFIG_ESP_MAIN_TASK_STACK_SIZE=(\d+)$", settings, re.MULTILINE)[1])
 

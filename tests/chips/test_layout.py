@@ -1,4 +1,4 @@
-"""What a plan takes an image to hold is what the writer writes, and a session's size is the engine's own answer."""
+"""A plan's layout of an image is what the writer writes, and its session size is the engine's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shrew.image.contents import describe, model_config
 from shrew.model.presets import PRESETS
 
 TYPES = [WeightType("f32"), WeightType("q8"), WeightType("q8", 64), WeightType("q4"), WeightType("ternary", 48)]
-#: What the last tensor lacks to the next multiple of 64: an image ends with it.
+#: An image ends with its last tensor, which is not padded to a multiple of 64.
 LAST = 64
 
 

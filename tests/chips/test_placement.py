@@ -1,4 +1,4 @@
-"""The rule that says where tensors live."""
+"""The rule that decides which memory holds a tensor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plans: what fits, what does not, and speeds beside those that others have measured."""
+"""Plans: what fits, what does not, and speeds compared with published measurements."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_what_does_not_fit_is_said_with_the_bytes() -> None:
 
 
 def test_a_session_needs_one_piece_of_memory() -> None:
-    """Models have 141 KB of an ESP32 without Wi-Fi, but in pieces; 126 KB do not fit one of 111 KB."""
+    """On an ESP32 without Wi-Fi, models get 141 KB, but in pieces; 126 KB do not fit the largest of 111 KB."""
     config = replace(preset("desk").model, context=464)
     plan = plan_of("esp32", config, wifi=False)
     sram = share(CHIPS["esp32"], wifi=False, psram=False)
@@ -93,7 +93,7 @@ def test_a_session_needs_one_piece_of_memory() -> None:
 @pytest.mark.parametrize("name", CHIPS)
 @pytest.mark.parametrize("psram", [False, True])
 def test_all_of_the_sram_is_accounted_for(name: str, psram: bool) -> None:
-    """And the firmware's part is what its figures say, but for crumbs that no model takes."""
+    """The firmware's part is what its figures say, except small pieces that no model uses."""
     chip = CHIPS[name]
     without, with_wifi = (share(chip, wifi, psram) for wifi in (False, True))
     assert sum(chip.heap.regions) < chip.sram
@@ -106,7 +106,7 @@ def test_all_of_the_sram_is_accounted_for(name: str, psram: bool) -> None:
 
 
 def test_an_esp32_c3_with_wifi_is_as_a_boot_showed() -> None:
-    """88,384 bytes for models in one piece: the image of tests/board/test_chip_image.py, 2026-11-30."""
+    """88,384 bytes for models in one piece, as the image of tests/board/test_chip_image.py showed on 2026-11-30."""
     sram = share(CHIPS["esp32c3"], wifi=True, psram=False)
     assert sram.pieces == (pytest.approx(88_384, rel=0.01),)
     assert plan_of("esp32c3", preset("desk").model).fits

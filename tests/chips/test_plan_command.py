@@ -1,4 +1,4 @@
-"""``shrew plan``: what it prints, and the one line for what cannot be planned."""
+"""``shrew plan``: its output, and one line for each error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands as a user meets them: results on stdout, one line for an error, exit codes."""
+"""The commands as users see them: results on stdout, one line for an error, exit codes."""
 
 from __future__ import annotations
 

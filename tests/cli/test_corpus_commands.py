@@ -1,4 +1,4 @@
-"""`shrew corpus check`, `shrew corpus pack` and `shrew presets` as a user meets them."""
+"""`shrew corpus check`, `shrew corpus pack` and `shrew presets` as users see them."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def one_line(error: bytes) -> str:
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of random weights whose metadata and file name are hostile."""
+    """A model with random weights whose metadata and file name are hostile."""
     config = tiny_config()
     metadata = [("name", HOSTILE), (HOSTILE, "two\nlines\tand a tab")]
     path = tmp_path_factory.mktemp("images") / "[bold]\x1b m [/].bin"
@@ -62,7 +62,7 @@ def letters(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def failing(image: Path, tmp_path: Path) -> Path:
-    """The same image, promising other tokens than it makes."""
+    """The same image with a self-test that records other tokens than it generates."""
     changed = bytearray(image.read_bytes())
     for i in range(struct.unpack_from("<I", changed, 16)[0]):
         kind, _, offset, _ = struct.unpack_from("<IIII", changed, 64 + 16 * i)
@@ -167,7 +167,7 @@ def test_likelihoods_beyond_all_numbers() -> None:
 
 
 def test_json_is_valid_whatever_the_numbers(tmp_path: Path) -> None:
-    """A model that is certain, and wrong."""
+    """With a model that is certain but wrong, so that the perplexity is infinite."""
     config = ModelConfig(dim=4, layers=1, heads=1, vocab=BYTES.vocab, context=8, ffn=4, tied_head=False)
     parameters = random_parameters(config)
     parameters["head.weight"] *= 1e4

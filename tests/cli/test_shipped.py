@@ -1,4 +1,4 @@
-"""Models that come with Shrew may be named wherever an image is asked for."""
+"""The names of models that come with Shrew work wherever an image is expected."""
 
 from __future__ import annotations
 

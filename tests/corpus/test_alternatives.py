@@ -1,4 +1,4 @@
-"""The ways to fill rows that training's own is compared with."""
+"""Other ways to fill rows, with which packing is compared."""
 
 from __future__ import annotations
 

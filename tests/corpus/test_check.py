@@ -1,4 +1,4 @@
-"""Each defect that ``shrew corpus check`` promises to find, and that it is silent where there is none."""
+"""``shrew corpus check`` finds each defect that it promises to find, and reports nothing else."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_built_in_corpora_have_no_errors(name: str) -> None:
 
 
 def test_published_corpus(shared_data: Path) -> None:
-    """What its maker found by hand and wrote into its history: repeats and answers that contradict each other."""
+    """The defects that its author found by hand and recorded in its history: repeats and contradicting answers."""
     corpus = load_corpus(shared_data / "hardwareone_rich_2026-03-30.txt")
     findings = {f.check: f.count for f in check_corpus(corpus, train_bpe([], vocab=259), context=512).findings}
     assert (findings["repeats"], findings["contradictions"], findings["leaks"]) == (2032, 4, 0)

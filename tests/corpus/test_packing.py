@@ -29,7 +29,7 @@ BOS, EOS, USER, REPLY = 1, 2, 3, 4
 
 
 class WordTokenizer:
-    """One token a word, in the order in which words are met."""
+    """One token per word, numbered in order of first occurrence."""
 
     prompt_prefix: tuple[int, ...] = (BOS, USER)
     prompt_suffix: tuple[int, ...] = (REPLY,)
@@ -168,7 +168,7 @@ class TestPacking:
         assert report.padding == 3 / 8
 
     def test_best_fit(self) -> None:
-        """6 leaves 4, 5 leaves 5: the 4 goes where it fits best, and two rows suffice."""
+        """6 leaves 4, 5 leaves 5: the 4 goes to the best fit, and two rows suffice."""
         rows, report = pack([encoded(range(n + 1), given=1) for n in (5, 4, 6, 5)], context=10)
         assert report.padding == 0.0
         assert [[positions.tolist().count(0)] for positions in rows.positions] == [[2], [2]]

@@ -1,4 +1,4 @@
-"""Readers: what each format gives, and that everything malformed is refused in one line that says where."""
+"""Readers: the result of each format; malformed files are refused in one line that names the place."""
 
 from __future__ import annotations
 
@@ -290,7 +290,7 @@ class TestHeldOut:
 
 
 def test_guide() -> None:
-    """Every example in docs/corpus.md gives as many documents as it says."""
+    """Every example in docs/corpus.md gives the stated number of documents."""
     examples = re.findall(
         r"```(blocks|text|jsonl)\n(.*?)```\n\n\*(\d+) documents to train on, (\d+) held out\.\*",
         GUIDE.read_text(),

@@ -1,4 +1,4 @@
-"""The fast search for similar texts against the obvious slow one."""
+"""The fast search for similar texts, compared with a simple slow one."""
 
 from __future__ import annotations
 

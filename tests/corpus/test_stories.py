@@ -118,9 +118,9 @@ def test_skeleton_does_not_depend_on_the_fillers() -> None:
 
 
 def test_units_are_short_and_joins_can_be_seen() -> None:
-    """Any 12 tokens hold a whole join: enough of the tokens before and after it to tell its side.
+    """Any 12 tokens contain a whole join: enough tokens before and after it to determine its side.
 
-    Also: what goes on inside a sentence is written so, and every unit is used in some story.
+    Also: continuations within a sentence are marked as such, and every unit is used in some story.
     """
     faults = []
     for plot in module._plots():

@@ -1,4 +1,4 @@
-"""Which door opens for a file, and what comes through it."""
+"""Which door recognises a file, and what it imports."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_door_says_what_is_wrong_with_its_own_files(tmp_path: Path, shared_dat
 
 
 def test_an_int8_checkpoint_arrives(shared_data: Path) -> None:
-    """Its groups of 64 are rounded again, to our scales: less than a percent, and the story stays."""
+    """Its groups of 64 are rounded again to our scales: an error below one percent, and the same story."""
     path = shared_data / "stories3M-q80.bin"
     config, parameters = read_checkpoint(path)
     tokenizer = read_tokenizer(shared_data / "tok4096.bin", vocab=config.vocab)

@@ -1,4 +1,4 @@
-/* For test_build_options.py: feeds ids to a model and samples, with memory from static buffers. */
+/* For test_build_options.py: feeds ids to a model and samples tokens, with memory from static buffers. */
 #include <string.h>
 
 #include "shrew.h"

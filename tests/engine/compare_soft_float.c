@@ -1,5 +1,5 @@
-/* The soft floats of engine/src/soft_float.c against this machine's: random bit patterns, near ones, and special values.
- * Usage: compare_soft_float COUNT. Exit status 1 where a bit differs; stdout says where. Any NaN equals any other. */
+/* Compares engine/src/soft_float.c with this machine's floats on random bit patterns, close exponents and special
+ * values. Usage: compare_soft_float COUNT. Exit status 1 if a bit differs; stdout says where. All NaNs are equal. */
 #define SHREW_SOFT_FLOAT_TEST
 #include "soft_float.c"
 
@@ -24,7 +24,7 @@ static void compare(const char *what, uint32_t a, uint32_t b, int32_t n, uint32_
         printf("%s of %08x, %08x, %d: %08x, must be %08x\n", what, a, b, n, got, expected);
 }
 
-/* Every result passes a volatile, so that the compiler neither folds nor fuses. */
+/* Every result goes through a volatile, so that the compiler can neither fold nor fuse operations. */
 static void check(uint32_t a, uint32_t b, int32_t n) {
     const volatile float x = bits_float(a), y = bits_float(b);
     volatile float product = x * y, result = x + y;
@@ -51,10 +51,12 @@ static void check(uint32_t a, uint32_t b, int32_t n) {
     }
 }
 
-/* A number whose exponent lies near another's, or makes the product near 1 or near the smallest. */
+/* A number whose exponent is close to another's, or makes the product close to 1 or to the smallest floats. */
 static uint32_t relative(uint32_t a, uint32_t kind) {
     const uint32_t exponent = a >> 23 & 255, other = next();
-    const uint32_t near = kind == 0 ? exponent - 32 + next() % 64 : kind == 1 ? 240 - exponent + next() % 30 : 126 - exponent + next() % 30;
+    const uint32_t near = kind == 0   ? exponent - 32 + next() % 64
+                          : kind == 1 ? 240 - exponent + next() % 30
+                                      : 126 - exponent + next() % 30;
     return (other & 0x807FFFFF) | (near & 255) << 23;
 }
 
@@ -65,11 +67,13 @@ int main(int count, char **arguments) {
         0x3F7FFFFF, 0x3F800000, 0x3F800001, 0x4A7FFFFF, 0x4B000000, 0x4B7FFFFF, 0x4B800000, 0x5F000000, 0x7F000000,
         0x7F7FFFFF, 0x7F800000, 0x7F800001, 0x7FC00000, 0x7FFFFFFF,
     };
-    static const int32_t integers[] = {0, 1, -1, 2, 511, 0xFFFFFF, 0x1000000, 0x1000001, -0x1000003, INT32_MAX, INT32_MIN};
+    static const int32_t integers[] = {0,         1,         -1,         2,         511,      0xFFFFFF,
+                                       0x1000000, 0x1000001, -0x1000003, INT32_MAX, INT32_MIN};
     const size_t specials = sizeof special / sizeof *special, numbers = sizeof integers / sizeof *integers;
     for (size_t i = 0; i < specials * specials * 4; i++)
         for (size_t n = 0; n < numbers; n++)
-            check(special[i / 4 % specials] | (i & 1) << 31, special[i / 4 / specials] | (i >> 1 & 1) << 31, integers[n]);
+            check(special[i / 4 % specials] | (i & 1) << 31, special[i / 4 / specials] | (i >> 1 & 1) << 31,
+                  integers[n]);
     for (long i = count > 1 ? atol(arguments[1]) : 0; i > 0; i--) {
         const uint32_t a = next(), kind = next() % 8, shift = next() % 32;
         const uint32_t b = kind < 3 ? relative(a, kind) : kind == 3 ? a ^ 1u << shift : next();

@@ -1,8 +1,7 @@
-/* For test_kernels.py: runs one set of kernels beside the reference, on random and on extreme input.
+/* For test_kernels.py: compares one set of kernels with the reference, on random and on extreme input.
  *
  * Usage: kernels UNIT. Exit status 0: every bit is equal; 1: not, and stdout says where; 77: this processor or build
- * lacks the unit. Everything that kernels read ends where the next page cannot be read, but for the margins that they
- * are promised. */
+ * lacks the unit. All input ends, after the margins that kernels may read, at a page that cannot be read. */
 #define _DEFAULT_SOURCE
 #include <stdarg.h>
 #include <stdio.h>
@@ -31,7 +30,7 @@ static void fail(const char *format, ...) {
 
 enum { PAGE = 4096, GUARDED_BYTES = 1 << 22, GUARDED_BLOCKS = 8 };
 
-/* bytes that end, up to alignment, at a page that cannot be read; until the next call for the same block. */
+/* Memory that ends, up to alignment, at a page that cannot be read. Valid until the next call for the same block. */
 static void *guarded(int block, size_t bytes, size_t alignment) {
     static uint8_t *ends[GUARDED_BLOCKS];
     if (!ends[block]) {
@@ -84,7 +83,7 @@ static enum vector_kind any_kind(void) {
 
 /* ---- Products --------------------------------------------------------------------------------------------------- */
 
-/* A matrix whose every weight, multiplier and activation has its largest magnitude shows whether sums overflow. */
+/* With `largest`, every weight and multiplier has its largest magnitude, which shows whether sums overflow. */
 static shrew_tensor random_matrix(uint32_t type, uint32_t group, uint32_t rows, uint32_t cols, int largest) {
     const uint32_t per_byte = shrew_rows_per_byte(type), byte_rows = (rows + per_byte - 1) / per_byte;
     const uint32_t used = type == SHREW_F32 ? 4 * cols : cols;
@@ -122,7 +121,7 @@ static shrew_tensor random_matrix(uint32_t type, uint32_t group, uint32_t rows, 
 
 enum { MOST_TOKENS = SHREW_MAX_BLOCK, UNTOUCHED = 0x7FABCDEF };
 
-/* y [tokens][rows] by one set, its own quantised activations included. */
+/* y [tokens][rows] from one set of kernels, including its own quantisation of activations. */
 static float *multiply(const shrew_kernels *kernels, const shrew_tensor *w, const float *x, uint32_t tokens,
                        uint32_t first, uint32_t last, int block) {
     const size_t count = (size_t)tokens * w->rows;
@@ -166,7 +165,7 @@ static void require_products(void) {
 
 static void check_products(void) {
     static const uint32_t groups[] = {0, 16, 32, 48, 64, 256};
-    /* Around whole vectors and panels of columns; a row longer than any buffer; the longest there is. */
+    /* Around whole vectors and panels of columns; a row longer than any buffer; the longest row. */
     static const uint32_t long_rows[] = {511, 512, 513, 768, 2048, 16384};
     for (uint32_t type = 0; type < SHREW_TYPES; type++)
         for (uint32_t g = 0; g < (type == SHREW_F32 ? 1 : sizeof groups / sizeof *groups); g++) {
@@ -209,7 +208,7 @@ static void check_scales(void) {
 /* ---- Attention -------------------------------------------------------------------------------------------------- */
 
 static void random_bytes(int8_t *values, uint32_t rows, uint32_t used, uint32_t width, int largest) {
-    memset(values, 0x55, (size_t)rows * width + CACHE_MARGIN); /* what lies in the margin must not count */
+    memset(values, 0x55, (size_t)rows * width + CACHE_MARGIN); /* the margin must not affect results */
     for (uint32_t r = 0; r < rows; r++)
         for (uint32_t d = 0; d < width; d++)
             values[(size_t)r * width + d] = (int8_t)(d >= used ? 0 : largest ? 127 : between(-127, 127));
@@ -248,7 +247,7 @@ static void check_attention(uint32_t head_dim, uint32_t heads, uint32_t held, in
         fail("attention of %u heads of %u to %u tokens", heads, head_dim, held);
 }
 
-/* Tokens of a block together, in room for that many of them at once, beside the reference one after the other. */
+/* Compares a block of tokens, with scratch for at_once of them, with the reference one token at a time. */
 static void check_block(uint32_t head_dim, uint32_t heads, uint32_t held, uint32_t tokens, uint32_t at_once) {
     enum { OTHER_HEADS = 1, MOST_HEADS = 8 };
     const uint32_t width = (head_dim + 7) & ~7u, all = held + tokens - 1, step = heads + OTHER_HEADS;
@@ -301,7 +300,7 @@ static void check_attentions(void) {
     for (uint32_t head_dim = 1; head_dim <= 128; head_dim++)
         for (uint32_t i = 0; i < 8; i++)
             check_attention(head_dim, 1 + below(8), 1 + below(i < 6 ? 50 : 600), i == 5);
-    for (uint32_t i = 0; i < 4; i++) /* so many that weights have to be narrowed */
+    for (uint32_t i = 0; i < 4; i++) /* enough that weights must be narrowed */
         check_attention(8u << below(4), 1, 10000 + below(500), i & 1);
 }
 
@@ -322,7 +321,7 @@ static void check_activations(void) {
     for (uint32_t round = 0; round < 4000; round++) {
         const uint32_t count = round < 100 ? round + 1 : COUNT;
         float *gate = guarded(2, count * sizeof *gate, 4), *up = guarded(3, count * sizeof *up, 4);
-        for (uint32_t i = 0; i < count; i++) { /* every other round any bits: NaN, infinities, denormals */
+        for (uint32_t i = 0; i < count; i++) { /* every other round uses arbitrary bits: NaN, infinities, denormals */
             gate[i] = round & 1 ? bits_float(random_bits()) : random_float(20.0f);
             up[i] = round & 2 ? bits_float(random_bits()) : random_float(20.0f);
         }

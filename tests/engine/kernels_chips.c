@@ -1,5 +1,5 @@
-/* For test_kernels_chips.py: the kernels that an emulated chip chooses beside the reference, bit for bit. Prints the
- * calls of which results differ, then "done". Weights end where memory ends. */
+/* For test_kernels_chips.py: compares the kernels that an emulated chip chooses with the reference, bit for bit. Prints
+ * the calls whose results differ, then "done". Weights end where memory ends. */
 #include "../../ports/emulator/board.h"
 #include "fixed.h"
 #include "kernels/kernels.h"
@@ -124,20 +124,20 @@ int main(void) {
     static const uint32_t groups[] = {0, 16, 32, 48, 256};
     /* Below, at and above one and two steps of columns; groups that end inside a row. */
     static const uint32_t cols[] = {1, 15, 16, 17, 32, 33, 64, 172, 300};
-    /* Lines that lack rows; around 64 lines of one, two or four rows, which are multiplied at once. */
+    /* Incomplete lines; around 64 lines of one, two or four rows, which are multiplied at once. */
     static const uint32_t rows[] = {1, 2, 3, 5, 8, 33, 63, 65, 127, 129, 255, 257};
     static const uint32_t held[] = {1, 2, 9, 100}, head_dims[] = {1, 8, 9, 20, 64};
     uint32_t turn = 0;
     for (uint32_t type = SHREW_Q8; type < SHREW_TYPES; type++)
         for (uint32_t g = 0; g < 5; g++) {
             for (uint32_t c = 0; c < 9; c++)
-                for (uint32_t i = 0; i < 4; i++) /* all rows in turn */
+                for (uint32_t i = 0; i < 4; i++) /* ranges that cover all rows */
                     multiply(type, groups[g], rows[turn++ % 12], cols[c], 0);
             multiply(type, groups[g], 7, 172, 1);
         }
     for (uint32_t type = SHREW_Q8; type < SHREW_TYPES; type++)
         for (uint32_t group = 0; group <= 256; group += 256)
-            multiply(type, group, 5, MOST_COLS, 1); /* the largest sums there are */
+            multiply(type, group, 5, MOST_COLS, 1); /* the largest possible sums */
     for (uint32_t h = 0; h < 4; h++)
         for (uint32_t heads = 1; heads <= HEADS; heads++)
             for (uint32_t d = 0; d < 5; d++)

@@ -1,6 +1,6 @@
-/* Compares the vector kernels of WebAssembly with the reference, called from JavaScript (test_kernels_wasm.py). Data
- * end where memory ends, so that reading past them traps. Functions return 0, or 1 + the index of the first result that
- * differs. */
+/* For test_kernels_wasm.py: compares the vector kernels of WebAssembly with the reference. JavaScript calls these
+ * functions. Data end where memory ends, so that reading past them traps. Functions return 0, or 1 + the index of the
+ * first result that differs. */
 #include "fixed.h"
 #include "kernels/kernels.h"
 #include "weight_bytes.h"
@@ -35,7 +35,7 @@ static float draw_float(float limit) {
     return ((float)(int32_t)draw() * (1.0f / 2147483648.0f)) * limit;
 }
 
-/* The last bytes of memory but some. */
+/* Memory that ends `margin` bytes before the end of all memory. */
 static uint8_t *end_of_memory(uint32_t bytes, uint32_t margin) {
     return (uint8_t *)(uintptr_t)(__builtin_wasm_memory_size(0) * 65536 - margin - bytes);
 }

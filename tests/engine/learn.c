@@ -1,5 +1,5 @@
-/* Every operator of training, on arrays of exactly the size that the header states, at sizes around whole vectors: each
- * unit that runs here against the portable one. Exit 0: they agree. Under sanitizers: and touch nothing else. */
+/* Compares every learning operator of each unit that runs here with the portable one, at sizes around whole vectors, on
+ * arrays of exactly the size that the header states. Exit status 0: they agree. Sanitizers find accesses outside. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@ static void *arrays[MOST_ARRAYS];
 static int array_count;
 static uint32_t noise;
 
-/* Of no meaning: what a unit asks for may differ from what another does. */
+/* Scratch memory. Units need different amounts, so its contents are not compared. */
 static void *scratch(size_t bytes) {
     return arrays[array_count++] = malloc(bytes);
 }
@@ -34,11 +34,11 @@ static void require(int status, const char *what) {
     }
 }
 
-/* A digest of what a unit computed: outputs in order, compared with those of the portable unit. */
+/* The portable unit's outputs in order, with which those of other units are compared. */
 static float *recorded;
 static size_t record_count, record_room;
 static int comparing, differences;
-static int jumps; /* what follows may jump, at signs that tiles' bits do not tell */
+static int jumps; /* 1: results may jump at signs that the tiles' 16 bits get wrong */
 static float tolerance;
 
 static void record(const char *what, const float *values, size_t count) {
@@ -60,7 +60,8 @@ static void record(const char *what, const float *values, size_t count) {
 static void rows_of(uint32_t unit, uint32_t rows, uint32_t width) {
     float *const x = array((size_t)rows * width), *const y = array((size_t)rows * width);
     float *const dx = array((size_t)rows * width), *const dy = array((size_t)rows * width);
-    float *const gain = array(width), *const bias = array(width), *const dgain = array(width), *const dbias = array(width);
+    float *const gain = array(width), *const bias = array(width), *const dgain = array(width),
+                 *const dbias = array(width);
     float *const moments = array(2 * (size_t)rows), *const table = array(3 * (size_t)width);
     float *const losses = array(rows), *const weights = array(rows);
     uint32_t *const ids = (uint32_t *)(void *)array(rows);
@@ -138,7 +139,7 @@ static void linear_of(uint32_t unit, uint32_t rows, uint32_t inputs, uint32_t ou
     record("dx", dx, (size_t)rows * inputs);
 }
 
-/* Rotary and biased, or neither; all rows going on, or every third. */
+/* A layer with rotary positions and biases, or plain with neither; keeping all rows, or every third. */
 static void layer_of(uint32_t unit, uint32_t tokens, uint32_t D, uint32_t mlp, int plain) {
     const uint32_t N = 2 * tokens, M = plain ? N : (N + 2) / 3;
     const shrew_learn_layer layer = {2, tokens, plain ? 0 : M, 20, 4, 2, D, 19, plain ? 2 : 0, mlp, 1e-3f};
@@ -199,7 +200,7 @@ int main(void) {
     for (uint32_t unit = SHREW_UNIT_AVX2; unit < SHREW_UNITS; unit++)
         if (shrew_learn_unit(unit) > 0) {
             record_count = 0;
-            tolerance = unit == SHREW_UNIT_AMX ? 2e-3f : 2e-4f; /* tiles take 16 bits of a factor */
+            tolerance = unit == SHREW_UNIT_AMX ? 2e-3f : 2e-4f; /* tiles use 16 bits of a factor */
             everything(unit);
             printf("unit %u\n", unit);
         }

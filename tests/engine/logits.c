@@ -1,4 +1,4 @@
-/* For test_build.py: all logits of a token sequence, with memory from a static buffer. */
+/* For test_build.py: computes all logits of a token sequence, with memory from a static buffer. */
 #include <string.h>
 
 #include "shrew.h"

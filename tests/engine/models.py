@@ -1,4 +1,4 @@
-"""Models made for tests: random ones of every option, and one that says what it is told to."""
+"""Models for tests: random ones with every option, and one that generates a given script."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def scripted_model(
     metadata: Sequence[tuple[str, str]] = (),
     commands: Commands | None = None,
 ) -> Model:
-    """At position i the model's likeliest token is ``script[i]``, whatever was said before.
+    """A model whose likeliest token at position i is ``script[i]``, whatever came before.
 
-    Positions are learned one-hot vectors, the layer adds nothing, and the head reads the position off.
+    Positions are learned one-hot vectors, the layer adds nothing, and the head looks up the position.
     """
     context = context or len(script)
     config = ModelConfig(

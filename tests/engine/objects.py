@@ -1,7 +1,7 @@
-"""Object files of C sources, kept under ``build/``: many tests build the same sources in the same ways.
+"""A cache of object files under ``build/``, as many tests build the same sources in the same ways.
 
-What a compiler made is used again as long as the source, all headers, the flags, the compiler and the processor are the
-same. A source that does not compile fails each time that it is asked for.
+An object file is reused if the source, all headers, the flags, the compiler and the processor are unchanged. A source
+that does not compile fails every time.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _object(compiler: str, flags: tuple[str, ...], source: Path) -> Path:
 
 
 def run(*command: str) -> str:
-    """What a compiler or linker says, and without a sanitizer that is preloaded for a test."""
+    """Runs a compiler or linker, without a sanitizer that is preloaded for a test, and returns its output."""
     environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, f"{' '.join(command)}:\n{done.stderr}"
@@ -58,7 +58,7 @@ def _circumstances(compiler: str) -> bytes:
 
 @cache
 def _folder() -> Path:
-    """With what was used last; the rest is removed."""
+    """The folder of the cache. Removes all but the most recently used files."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     with (FOLDER / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

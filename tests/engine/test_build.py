@@ -1,4 +1,4 @@
-"""The engine's sources: clean C99 for every compiler here, nothing asked of libc, the same bits from every build."""
+"""The engine's sources are clean C99 for every compiler here, need no libc, and give the same bits in every build."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_compiles_without_a_warning_and_needs_only_memcpy_and_memset(compiler: s
 
 @pytest.fixture
 def translation_unit(tmp_path: Path) -> Path:
-    """All sources in one file. Operators of learning are a template for each unit: here for one."""
+    """All sources in one file, with the learning operators of only one unit, as they are a template."""
     whole = tmp_path / "engine.c"
     parts = [source for source in SOURCES if source.parent.name != "operators" or source.stem == "portable"]
     whole.write_text("".join(f'#include "{source}"\n' for source in parts))

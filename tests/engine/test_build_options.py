@@ -1,4 +1,4 @@
-"""The options of shrew.h that leave code out: what a small build refuses, and that it computes the rest as ever."""
+"""The build options of shrew.h: a small build refuses what it lacks, and computes everything else unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Speculative decoding: whatever is guessed ahead, the text is that of plain decoding."""
+"""Speculative decoding gives the text of plain decoding, whatever it guesses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run(model: Model, prompt: str, *, options: dict[str, Any] | None = None, **r
 
 
 def visible(steps: list[Progress]) -> list[tuple[str, str, int | None, int]]:
-    """What a caller sees once the prompt is read, which may take fewer blocks, but for the counts of guesses."""
+    """What a caller sees after the prompt, whose number of blocks may differ, without the counts of guesses."""
     answer = [step for step in steps if step.prompt_tokens == step.prompt_total]
     return [(step.text, step.finish, step.token, step.digest) for step in answer[1:]]
 
@@ -48,7 +48,7 @@ def test_a_draft_changes_nothing(
 
 
 def test_repetition_is_guessed() -> None:
-    """A model that says the same again and again, which its own text foretells."""
+    """A model that repeats itself, so that its own text predicts the next tokens."""
     text = b"to and fro, " * 12
     steps = run(says(text, context=200), "", options={"draft": 8})
     assert "".join(step.text for step in steps) == text.decode()

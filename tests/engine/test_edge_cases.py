@@ -1,4 +1,4 @@
-"""Models and calls at the edge of what is allowed: each ends in a defined result or a clear code."""
+"""Models and calls at the limits: each gives a defined result or a clear error code."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def logits_or_status(model: Model, block: int) -> list[float] | int:
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38, 1e-45])
 def test_a_weight_of_any_value_gives_finite_logits_or_a_code(type_: str, shape: dict[str, Any], value: float) -> None:
-    """And the same whatever the block. NaN, which nothing rounds away, always gives the code."""
+    """And the same for every size of block. NaN, which no rounding removes, always gives the code."""
     config = tiny_config(**shape)
     image = build_image(config, random_parameters(config), BYTES, types=weights(type_))
     for spec in stored_tensors(config):

@@ -1,4 +1,4 @@
-"""The kernels of emulated chips against the reference, bit for bit, at the sizes where they change their ways."""
+"""The kernels of emulated chips against the reference, bit for bit, at the sizes where they change methods."""
 
 from __future__ import annotations
 

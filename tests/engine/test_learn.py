@@ -44,7 +44,7 @@ def floats(rng, *shape, scale=1.0) -> np.ndarray:
 
 
 def wide(*arrays):
-    """In float64, in which the twin is as good as exact."""
+    """Converts to float64, in which the NumPy operators are practically exact."""
     return [None if array is None else array.astype(np.float64) for array in arrays]
 
 
@@ -89,7 +89,7 @@ def test_what_is_no_number_stays_none_in_products(ops, rng, bits):
 
 @pytest.mark.parametrize(("rows", "inputs", "outputs"), [(33, 64, 31), (130, 100, 48)])
 def test_the_smallest_numbers_beside_others_in_products(ops, rng, rows, inputs, outputs):
-    """Down to the denormal ones, which have fewer bits and would spill theirs into a neighbour's."""
+    """Down to denormals, whose extra bits could spill into a neighbour's."""
     x, dy, weight = floats(rng, rows, inputs), floats(rng, rows, outputs), floats(rng, outputs, inputs)
     for array in (x, dy, weight):
         small = rng.random(array.shape) < 0.5
@@ -201,7 +201,7 @@ def test_activation_of_extremes(ops, kind):
 @pytest.mark.parametrize("vocab", [1, 15, 16, 17, 31, 512])
 @pytest.mark.parametrize("scale", [1.0, 1e4])
 def test_cross_entropy(ops, rng, vocab, scale):
-    """Weights of nothing and of unlearning among them."""
+    """Including zero and negative weights."""
     logits, targets = floats(rng, 5, vocab, scale=scale), rng.integers(0, vocab, 5)
     weights = np.array([1, 0, -2, 0.5, 1], np.float32)
     exact_loss, exact = operators.cross_entropy(*wide(logits), targets, *wide(weights))
@@ -299,7 +299,7 @@ LAYERS = {
 @pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize("learned", ["all", "some", "one"])
 def test_layer(ops, unit, rng, name, learned):
-    """Also where only some rows go on to the second half. Tiles take 16 bits of a factor."""
+    """Also with only some rows in the second half. Tiles use 16 bits of a factor."""
     c, batch, tokens = LAYERS[name], 3, 17
     N = batch * tokens
     kept = {"all": None, "some": np.flatnonzero(rng.random(N) < 0.4), "one": np.array([N - 1])}[learned]
@@ -336,7 +336,7 @@ ENGINE = Path(__file__).parents[2] / "engine"
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_units_agree_and_stay_inside_their_arrays(compiler, tmp_path):
-    """Every array in memory of its own, exactly as large as the header says."""
+    """Every array is a separate block of exactly the size that the header states."""
     if not shutil.which(compiler):
         pytest.skip(f"{compiler} is not installed")
     learn = [ENGINE / "learn" / name for name in ("layer.c", "linear.c", "operators.c")]

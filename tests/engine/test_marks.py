@@ -1,4 +1,4 @@
-"""What a session says of its phases to a caller with a clock, and what it does not: another bit, or another thread."""
+"""A session reports its phases to a caller with a clock, without changing a bit, and on the caller's thread."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def marks(monkeypatch: pytest.MonkeyPatch) -> Marks:
 
 
 def layer(index: int, tokens: int, first: int = 0) -> list[Mark]:
-    """first: tokens of the layer's first phase, where they are more than those of the others."""
+    """first: tokens of the layer's first phase, if more than those of the other phases."""
     return [(phase, index, (phase == "qkv" and first) or tokens) for phase in OF_A_LAYER]
 
 

@@ -34,7 +34,7 @@ def table(tmp_path_factory: pytest.TempPathFactory):
 
 
 def ulps(got: NDArray[np.float64], exact: NDArray[np.float64]) -> float:
-    """The largest error in units of the last place of the exact value."""
+    """The largest error in units in the last place (ulp) of the exact value."""
     return float((np.abs(got - exact) / np.spacing(np.abs(exact).astype(np.float32)).astype(np.float64)).max())
 
 

@@ -1,4 +1,4 @@
-"""Tensors that the caller has copied elsewhere."""
+"""Tensors that the caller has copied to other memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def aligned(size: int, shift: int = 0) -> np.ndarray:
 
 
 def logits(model) -> bytes | None:
-    """None where they are no numbers."""
+    """The logits; None if they are NaN or infinite."""
     size = ffi.new("size_t *")
     assert lib.shrew_session_bytes(model, ffi.NULL, size) == 0
     memory = aligned(size[0])

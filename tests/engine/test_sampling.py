@@ -139,7 +139,7 @@ def test_documents_list_the_options() -> None:
 
 @pytest.mark.parametrize("name", [name for name, option in SAMPLING_OPTIONS.items() if option.kind is float])
 def test_ranges_are_what_the_sampler_takes(session, name: str) -> None:
-    """By binary32: the ends, and the next number beyond them."""
+    """In binary32: the limits, and the next numbers beyond them."""
     option = SAMPLING_OPTIONS[name]
     low, high = np.float32(option.low), np.float32(option.high)
     within = [np.nextafter(low, high), high, np.float32(option.usual)]

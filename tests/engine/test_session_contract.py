@@ -32,7 +32,7 @@ def test_feeding_after_a_generation_first_appends_its_last_token() -> None:
 
 
 def overflowing_model() -> Model:
-    """Overflows at token 78 alone."""
+    """Overflows only at token 78."""
     config = tiny_config(tied_head=False)
     parameters = random_parameters(config)
     parameters["token_embedding.weight"][78] = 3e38

@@ -1,4 +1,4 @@
-"""Under sanitizers fewer examples have to do."""
+"""Under sanitizers, tests run fewer examples."""
 
 from __future__ import annotations
 

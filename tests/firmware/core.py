@@ -70,7 +70,7 @@ class Out:
 
 
 def block(data: bytes) -> Any:
-    """A writable copy of some bytes, with none behind them."""
+    """A writable copy of some bytes, in a block of exactly their size."""
     copy = ffi.new("char[]", max(len(data), 1))
     ffi.buffer(copy)[: len(data)] = data
     return copy
@@ -81,7 +81,7 @@ def code_name(code: int) -> str:
 
 
 class Error:
-    """What a call says went wrong: its code's name and its line."""
+    """The error of a call: the name of its code, and its line."""
 
     def __init__(self) -> None:
         self.struct = ffi.new("protocol_error *")

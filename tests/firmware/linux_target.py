@@ -25,7 +25,7 @@ TABLE_OFFSET = 0x8000
 
 @cache
 def build() -> Path:
-    """The folder with the built firmware; skips where ESP-IDF or its tools are not here."""
+    """The folder with the built firmware. Skips the test if ESP-IDF or its tools are missing."""
     idf = os.environ.get("IDF_PATH")
     if not idf:
         pytest.skip("IDF_PATH is not set: no ESP-IDF to build the firmware with")
@@ -91,13 +91,13 @@ class Process:
             connection.close()
 
     def store(self, name: str, image: bytes) -> None:
-        """Makes an image the one that answers."""
+        """Stores and loads an image."""
         for method, path, body in (("PUT", name, image), ("POST", f"{name}/load", None)):
             status, answer = self.change(method, f"/api/models/{path}", body)
             assert status == 200, answer
 
     def type(self, line: str) -> None:
-        """A line on the console."""
+        """Types a line on the console."""
         self.popen.stdin.write(f"{line}\n")
         self.popen.stdin.flush()
 

@@ -1,4 +1,4 @@
-"""Requests answered with the engine, as any other way to call it answers them."""
+"""The firmware's answers to requests are those of other callers of the engine."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Answer:
 
 
 def saying(text: bytes, **options: Any) -> Opened:
-    """A model that says this to a prompt of one byte, or of ``prompt`` tokens with their frame."""
+    """A model that answers this to a prompt of one byte, or of ``prompt`` tokens including the frame."""
     return Opened(says(text, **{"prompt": 3, **options}).image())
 
 

@@ -1,4 +1,4 @@
-"""The memory of models: what is taken lies apart and inside, and every load finds what the load before it found."""
+"""The arena of models: allocations do not overlap and stay inside, and every load finds the same memory."""
 
 from __future__ import annotations
 

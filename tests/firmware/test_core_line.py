@@ -1,4 +1,4 @@
-"""What a terminal shows while lines are typed and messages come: keys in, a transcript out."""
+"""What a terminal shows while lines are typed and messages arrive: keys in, a transcript out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LIMIT = lib.LINE_BYTES
 
 
 class Terminal:
-    """The console's loop: what it would obey, and what stands on the terminal."""
+    """The console's loop: the lines that it would execute, and the contents of the terminal."""
 
     def __init__(self, *, echoes: bool = True) -> None:
         self.typed = ffi.new("line *", {"echoes": echoes})

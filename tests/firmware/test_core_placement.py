@@ -1,4 +1,4 @@
-"""Where tensors live on a device is where the planner says."""
+"""A device places tensors where the planner says."""
 
 from __future__ import annotations
 

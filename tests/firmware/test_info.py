@@ -1,4 +1,4 @@
-"""The info message: what an image says about itself, and what the server adds."""
+"""The info message: facts from an image, and what the server adds."""
 
 from __future__ import annotations
 

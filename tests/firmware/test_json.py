@@ -1,4 +1,4 @@
-"""The JSON of the firmware against Python's, which is as strict once it is told to be."""
+"""The firmware's JSON, compared with Python's in a strict mode."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def string(found: Any) -> str:
 
 
 def walk(reader: Any) -> Any:
-    """What the value is that a reader stands before, read with nothing but the interface."""
+    """The next value of a reader, read with only the public interface."""
     kind = lib.fw_json_kind_of(reader)
     if kind == lib.JSON_OBJECT:
         members, name = {}, ffi.new("json_string *")

@@ -1,4 +1,4 @@
-"""The queue of requests: every rule that clients rely on, and any order of events against a model of a few lines."""
+"""The queue of requests: every rule on which clients rely, and random orders of events against a simple model."""
 
 from __future__ import annotations
 

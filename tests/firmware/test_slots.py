@@ -1,4 +1,4 @@
-"""The two slots of model images in flash, and what a power cut at any moment leaves of them."""
+"""The two slots of model images in flash, and their state after a power failure at any moment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NO_CUT = 1 << 30
 
 
 class Flash:
-    """Two slots of flash: erasing sets bits, writing clears them, and the power may go in the middle of either."""
+    """Two slots of flash: erasing sets bits, writing clears them, and the power may fail in the middle of either."""
 
     def __init__(self, sizes: tuple[int, int], block: int = 4 * SECTOR) -> None:
         self.slots = [bytearray(random.Random(0).randbytes(size)) for size in sizes]
@@ -32,7 +32,7 @@ class Flash:
         self._block = block
 
     def connect(self) -> Any:
-        """As after a boot: nothing mapped, everything that lies in RAM is new."""
+        """As after a boot: nothing is mapped, and everything in RAM is new."""
         self.mapped.clear()
         self._callbacks = {
             "erase": ffi.callback("int(void *, int, uint32_t, uint32_t)", self._erase, error=1),
@@ -46,7 +46,7 @@ class Flash:
         return ffi.new("slots_flash *", {"bytes": sizes, "sector": SECTOR, "block": self._block, **self._callbacks})
 
     def _interrupted(self) -> bool:
-        """Whether the power goes during this operation; none succeeds after it."""
+        """Whether the power fails during this operation. No later one succeeds."""
         self.operations += 1
         return self.operations == self.cut_at
 

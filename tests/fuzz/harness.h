@@ -1,6 +1,6 @@
-/* What the harnesses share: memory of exactly its size, values taken off an input, and claims that must hold. A harness
- * calls reached() for each input that gets past the checks of what it opens, and says so at the end: a fuzzer whose
- * inputs are all refused finds nothing. */
+/* Shared by the harnesses: memory of exact size, values taken from an input, and claims that must hold. A harness calls
+ * reached() for each input that passes validation and prints the count at the end: a fuzzer whose inputs are all
+ * refused finds nothing. */
 #ifndef SHREW_HARNESS_H
 #define SHREW_HARNESS_H
 
@@ -36,7 +36,7 @@ static inline void reached(void) {
         atexit(print_reached);
 }
 
-/* An aligned block on the heap, so that AddressSanitizer sees any byte outside. The caller frees it. */
+/* An aligned block on the heap, so that AddressSanitizer detects any access outside. The caller frees it. */
 static inline uint8_t *new_block(size_t bytes, int fill) {
     void *block = NULL;
     MUST(!posix_memalign(&block, SHREW_ALIGNMENT, bytes));
@@ -51,7 +51,7 @@ static inline uint8_t *copy_block(const void *bytes, size_t count) {
     return block;
 }
 
-/* An input, from which values are taken; zeros where it has ended. */
+/* An input from which values are taken; zeros after its end. */
 typedef struct input {
     const uint8_t *at;
     size_t left;
@@ -84,7 +84,7 @@ static inline float take_float(input *in) {
     return value;
 }
 
-/* A file from the folder of the fuzzer's program, in a block of its own. */
+/* Reads a file from the folder of the fuzzer's program into a new block. */
 static inline uint8_t *read_beside(const char *program, const char *name, size_t *bytes) {
     static uint8_t content[1 << 18];
     char path[4096];

@@ -1,5 +1,5 @@
-/* A whole model image: what opens is driven through everything that a caller may do. Inputs are model.bin files; the
- * mutator changes one section at a time and sets offsets, size and checksum right again. */
+/* A whole model image: an image that opens goes through everything that a caller may do. Inputs are model.bin files.
+ * The mutator changes one section at a time and then corrects offsets, size and checksum. */
 #include "crc32.h"
 #include "harness.h"
 #include "kernels/kernels.h"
@@ -31,7 +31,7 @@ static void set_checksum(uint8_t *image, size_t size) {
     put_u32(image + 12, shrew_crc32(0, image, size));
 }
 
-/* The sections of an image; 0 where its table is not worth reading. */
+/* Finds the sections of an image. Returns their number; 0 if the section table is unusable. */
 static uint32_t take_apart(const uint8_t *image, size_t size, section sections[MAX_SECTIONS]) {
     const uint32_t count = size < HEADER_BYTES ? 0 : get_u32(image + 16);
     if (count < 1 || count > MAX_SECTIONS || size < HEADER_BYTES + count * ENTRY_BYTES)
@@ -46,7 +46,7 @@ static uint32_t take_apart(const uint8_t *image, size_t size, section sections[M
     return count;
 }
 
-/* Writes an image with a right table and checksum to out; 0 if there is no room. */
+/* Writes an image with a correct table and checksum to out. Returns its size; 0 if it does not fit. */
 static size_t put_together(const section *sections, uint32_t count, uint8_t *out, size_t most) {
     static uint8_t image[MAX_IMAGE];
     size_t end = HEADER_BYTES + count * ENTRY_BYTES;
@@ -74,7 +74,7 @@ static size_t put_together(const section *sections, uint32_t count, uint8_t *out
     return end;
 }
 
-/* Numbers on which careless arithmetic trips: NaN, infinities, the largest and the smallest floats. */
+/* Numbers that break careless arithmetic: NaN, infinities, the largest and the smallest floats. */
 static const uint32_t edges[] = {0x7FC00000, 0x7F800000, 0xFF800000, 0x7F7FFFFF, 0xFF7FFFFF, 0x71800000,
                                  0x0D7FFFFF, 0x00000001, 0x80000001, 0x80000000, 0,          0xFFFFFFFF};
 
@@ -101,7 +101,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned
     } else {
         const size_t room = target->kind == WEIGHTS ? target->size : sizeof changed / 2;
         const size_t left = LLVMFuzzerMutate(changed, target->size, room);
-        if (target->kind != WEIGHTS) /* whose size the directory fixes */
+        if (target->kind != WEIGHTS) /* the directory determines their size */
             target->size = (uint32_t)left;
     }
     target->bytes = changed;
@@ -109,7 +109,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned
     return made ? made : size;
 }
 
-/* Sections of one image in another; configuration, directory and weights stay together. */
+/* Combines sections of two images; configuration, directory and weights stay together. */
 size_t LLVMFuzzerCustomCrossOver(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size, uint8_t *out,
                                  size_t most, unsigned seed) {
     section ours[MAX_SECTIONS], theirs[MAX_SECTIONS];
@@ -156,7 +156,7 @@ static uint32_t read_everything(const shrew_model *model) {
     return sum;
 }
 
-/* What a conversation says, and how each call ended. */
+/* The output of a conversation, and the result of each call. */
 typedef struct transcript {
     uint32_t digest;
     int failed;
@@ -170,7 +170,7 @@ static int is_known(int status) {
     return status <= SHREW_OK && strcmp(shrew_status_text(status), "unknown status");
 }
 
-/* 1 where the conversation can go on. */
+/* Returns 1 if the conversation can continue. */
 static int note_status(transcript *said, int status) {
     MUST(is_known(status));
     note(said, &status, sizeof status);
@@ -229,7 +229,7 @@ static void feed(shrew_session *session, uint32_t vocab, uint32_t context, trans
     free(logits);
 }
 
-/* Memory holds fill before, which nothing that comes out may depend on. */
+/* Memory is filled with `fill` before; the output must not depend on it. */
 static transcript converse(const shrew_model *model, const shrew_session_options *options, uint32_t choice, int fill) {
     static const char text[] = "Hello w\xC3\xB6rld \xF0\x9F\x98\x80 123  \n\t it's \xFF\xC0 "
                                "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -273,7 +273,7 @@ static void last_first(void *context, uint32_t count, void (*task)(void *, uint3
         task(argument, count);
 }
 
-/* The plainest way to compute, and one that does everything in another order. */
+/* Compares the simplest way to compute with one that does everything in a different order. */
 static void check_conversations(const shrew_model *model, uint32_t choice) {
     const uint32_t context = 1 + choice % 40, unit = choice >> 16 & 7, cache = (choice >> 19) % 3;
     shrew_session_options plain = {.block = 1, .cache = cache, .unit = SHREW_UNIT_REFERENCE};
@@ -293,7 +293,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (!status) {
         reached();
         const uint32_t content = read_everything(&model);
-        check_conversations(&model, get_u32(image + 12)); /* the checksum: fixed by the input, and as good as random */
+        check_conversations(&model, get_u32(image + 12)); /* the checksum, as a reproducible random number */
         MUST(read_everything(&model) == content);
     }
     free(image);

@@ -1,6 +1,6 @@
-/* What a stranger sends to a device: messages of the WebSocket, OpenAI's requests, settings, headers, and lines of the
- * console. What is accepted keeps every limit of docs/PROTOCOL.md and lies in the buffer that it came in; what is
- * refused has a code and a line; whatever is said of it is JSON again. */
+/* Untrusted input of a device: WebSocket messages, OpenAI requests, settings, headers, and console lines. Accepted
+ * input keeps every limit in docs/PROTOCOL.md and stays in its buffer. Refused input has a code and a line. All replies
+ * are valid JSON. */
 #include "console.h"
 #include "harness.h"
 #include "host_check.h"
@@ -17,7 +17,7 @@ static void must_be_json(const text *out) {
     MUST(!out->full && out->bytes == out_bytes && fw_json_check(out->bytes, out->used));
 }
 
-/* ---- JSON: what is read and written is the same as what is read from that and written again ---------------------- */
+/* ---- JSON: reading and writing a text again gives the same text -------------------------------------------------- */
 
 static void copy_value(json_reader *from, text *to, int depth) {
     json_string name;
@@ -106,7 +106,7 @@ static void check_request(const protocol_request *request, const protocol_rules 
     }
 }
 
-/* An accepted request fits a queue whose texts have room for what the protocol allows, and comes out as it went in. */
+/* An accepted request fits a queue that has room for what the protocol allows, and comes out unchanged. */
 static void check_queue(const protocol_request *request) {
     queue_connection connections[1];
     queue_entry entries[1];
@@ -199,7 +199,7 @@ static void check_headers(uint8_t choice, const uint8_t *data, size_t size) {
     char *first = (char *)new_block(size + 1, 0);
     if (size)
         memcpy(first, data, size);
-    const char *second = first + fw_text_length(first) + (fw_text_length(first) < size); /* behind a NUL in the input */
+    const char *second = first + fw_text_length(first) + (fw_text_length(first) < size); /* after a NUL in the input */
     if (fw_origin_is_allowed(first, second) | fw_host_is_allowed(second, names, choice & 3 ? 2 : 0))
         reached();
     MUST(fw_token_is_right(first, second) ==
@@ -228,12 +228,13 @@ static void check_console(const uint8_t *data, size_t size) {
     free(line);
 }
 
-/* ---- Changes that leave most of a JSON text as it is ------------------------------------------------------------- */
+/* ---- Mutations that leave most of a JSON text unchanged ---------------------------------------------------------- */
 
 static const char *const values[] = {
     "null", "true", "false", "0", "-0", "1", "1.5", "1e400", "4294967295", "9007199254740992", "18446744073709551616",
     "\"\"", "\"x\"", "\"user\"", "\"text\"", "\"generate\"", "\"\\u0000\"", "\"\\ud83d\\ude00\"", "\"\\ud83d\"", "[]",
-    "{}", "[\"a\",\"b\"]", "[{\"type\":\"text\",\"text\":\"\"}]", "{\"include_usage\":null}", "\"max_tokens\":2", "\"id\":3",
+    "{}", "[\"a\",\"b\"]", "[{\"type\":\"text\",\"text\":\"\"}]", "{\"include_usage\":null}", "\"max_tokens\":2",
+    "\"id\":3",
 };
 
 enum { VALUES = sizeof values / sizeof *values };
@@ -242,7 +243,7 @@ static int is_one_of(uint8_t byte, const char *bytes) {
     return byte && strchr(bytes, byte);
 }
 
-/* Puts a value where another begins: after one of ":[,{", up to one of ",]}". */
+/* Replaces a value: from after one of ":[,{" up to one of ",]}". */
 static size_t replace_value(uint8_t *data, size_t size, size_t most, unsigned seed) {
     size_t from = 1 + seed / VALUES % size;
     while (from < size && !is_one_of(data[from - 1], ":[,{"))

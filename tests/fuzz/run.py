@@ -1,6 +1,6 @@
 """Builds the fuzz harnesses and runs one after the other: ``make fuzz MINUTES=10``.
 
-libFuzzer is part of clang. What is found, and the corpus that was learnt, stay in ``build/fuzz``.
+libFuzzer is part of clang. Findings and the corpus stay in ``build/fuzz``.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ FLAGS = ["-std=gnu99", "-O2", "-g", "-ffp-contract=off", "-Wall", "-Wextra", "-W
 FLAGS += ["-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all"]
 #: A session is one block of the caller's memory: with gaps, AddressSanitizer sees one buffer run into the next.
 FLAGS += ["-include", "sanitizer/asan_interface.h", "-DSHREW_GUARD=__asan_poison_memory_region"]
-#: What reads input from outside; operators of training read none.
+#: Sources that read untrusted input; training operators read none.
 SOURCES = sorted(ENGINE.glob("src/**/*.c"))
-#: What reads what comes over a network; its sources are watched like those in CHECKING.
+#: Sources that read network input; instrumented like those in CHECKING.
 CORE = ENGINE.parent / "firmware/core"
 CORE_SOURCES = sorted(CORE.glob("*.c"))
 #: Sources that check an input's bytes. In the others watching each comparison costs most of the time and finds nothing.
@@ -56,9 +56,9 @@ class Outcome(NamedTuple):
     status: int
     executions: int
     reached: int
-    """Inputs that got past the checks of what they open."""
+    """Inputs that passed validation."""
     coverage: int
-    """Edges of the program that were taken."""
+    """Edges of the program that were covered."""
     output: str
 
 

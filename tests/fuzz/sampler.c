@@ -1,5 +1,5 @@
-/* Any logits and any sampling options: a token that the options allow, by the same rules in double, or a clear code.
- * sampler-N.bin are models of N tokens. */
+/* Arbitrary logits and sampling options: the result is a token that the options allow, by the same rules in double, or
+ * an error code. sampler-N.bin are models with N tokens. */
 #include <math.h>
 
 #include "harness.h"
@@ -31,7 +31,7 @@ static void take_logits(input *in, float *logits, uint32_t vocab) {
                                    : ((float)take_u8(in) - 128.0f) * ldexpf(1.0f, (int)(way / 4) - 32);
 }
 
-/* Any float, or one from a range. */
+/* An arbitrary float, or one from a range. */
 static float take_option(input *in, float least, float most) {
     const uint32_t way = take_u8(in);
     return way == 255 ? take_float(in) : least + (most - least) * (float)(way % 101) / 100.0f;
@@ -58,8 +58,8 @@ static int descending(const void *a, const void *b) {
     return (x < y) - (x > y);
 }
 
-/* Whether the options allow the token: of those certainly likelier there are fewer than top_k, they reach less than
- * top_p of what top_k keeps, and the token is likely enough for min_p. */
+/* Checks that the options allow the token: fewer than top_k tokens are certainly likelier, together they reach less
+ * than top_p of what top_k keeps, and the token is likely enough for min_p. */
 static void check_choice(const float *logits, uint32_t vocab, const uint16_t *held, uint32_t held_count,
                          const shrew_sampling *s, uint32_t chosen) {
     double weight[MOST], most = -INFINITY, total = 0.0, before = 0.0;
@@ -72,12 +72,12 @@ static void check_choice(const float *logits, uint32_t vocab, const uint16_t *he
     for (uint32_t i = 0; i < vocab; i++)
         most = weight[i] > most ? weight[i] : most;
     if (s->temperature < 0.001f) {
-        MUST(weight[chosen] >= most - fabs(most) * 1e-6 - 3e-45); /* a penalty rounds, below 2^-126 by whole steps */
-        for (uint32_t i = 0; i < chosen; i++) /* the lowest id among equals, where no penalty rounds */
+        MUST(weight[chosen] >= most - fabs(most) * 1e-6 - 3e-45); /* a penalty rounds, more coarsely below 2^-126 */
+        for (uint32_t i = 0; i < chosen; i++) /* the lowest id among equals, unless a penalty rounds */
             MUST(held_count || weight[i] < most);
         return;
     }
-    /* Room for rounding in binary32: of the sums, the penalty, and e^x where x is far from 0. */
+    /* Tolerance for rounding in binary32: of sums, the penalty, and e^x for x far from 0. */
     const double slack = 1e-4 + 1e-6 * (fabs(most) / (double)s->temperature + 100.0);
     if (slack > 0.1)
         return;

@@ -1,5 +1,6 @@
-/* Stop strings and whole characters: a model that says what the input scripts, in tokens whose bytes the input gives,
- * against the same rules applied to the whole text at once. Two turns; scripted.bin is the model. */
+/* Stop strings and whole characters. The model generates what the input scripts, in tokens whose bytes the input gives.
+ * The result is compared with the same rules applied to the whole text at once. Two turns; scripted.bin is the
+ * model. */
 #include "harness.h"
 #include "utf8.h"
 
@@ -18,9 +19,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 
 /* ---- The model's text ----------------------------------------------------------------------------------------- */
 
-static uint16_t script[CONTEXT]; /* what the model says at each position */
+static uint16_t script[CONTEXT]; /* the model's token at each position */
 
-/* Weights and pieces are used where they lie, so that changing them there changes the model. */
+/* Weights and pieces are used in place, so changing the image's bytes changes the model. */
 static void rewrite_model(input *in) {
     shrew_tensor head;
     MUST(!shrew_model_tensor(&model, SHREW_HEAD, 0, &head) && head.type == SHREW_F32);
@@ -31,7 +32,7 @@ static void rewrite_model(input *in) {
         script[i] = (uint16_t)(i < length ? take_u8(in) % model.config.vocab : EOS);
         ((float *)(void *)(weights + script[i] * head.stride))[i] = 10.0f;
     }
-    for (uint32_t i = 0; i < CONTEXT; i++) { /* the bytes of each token in the order in which they are said */
+    for (uint32_t i = 0; i < CONTEXT; i++) { /* the bytes of each token, in the order of generation */
         const uint8_t *piece;
         size_t bytes;
         int seen = 0;
@@ -45,7 +46,7 @@ static void rewrite_model(input *in) {
 
 static char image_stop[4];
 
-/* The image has one stop string of three bytes, which comes and goes with its key. */
+/* The image has one stop string of three bytes. Changing its key disables it. */
 static void rewrite_image_stop(input *in, int present) {
     const char *key, *value;
     size_t key_bytes, value_bytes;
@@ -62,7 +63,7 @@ typedef struct stop {
     size_t length;
 } stop;
 
-/* Bytes of text that one U+FFFD stands for: as far as they could have become a character. */
+/* Length of the text that one U+FFFD replaces: the longest prefix of a character. */
 static size_t broken(const uint8_t *text, size_t count) {
     for (size_t length = 4; length >= 2; length--)
         for (size_t kept = length - 1; kept >= 2; kept--) {
@@ -95,7 +96,7 @@ static size_t to_characters(const uint8_t *text, size_t count, uint8_t *out) {
     return written;
 }
 
-/* Where the earliest stop string begins, or count. */
+/* The start of the earliest stop string, or count. */
 static size_t earliest(const uint8_t *text, size_t count, const stop *stops, size_t stop_count) {
     for (size_t at = 0; at < count; at++)
         for (size_t i = 0; i < stop_count; i++)
@@ -111,7 +112,7 @@ typedef struct answer {
     uint32_t chosen; /* tokens, and the end of the text */
 } answer;
 
-/* What a turn says that begins at a position: the whole text so far, looked through after every token. */
+/* The expected answer of a turn that begins at a position: searches the whole text so far after every token. */
 static void expect(answer *expected, uint32_t position, uint32_t most, const stop *stops, size_t stop_count) {
     static uint8_t said[MAX_TEXT];
     size_t bytes = 0;
@@ -131,7 +132,7 @@ static void expect(answer *expected, uint32_t position, uint32_t most, const sto
         const uint8_t *piece;
         size_t length;
         MUST(!shrew_token_bytes(&model.tokenizer, id, &piece, &length));
-        const size_t lost = before == BOS && length && *piece == ' '; /* the space that encoding would have put there */
+        const size_t lost = before == BOS && length && *piece == ' '; /* the space that encoding would have added */
         memcpy(said + bytes, piece + lost, length - lost);
         bytes += length - lost;
         before = id;
@@ -171,7 +172,7 @@ static void check_turn(shrew_session *session, const shrew_request *request, con
     free(out);
 }
 
-/* A stop string: bytes of the input, or, so that it is found, those of a token and what follows it. */
+/* A stop string: bytes of the input, or bytes of a token and the next ones, so that it occurs in the text. */
 static stop take_stop(input *in) {
     stop taken;
     const uint32_t way = take_u8(in);
@@ -218,7 +219,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     shrew_session *session;
     MUST(!shrew_session_open(&session, &model, &session_options, memory, bytes));
     shrew_request request = {NULL, 0, 0, 0, most, 0, {0.0f, 1.0f, 0.0f, 1.0f, 0}, list, (uint32_t)count};
-    if (own_stop) { /* the rules see it like any other */
+    if (own_stop) { /* the rules treat it like any other */
         memcpy(stops[count].bytes, image_stop, 3);
         stops[count++].length = 3;
     }

@@ -1,5 +1,5 @@
-/* A tokenizer section, a Unicode section and a text: what opens must encode and decode as docs/FORMAT.md says. An input
- * is the u32 sizes of the two sections, then the sections, then the text. */
+/* A tokenizer section, a Unicode section and a text: a tokenizer that opens must encode and decode as docs/FORMAT.md
+ * says. An input is the u32 sizes of the two sections, then the sections, then the text. */
 #include "bytes.h"
 #include "harness.h"
 #include "pretokenize.h"
@@ -10,7 +10,7 @@ enum { PREFIX_BYTES = 8, MAX_PART = 1 << 16 };
 
 /* ---- Mutation ------------------------------------------------------------------------------------------------- */
 
-/* Where the text begins; 0 where the sizes do not fit. */
+/* The offset of the text; 0 if the sizes do not fit. */
 static size_t split(const uint8_t *data, size_t size, size_t *section, size_t *unicode) {
     if (size < PREFIX_BYTES)
         return 0;
@@ -20,7 +20,7 @@ static size_t split(const uint8_t *data, size_t size, size_t *section, size_t *u
     return *section <= left && *unicode <= left - *section ? PREFIX_BYTES + *section + *unicode : 0;
 }
 
-/* Changes the text, or one of the sections where it lies. */
+/* Changes the text, or one of the sections in place. */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned seed) {
     size_t section, unicode;
     const size_t text = split(data, size, &section, &unicode);
@@ -71,7 +71,7 @@ static uint32_t find_character(const shrew_tokenizer *t, const uint8_t *characte
     return t->unk;
 }
 
-/* Tokens of a text of at most FEW bytes; SIZE_MAX where it cannot be encoded. */
+/* Encodes a text of at most FEW bytes. Returns the number of tokens; SIZE_MAX if it cannot be encoded. */
 static size_t encode_naively(const shrew_tokenizer *t, const uint8_t *text, size_t bytes, uint16_t *ids) {
     shrew_pretokenizer cut = {t->unicode, {0, 0, CLASS_OTHER}};
     size_t count = 0;
@@ -126,7 +126,7 @@ static int same(const encoded *a, const encoded *b) {
            (a->status || (a->count == b->count && !memcmp(a->ids, b->ids, a->count * sizeof *a->ids)));
 }
 
-/* The tokens' bytes are the text's, where no character was unknown. */
+/* The tokens' bytes are those of the text if no character is unknown. */
 static void check_decoding(const shrew_tokenizer *t, const encoded *whole, const uint8_t *text, size_t bytes) {
     const int exact = t->byte_ids || t->unk == SHREW_NO_TOKEN;
     const size_t space = bytes && t->flags & TOKENIZER_SPACE_PREFIX;

@@ -1,4 +1,4 @@
-"""Images of many kinds, and their hashes as the writer in Python made them before the engine wrote images.
+"""Images of many kinds, and their hashes from the former writer in Python, which the engine's writer must reproduce.
 
 ``golden_images.json`` was made at commit 7368d05, by ``PYTHONPATH=tests python -m image.golden_images``.
 """
@@ -25,7 +25,7 @@ from shrew.tokenizer import train_bpe, train_character
 FILE = Path(__file__).with_suffix(".json")
 TYPES = ("f32", "q8", "q4", "ternary")
 RANDOM = 160
-#: Presets up to this size: larger ones hold nothing new and take long.
+#: Presets up to this size; larger ones test nothing new and are slow.
 MOST_PARAMETERS = 2_000_000
 
 BYTES = train_bpe([], vocab=259, unicode=False)
@@ -34,7 +34,7 @@ CHARACTERS = train_character(["abc äöü"])
 
 
 def numbers(random_numbers: random.Random, *shape: int) -> Any:
-    """Floats that every version of NumPy makes alike."""
+    """Floats that are the same with every version of NumPy."""
     seed = random_numbers.getrandbits(32)
     count = int(np.prod(shape))
     values = (np.arange(count, dtype=np.uint64) * np.uint64(2654435761) + np.uint64(seed)) % np.uint64(1000003)
@@ -46,7 +46,7 @@ def weight_type(r: random.Random) -> WeightType:
 
 
 def integers(r: random.Random, kind: str, group: int, rows: int, cols: int) -> QuantizedMatrix:
-    """Integers that nobody rounded to, up to the ends of their ranges."""
+    """Random integers, up to the ends of their ranges."""
     low, high = RANGES[kind]
     values = np.rint(numbers(r, rows, cols) * 2 * high).clip(low, high).astype(np.int8)
     multipliers = None

@@ -91,7 +91,7 @@ def test_an_automaton_is_small() -> None:
         ("", "may be empty"),
         ("a\\", "nothing follows"),
         ("a" * 257, "257 bytes"),
-        ("\udc80", "no valid text"),
+        ("\udc80", "not valid text"),
         ("(" * 5000 + "a" + ")" * 5000, "nested too deeply"),
     ],
 )

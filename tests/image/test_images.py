@@ -1,4 +1,4 @@
-"""What goes into an image comes out, and llama2.c checkpoints arrive as they are."""
+"""Reading an image gives what was written to it, and llama2.c checkpoints are imported unchanged."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from shrew.image import Source, WeightType, build_image, describe, image_of, wri
 from shrew.model.config import tensor_specs
 
 QUANTIZED = ("q8", "q4", "ternary")
-#: What a value of a group may lose at most, in parts of the group's largest magnitude: half a step, and for few levels
-#: what the search for the least error may cut off at the ends.
+#: The largest error of a value, relative to its group's largest magnitude: half a step, and for few levels what the
+#: search for the least error may clip at the ends.
 LARGEST_LOSS = {"q8": 0.6 / 127, "q4": 0.75, "ternary": 0.75}
 TYPICAL_LOSS = {"q8": 0.02, "q4": 0.16, "ternary": 0.6}
 
@@ -46,7 +46,7 @@ def test_the_engine_says_what_a_weight_type_is() -> None:
 
 
 def stored_as(matrix: QuantizedMatrix) -> QuantizedMatrix:
-    """The matrix as an image gives it back."""
+    """The matrix after writing it to an image and reading it back."""
     rows, cols = matrix.values.shape
     config = tiny_config(dim=cols, ffn=rows, layers=1, heads=1, head_dim=2, norm="rms-plain", mlp="relu")
     parameters = {spec.name: np.zeros(spec.shape, np.float32) for spec in tensor_specs(config)}

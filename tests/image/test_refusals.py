@@ -1,4 +1,4 @@
-"""A bad image is refused, whatever is wrong with it, and each kind of defect has an error of its own."""
+"""A bad image is refused, whatever is wrong with it, and each kind of defect has its own error."""
 
 from __future__ import annotations
 
@@ -257,7 +257,7 @@ def test_a_wrong_digest_fails_the_selftest() -> None:
 
 
 def test_changed_weights_fail_the_selftest() -> None:
-    """Damage with a checksum to match still shows."""
+    """Damage with a matching checksum is still detected."""
     wrong = with_section(4, lambda b: b.__setitem__(slice(0, 2048), bytes(reversed(b[:2048]))))
     with pytest.raises(errors.SelfTestError):
         Model.from_bytes(wrong).selftest()

@@ -1,4 +1,4 @@
-"""The engine's writer: the images of the Python writer before it, byte by byte, in pieces, or a clear code."""
+"""The engine's writer gives the images of its predecessor in Python, byte for byte, in pieces, or an error code."""
 
 from __future__ import annotations
 

@@ -1,11 +1,12 @@
 """Runs the assembly of the ESP32-S3's kernels, of which no emulator here knows the vector instructions.
 
-The text itself is parsed and executed: exactly the instructions that it uses, base Xtensa and PIE, as the ISA summary
-and chapter 1 of the ESP32-S3 Technical Reference Manual define them. What the chip would do silently is an error here:
-reading a register nobody wrote, an address outside the memory given, a misaligned scalar access, changing a1.
+The source itself is parsed and executed. The interpreter knows exactly the instructions that it uses, base Xtensa and
+PIE, as the ISA summary and chapter 1 of the ESP32-S3 Technical Reference Manual define them. Errors that the chip would
+ignore are reported: reading an uninitialised register, an address outside the given memory, a misaligned scalar access,
+changing a1.
 
-Cycles are those of an ideal memory: one for each instruction, what the pipeline waits for operands (the manual's tables
-1.7-1 and 1.7-2: a value ready at the end of stage A and needed at the start of stage B costs A - B + 1), and two for a
+Cycles assume ideal memory: one per instruction, the time that the pipeline waits for operands (tables 1.7-1 and 1.7-2
+of the manual: a value ready at the end of stage A and needed at the start of stage B costs A - B + 1), and two for a
 taken branch.
 """
 
@@ -25,12 +26,12 @@ STACK_BYTES: Final = 256
 
 
 class MachineError(Exception):
-    """The program does what it must not, or what this interpreter does not know."""
+    """The program makes an error, or uses something that this interpreter does not know."""
 
 
 @dataclass
 class Memory:
-    """Blocks at addresses of the caller's choice, far enough apart that running over the end of one is noticed."""
+    """Blocks of memory, far enough apart that running over the end of one is detected."""
 
     blocks: dict[int, bytearray] = field(default_factory=dict)
 
@@ -82,7 +83,7 @@ def signed(value: int) -> int:
 
 
 class Machine:
-    """Registers and what one instruction does to them. ``None``: nobody has written it."""
+    """Registers, and the effect of instructions on them. ``None``: not initialised."""
 
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
@@ -114,7 +115,7 @@ class Machine:
         self.a[n] = value & 0xFFFFFFFF
 
     def load(self, n: int, step: int, size: int = 16) -> bytes:
-        """The unit drops the lowest bits of an address, down to a multiple of the size, and moves on from the whole."""
+        """Loads from the address rounded down to a multiple of the size, like the unit, and advances the original."""
         content = self.memory.load(self.ar(n) & -size, size)
         self.set_ar(n, self.ar(n) + step)
         return content
@@ -133,7 +134,7 @@ class Machine:
         self.qacc = [clamp(a + b, 40) for a, b in zip(self.qacc, self.products(qx, qy, 2), strict=True)]
 
     def store_lanes(self, n: int, step: int, half: int, part: slice) -> None:
-        """Bytes of one half of QACC, 20 in all, to an address that is dropped to a multiple of their number."""
+        """Stores bytes of one half of QACC (20 in all) at the address rounded down to a multiple of their number."""
         if self.qacc is None:
             raise MachineError("QACC is read but was never written")
         lanes = self.qacc[4 * half : 4 * half + 4]
@@ -315,7 +316,7 @@ def _operand(text: str, kind: str) -> int | str:
 
 
 def parse(text: str) -> Program:
-    """The program in some assembly text. MachineError, with the line, at anything unknown."""
+    """Parses assembly text. MachineError, with the line, at anything unknown."""
     instructions: list[Instruction] = []
     labels: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -345,7 +346,7 @@ def load(path: Path) -> Program:
 
 
 def _wait(m: Machine, instruction: Instruction) -> None:
-    """Moves the clock to where the instruction can begin, and notes when its results will be there."""
+    """Advances the clock to when the instruction can begin, and records when its results will be ready."""
     kind = KINDS[instruction.name]
     named = [
         f"{k[0]}{operand}{k[1:]}"

@@ -1,8 +1,8 @@
-/* The C side of the ESP32-S3's kernels on the host: the assembly's place is taken by what it promises to compute. */
+/* The C side of the ESP32-S3's kernels on the host. C versions of the assembly's functions replace the assembly. */
 #include <stddef.h>
 #include <stdint.h>
 
-#ifdef WITHOUT_SIGN /* a chip that does not do as the manual says, for the self-check to notice */
+#ifdef WITHOUT_SIGN /* a chip that deviates from the manual, which the self-check must detect */
 typedef uint8_t byte;
 #else
 typedef int8_t byte;

@@ -1,4 +1,4 @@
-"""The ESP32-S3's assembly: the shipped text, interpreted, against what its comments promise."""
+"""The ESP32-S3's assembly: interprets the shipped source, and compares it with what its comments promise."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from pie.interpreter import ACCX_LIMIT, Machine, MachineError, Memory, Program, 
 SOURCE = ENGINE / "src/kernels/pie.S"
 LIMIT = 511  # of an activation
 
-# Chunks of 16 columns: one, which passes the loop by; two, the first that goes through it; more, and those of rows of
-# real models.
+# Chunks of 16 columns: one, which skips the loop; two, the smallest number that enters it; more; rows of real models.
 CHUNKS = [1, 2, 3, 4, 11, 48]
 ROWS = [1, 2, 3, 16]  # a tile has 16
 MASKS = [0x03, 0x0F, 0x3F, 0xFF]  # the lowest row of a byte, and with those above it
@@ -36,7 +35,7 @@ def run(
     gap: int = 0,
     mask: int | None = None,
 ) -> tuple[list[int], Machine]:
-    """dots of weights [rows, columns] with x; gap bytes between the rows. No byte more than needed can be read."""
+    """Dot products of weights [rows, columns] with x. ``gap`` bytes separate rows. Memory ends after the last row."""
     rows, columns = weights.shape
     padded = np.pad(weights, ((0, 0), (0, gap)), constant_values=85)
     memory = Memory()
@@ -52,7 +51,7 @@ def run(
 
 
 def scores(program: Program, keys: NDArray[np.int8], query: NDArray[np.int8]) -> tuple[list[int], Machine]:
-    """Of keys [tokens, width]; those of 8 lie at multiples of 8, as a cache of an odd context has them."""
+    """Scores of keys [tokens, width]. Keys with width 8 are aligned to 8, as in a cache with an odd context."""
     count, width = keys.shape
     memory = Memory()
     at = [memory.place(data.tobytes(), misaligned=width % 16) for data in (keys, query)]
@@ -121,7 +120,7 @@ def test_attention_is_exact(program: Program, width: int, count: int) -> None:
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_largest_weights_fit_the_accumulator(program: Program, sign: int) -> None:
-    """They add up to 2^24."""
+    """The largest weights add up to 2^24."""
     weights = np.full(1024, 16384, np.int32)
     values = np.full((1024, 8), 127 * sign, np.int8)
     assert mix(program, values.ravel(), 8, weights)[0] == [(127 << 24) * sign] * 8

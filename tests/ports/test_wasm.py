@@ -47,7 +47,7 @@ def node() -> str:
 
 
 def javascript(node: str, script: str, *arguments: object) -> list[Any]:
-    """What the script says; its arguments are in ``process.argv`` from index 1."""
+    """The output of a script. Its arguments are in ``process.argv`` from index 1."""
     command = [node, "--input-type=module", "-e", PREAMBLE + script, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
@@ -130,7 +130,7 @@ def test_generates_what_python_does(node: str, image: Path, javascript_options: 
 
 
 def test_session_options(node: str, image: Path) -> None:
-    """Drafts change no token, the cache's type changes memory, and both are the engine's own."""
+    """Drafts change no token, the cache's type changes the memory, and both match the engine."""
     script = """
     const model = await open(process.argv[1]);
     const say_of = async (options) => {
@@ -271,7 +271,7 @@ def test_stopping_early_and_using_a_session_again(node: str, image: Path) -> Non
 
 
 def test_freed_memory_serves_again(node: str, image: Path) -> None:
-    """A thousand sessions in the memory of a few; those in use are left alone."""
+    """A thousand sessions fit in the memory of a few, and do not disturb those in use."""
     script = """
     const model = await open(process.argv[1]);
     const kept = model.session();

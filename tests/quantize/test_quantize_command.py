@@ -1,4 +1,4 @@
-"""``shrew quantize`` on float images: budgets are kept, what cannot work is said in one line."""
+"""``shrew quantize`` on float images: budgets are kept, and errors take one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of files that are no UTF-8, and links in a circle: a run works, or one line says why not."""
+"""File names that are not UTF-8, and circular links: a run works, or one line says why not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a run finds its data: as the first version wrote it, moved, sent alone, gone."""
+"""How a run finds its data: in the first version's form, moved, without the data, deleted."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(trained: Path, tmp_path: Path) -> Iterator[Path]:
-    """The same, somewhere else; of the old place nothing is left."""
+    """The project, moved to another place; the old one no longer exists."""
     old = trained.rename(trained.with_name("away"))
     shutil.copytree(old, tmp_path / "project")
     yield tmp_path / "project"
@@ -112,7 +112,7 @@ def project(trained: Path, tmp_path: Path) -> Iterator[Path]:
 
 
 def quantize(project: Path, out: Path, *options: object) -> tuple[dict[str, object], str]:
-    """What it said on standard output and on standard error."""
+    """Runs shrew quantize; returns its standard output and standard error."""
     done = shrew("quantize", project / "runs" / "mine", "-o", out, "--json", *options)
     return json.loads(done.stdout), done.stderr
 

@@ -1,4 +1,4 @@
-"""Whatever a client sends is a message or a refusal."""
+"""Anything that a client sends is either a message or refused."""
 
 from __future__ import annotations
 

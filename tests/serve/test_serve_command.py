@@ -1,4 +1,4 @@
-"""``shrew serve`` as its user meets it: what it says, what it refuses, how it ends. The protocol is tests/chat's."""
+"""``shrew serve`` as users see it: its output, its errors, its end. tests/chat tests the protocol."""
 
 from __future__ import annotations
 

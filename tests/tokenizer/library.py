@@ -1,4 +1,4 @@
-"""The ``tokenizers`` library with our vocabularies: what our encoder and trainer are compared with."""
+"""The ``tokenizers`` library with our vocabularies, for comparison with our encoder and trainer."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def library_trained(texts: Sequence[str], vocab: int, special: str, min_frequenc
 
 
 def encode_bytes(library: tokenizers.Tokenizer, data: bytes) -> list[int]:
-    """What the library makes of bytes that need not be UTF-8, which it cannot be given as they are.
+    """Encodes bytes that need not be UTF-8 with the library, which accepts only text.
 
-    It cuts a text in which U+FFFD stands for each byte that is not UTF-8 (both are in no class), and its model then
-    merges the real bytes of each piece.
+    The library splits a text in which U+FFFD replaces each byte that is not UTF-8 (both are in no class). Then its
+    model merges the real bytes of each piece.
     """
     escaped = data.decode("utf-8", "surrogateescape")
     text = re.sub("[\ud800-\udfff]", "\ufffd", escaped)

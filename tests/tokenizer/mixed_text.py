@@ -1,4 +1,4 @@
-"""Text in which everything occurs that cuts words in an unusual way."""
+"""Text with everything that splits words in an unusual way."""
 
 from __future__ import annotations
 

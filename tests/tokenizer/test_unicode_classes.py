@@ -1,4 +1,4 @@
-"""The table of character classes, seen through the words that it makes, and what becomes of a damaged one."""
+"""The table of character classes, tested through the words that it gives, and damaged tables."""
 
 from __future__ import annotations
 

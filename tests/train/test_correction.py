@@ -40,7 +40,7 @@ def tokens(*answer: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def stage_one() -> tuple[Parameters, list[EncodedDocument], list[Correction]]:
-    """A model that learnt five questions, of which the last got the answer of the first, and not its own."""
+    """A model that learnt five questions, the last of them with the answer of the first instead of its own."""
     learnt = [document([q], a) for q, a in ((1, [10, 11]), (2, [10, 12]), (3, [13]), (4, [14, 15]), (5, [10, 11]))]
     parameters = init_parameters(MODEL, 0)
     rows = _rows(learnt, MODEL.context)

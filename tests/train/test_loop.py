@@ -31,7 +31,7 @@ def make_run(path, **options):
 
 
 class InterruptAt(SilentProgress):
-    """Presses Ctrl-C after a step."""
+    """Sends Ctrl-C after a step."""
 
     def __init__(self, step):
         self.at = step
@@ -42,7 +42,7 @@ class InterruptAt(SilentProgress):
 
 
 def numbers(run):
-    """The log without what the clock decides."""
+    """The log without values that depend on the clock."""
     return [{k: v for k, v in asdict(r).items() if k not in ("tokens_per_s", "seconds")} for r in run.read_log()]
 
 
@@ -154,7 +154,7 @@ def test_log_means_and_counts(tmp_path):
 
 
 def test_minutes_end_a_run_and_count_over_its_parts(tmp_path, monkeypatch):
-    """A clock that moves 0.5 s at each look: a step takes 0.5 s, so 0.1 minutes are 12 steps."""
+    """A clock that advances 0.5 s per reading: a step takes 0.5 s, so 0.1 minutes are 12 steps."""
     now = [0.0]
 
     def clock():
@@ -172,7 +172,7 @@ def test_minutes_end_a_run_and_count_over_its_parts(tmp_path, monkeypatch):
 @pytest.mark.parametrize("rate", [1e30, 1e6])
 def test_a_loss_that_is_no_number_keeps_the_last_good_state(tmp_path, rate):
     run = make_run(tmp_path / "run", learning_rate=rate, warmup=0.0, schedule="constant", weight_decay=5.0)
-    with pytest.raises(TrainingError, match=r"no longer a number after step .*learning_rate"):
+    with pytest.raises(TrainingError, match=r"NaN or infinite after step .*learning_rate"):
         train(run, ROWS, VALIDATION)
     tensors, _ = checkpoint(run)
     assert all(np.isfinite(tensor).all() for tensor in tensors.values())

@@ -1,4 +1,4 @@
-"""Quantisation-aware training: what is trained, kept, exported and run by the engine is one and the same model."""
+"""Quantisation-aware training: the model that is trained, saved, exported and run by the engine is the same."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def make_run(path, model=MODEL, **options):
 
 
 def numbers(run):
-    """The log without what the clock decides."""
+    """The log without values that depend on the clock."""
     return [{k: v for k, v in asdict(r).items() if k not in ("tokens_per_s", "seconds")} for r in run.read_log()]
 
 
@@ -197,7 +197,7 @@ def test_without_it_ternary_forgets(tmp_path):
 
 
 def test_the_best_of_the_floats_is_not_kept(tmp_path):
-    """They lose less than what will be stored ever does, but are not what will be stored."""
+    """They have a lower loss than the rounded model ever reaches, but are not what will be stored."""
     run = make_run(tmp_path / "run", weights="ternary", steps=100, quantize_from=0.9)
     result = train(run, ROWS, ROWS)
     assert result.best_step > 90

@@ -1,4 +1,4 @@
-"""Long runs survive: kills at any moment, full disks, read-only folders, losses that are no number, SIGTERM."""
+"""Long runs survive kills at any moment, full disks, read-only folders, NaN losses and SIGTERM."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class At(SilentProgress):
 
 
 def assert_equal_runs(one, other):
-    """To the bit, but for what the clock decides."""
+    """Equal bit for bit, except values that depend on the clock."""
     logs = (
         [{k: v for k, v in asdict(r).items() if k not in ("tokens_per_s", "seconds")} for r in run.read_log()]
         for run in (one, other)
@@ -97,7 +97,7 @@ def training(run, function="fsync", calls=0):
 
 
 def test_killed_at_any_moment_and_resumed_equals_straight(tmp_path):
-    """Every step writes a checkpoint: most kills by the clock hit one, those by the call hit the worst places of it."""
+    """Every step writes a checkpoint: most timed kills hit one, and kills at calls hit its most critical places."""
     options = {"steps": 200, "checkpoint_every": 1}
     straight, killed = (make_run(tmp_path / name, **options) for name in ("straight", "killed"))
     train(straight, ROWS, VALIDATION)
@@ -128,7 +128,7 @@ def test_killed_at_any_moment_and_resumed_equals_straight(tmp_path):
 
 @pytest.fixture(params=["full", "read-only", "too-large"])
 def failing_disk(request, tmp_path):
-    """A folder, what makes writing there fail, with the system's words for it, and what makes it good again."""
+    """A folder, a function that makes writing there fail, the system's error message, and a function that undoes it."""
     if request.param == "too-large":
         limit = resource.getrlimit(resource.RLIMIT_FSIZE)
         yield (
@@ -197,7 +197,7 @@ def test_after_a_loss_that_is_no_number_a_lower_rate_goes_on(tmp_path):
     run = make_run(tmp_path / "run", checkpoint_every=5)
     train(run, ROWS, progress=At(20, lambda: os.kill(os.getpid(), signal.SIGTERM)))
     hot = Run(run.path, replace(run.config, train=replace(run.config.train, learning_rate=1e30)))
-    with pytest.raises(TrainingError, match="no longer a number"):
+    with pytest.raises(TrainingError, match="NaN or infinite"):
         train(hot, ROWS, resume=True)
     run.load_weights()
     straight = make_run(tmp_path / "straight", checkpoint_every=5)

@@ -1,4 +1,4 @@
-"""Two processes under torchrun: one process's numbers, one voice, and an end for all when one ends."""
+"""Two processes under torchrun: the numbers of one process, output from one, and all end when one ends."""
 
 from __future__ import annotations
 

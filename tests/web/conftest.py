@@ -80,7 +80,7 @@ DONE: dict[str, Any] = {
 }
 
 
-#: Milliseconds in which a busy machine gets anything done.
+#: Timeout in milliseconds, long enough for a busy machine.
 PATIENCE = 30_000
 
 
@@ -95,7 +95,7 @@ def until(page: Any, condition: Callable[[], bool]) -> None:
 
 @dataclass
 class Scripted:
-    """A server inside the browser: what it says is the test's, what it heard is in ``heard`` and ``called``."""
+    """A server in the browser. The test decides what it sends; what it received is in ``heard`` and ``called``."""
 
     info: dict[str, Any] = field(default_factory=lambda: json.loads(json.dumps(INFO)))
     #: What an HTTP request gets: (method, path, headers, body) to (status, object).
@@ -167,7 +167,7 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def open_page(chromium: Any) -> Iterator[Callable[..., Any]]:
-    """Opens pages; at the end there must have been no error in any, but for what Chromium says of refused requests."""
+    """Opens pages. At the end, none may have had an error, except Chromium's messages about refused requests."""
     contexts: list[Any] = []
     errors: list[str] = []
 

@@ -1,4 +1,4 @@
-"""The page by keyboard, by screen reader and by weak eyes."""
+"""Use of the page with a keyboard, a screen reader and weak eyesight."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONTROLS = {
     "DisclosureTriangle",
 }
 
-#: For each visible text: its contrast with what lies behind it, by WCAG 2, where that is below what it must be.
+#: For each visible text whose contrast with its background is too low by WCAG 2: that contrast.
 FAINT = """() => {
   const channels = (color) => color.match(/[\\d.]+/g).map(Number);
   const over = ([r, g, b, a = 1], below) => [r, g, b].map((c, i) => c * a + below[i] * (1 - a));

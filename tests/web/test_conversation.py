@@ -1,4 +1,4 @@
-"""Questions, answers, and everything that can come between them."""
+"""Questions, answers, and everything that can go wrong in between."""
 
 from __future__ import annotations
 

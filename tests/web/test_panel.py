@@ -158,7 +158,7 @@ def test_what_lies_on_a_card_is_not_deleted_here(page: Any, server: Scripted, ex
 
 
 def test_an_upload_is_cancelled_at_any_moment(page: Any, server: Scripted, http: Tokens, expect: Any) -> None:
-    """While the token is tried, too: nothing of the file goes then."""
+    """Also while the token is being checked: then no part of the file is sent."""
     page.evaluate("localStorage.setItem('shrew.token', '\"right\"')")
     page.evaluate(
         """() => {

@@ -1,4 +1,4 @@
-/* What stands between an MLP's matrices. For SwiGLU a row of x is gate and up side by side, for the others up alone. */
+/* The activation between an MLP's matrices. For SwiGLU a row of x is gate and up side by side; otherwise up alone. */
 
 #define GELU_SCALE 1.59576912f /* 2 sqrt(2 / pi): (1 + tanh(z)) / 2 is the sigmoid of 2z */
 #define GELU_CUBIC 0.044715f

@@ -1,4 +1,4 @@
-/* x86-64 with AVX-512 and tiles of matrices. */
+/* x86-64 with AVX-512 and AMX tiles. */
 #include "operators.h"
 
 #ifdef SHREW_AMX

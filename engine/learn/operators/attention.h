@@ -1,19 +1,19 @@
-/* Causal attention with grouped queries that stores no square of T: scores are made in tiles that stay in the nearest
- * cache, and again in the backward. R = T * G rows are the queries of the G heads that share a key head, row t * G + g
- * of token t; scores are counted in powers of two. A tile has the width of TILE lanes: of rows in the forward, of keys
- * in the backward. */
-enum { DEEP = 64 }; /* keys, or rows, that meet a tile at a time */
+/* Causal attention with grouped queries that never stores all T * T scores. Scores are computed in tiles that stay in
+ * the L1 cache, and recomputed in the backward. The R = T * G rows are the queries of the G heads that share a key
+ * head; row t * G + g belongs to token t. Scores are base-2 exponents. A tile is TILE lanes wide: lanes are rows in the
+ * forward, keys in the backward. */
+enum { DEEP = 64 }; /* keys (forward) or rows (backward) per tile */
 
-#define UNSEEN (-1e30f) /* the score of a key to come */
+#define UNSEEN (-1e30f) /* the score of a later key, which the mask hides */
 
-/* ---- Between tokens and tiles -------------------------------------------------------------------------------------- */
+/* ---- Between tokens and tiles ------------------------------------------------------------------------------------ */
 
 typedef struct head_group {
     const shrew_learn_heads *shape;
     uint32_t rows, group; /* R, G */
-    size_t qkv_row;       /* floats from a token to the next */
-    uint32_t query, key, value, out; /* where this group's heads lie in a token's row */
-    size_t first;         /* token of the document */
+    size_t qkv_row;       /* floats from one token to the next */
+    uint32_t query, key, value, out; /* offsets of this group's heads in a token's row */
+    size_t first;         /* the document's first token */
 } head_group;
 
 static head_group group_of(const shrew_learn_heads *s, uint32_t document, uint32_t kv_head) {
@@ -38,19 +38,19 @@ static void gather_head(const float *from, size_t stride, uint32_t tokens, uint3
             store_first(to + d, row - d, d < D ? load_first(from + d, D - d) : splat(0.0f));
 }
 
-/* And back. */
+/* The inverse of gather_head. */
 static void scatter_head(const float *from, uint32_t tokens, uint32_t D, uint32_t row, float *to, size_t stride) {
     for (uint32_t t = 0; t < tokens; t++, from += row, to += stride)
         for (uint32_t d = 0; d < D; d += LANES)
             store_first(to + d, D - d, load_first(from + d, D - d));
 }
 
-/* Rows of a head padded to whole vectors. */
+/* head_dim rounded up to whole vectors. */
 INLINE uint32_t padded(uint32_t D) {
     return (D + LANES - 1) / LANES * LANES;
 }
 
-/* ---- Forward ------------------------------------------------------------------------------------------------------- */
+/* ---- Forward ----------------------------------------------------------------------------------------------------- */
 
 static size_t NAME(attention_floats)(const shrew_learn_heads *s) {
     const size_t D = s->head_dim, T = s->tokens, R = T * (s->heads / s->kv_heads), P = padded(s->head_dim);
@@ -60,10 +60,10 @@ static size_t NAME(attention_floats)(const shrew_learn_heads *s) {
     return (forward > backward ? forward : backward) + lines;
 }
 
-/* Where a lane's row comes before key `key` of its document, the key is unseen. */
+/* Masks the scores of lanes whose row precedes key_row, the first row that sees the key. */
 INLINE vec only_seen(vec score, uint32_t first_lane, uint32_t first_row, size_t key_row) {
     const vec row = counting() + splat((float)first_lane);
-    const vec limit = splat((float)key_row - (float)first_row); /* rows from here on see it */
+    const vec limit = splat((float)key_row - (float)first_row); /* rows from here on see the key */
     return where(less(row, limit), splat(UNSEEN), score);
 }
 
@@ -96,7 +96,7 @@ static void NAME(attention)(const shrew_learn_heads *s, const float *qkv, float 
                 for (uint32_t key = 0; key < seen; key += DEEP) {
                     const uint32_t depth = seen - key < DEEP ? seen - key : DEEP;
                     product(depth, WIDE, TILE, D, keys + (size_t)key * D, D, 1, q, TILE, NULL, NULL, scores, TILE);
-                    for (uint32_t k = 0; k < depth; k++) /* those that the first row does not see */
+                    for (uint32_t k = 0; k < depth; k++) /* mask the keys that the first row does not see */
                         if ((size_t)(key + k) * G > first)
                             UNROLLED for (uint32_t j = 0; j < WIDE; j++) {
                                 float *const score = scores + k * TILE + j * LANES;
@@ -107,8 +107,9 @@ static void NAME(attention)(const shrew_learn_heads *s, const float *qkv, float 
                         before[j] = most[j];
                         sum[j] = splat(0.0f);
                     }
-                    for (uint32_t k = 0; k < depth; k += 2) { /* each waits for the one before: fewer, then */
-                        const float *const score = scores + k * TILE, *const next = k + 1 < depth ? score + TILE : score;
+                    for (uint32_t k = 0; k < depth; k += 2) { /* two at a time, which halves the dependency chain */
+                        const float *const score = scores + k * TILE,
+                                    *const next = k + 1 < depth ? score + TILE : score;
                         UNROLLED for (uint32_t j = 0; j < WIDE; j++)
                             most[j] = larger(most[j], larger(load(score + j * LANES), load(next + j * LANES)));
                     }
@@ -135,13 +136,13 @@ static void NAME(attention)(const shrew_learn_heads *s, const float *qkv, float 
                     if (j * LANES < count)
                         store_first(lse + first + j * LANES, count - j * LANES, most[j] + log2_of(total[j]));
                 }
-                transpose(D, count, 1.0f, y, TILE, D, queries + (size_t)first * D, D); /* which are done with */
+                transpose(D, count, 1.0f, y, TILE, D, queries + (size_t)first * D, D); /* no longer needed as queries */
             }
             scatter_head(queries, T, G * D, G * D, out + g.first * out_row + g.out, out_row);
         }
 }
 
-/* ---- Backward ------------------------------------------------------------------------------------------------------ */
+/* ---- Backward ---------------------------------------------------------------------------------------------------- */
 
 /* With p = softmax(scores) and y = p v: dv = p' dy, ds = p (dy v' - dy.y), dq = ds k, dk = ds' q. */
 static void NAME(attention_backward)(const shrew_learn_heads *s, const float *qkv, const float *out, const float *lse,

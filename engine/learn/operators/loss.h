@@ -1,4 +1,4 @@
-/* Softmax and cross entropy in one: each row of logits is read while it is near, and its gradient takes its place. */
+/* Softmax and cross entropy in one pass per row, while the row is in the cache. The gradient overwrites the logits. */
 
 static void NAME(cross_entropy)(uint32_t rows, uint32_t vocab, float *logits, const uint32_t *targets,
                                 const float *weights, float *losses) {

@@ -1,9 +1,9 @@
-/* Products of matrices of any size, in vectors. */
+/* Matrix products of any size, on vectors. */
 enum {
     REMAKES = 0,
-    STRETCH = 256, /* of a sum that is made at a time: a panel of it is half of the nearest cache */
-    BAND = 64,     /* rows that are made at a time */
-    PACKED = HIGH > LANES ? HIGH : LANES /* rows of a transposed factor that are gathered together */
+    STRETCH = 256, /* depth of a partial sum: a panel this deep fills half of the L1 cache */
+    BAND = 64,     /* rows computed at a time */
+    PACKED = HIGH > LANES ? HIGH : LANES /* rows of a transposed factor gathered together */
 };
 
 /* Copies [rows, columns] to rows of `width` floats, padded with zeros. */
@@ -13,12 +13,12 @@ static void copy_rows(uint32_t rows, uint32_t columns, const float *from, size_t
             store_first(to + c, width - c, c < columns ? load_first(from + c, columns - c) : splat(0.0f));
 }
 
-/* Columns of b in panels of TILE: [depth, TILE] each, a stretch of the depth after the other. */
+/* Floats of b in panels of TILE columns, [stretch, TILE] each, one stretch of the depth after another. */
 static size_t NAME(panels_floats)(uint32_t columns, uint32_t depth) {
     return ((size_t)columns + TILE - 1) / TILE * TILE * depth;
 }
 
-/* In equal parts: a short one would be mostly reading and writing of sums. */
+/* Splits the depth into equal parts: a short one would spend most of its time loading and storing sums. */
 static uint32_t stretch_of(uint32_t depth) {
     const uint32_t parts = (depth + STRETCH - 1) / STRETCH;
     return (depth + parts - 1) / parts;
@@ -39,14 +39,14 @@ static void NAME(pack)(const shrew_product_shape *s, const float *b, float *pane
     }
 }
 
-/* Of memory for a product: rows of a transposed a, gathered. */
+/* Scratch floats of a product: gathered rows of a transposed a. */
 static size_t NAME(product_floats)(const shrew_product_shape *s) {
     const size_t groups = ((size_t)s->rows + PACKED - 1) / PACKED;
     return s->a_step == 1 ? 0 : groups * PACKED * stretch_of(s->depth) + LINE;
 }
 
-/* Rows of a transposed a, which are columns of what it is stored as, in groups of PACKED side by side. Read a few rows of
- * the store at a time, whole: a column alone would touch a page for each of its elements. */
+/* Gathers rows of a transposed a, which are columns in memory, in groups of PACKED side by side. Reads a few whole
+ * stored rows at a time: a single column would touch one page per element. */
 static void gather_rows(const shrew_product_shape *s, const float *a, uint32_t depth, float *to) {
     enum { FEW = 8 };
     for (uint32_t k = 0; k < depth; k += FEW)
@@ -63,10 +63,11 @@ static void NAME(product)(const shrew_product_shape *s, const float *a, const fl
     const uint32_t stretch = stretch_of(s->depth);
     for (uint32_t start = 0; start < s->depth; start += stretch, from = c, bias = NULL) {
         const uint32_t depth = s->depth - start < stretch ? s->depth - start : stretch;
-        const float *const a_start = a + start * s->a_step, *const here = panels + NAME(panels_floats)(s->columns, start);
+        const float *const a_start = a + start * s->a_step,
+                    *const here = panels + NAME(panels_floats)(s->columns, start);
         if (gathered)
             gather_rows(s, a_start, depth, a_rows);
-        for (uint32_t band = 0; band < s->rows; band += BAND) /* of c, that is written at one place */
+        for (uint32_t band = 0; band < s->rows; band += BAND) /* of c, so that writes stay close together */
             for (uint32_t j = 0; j < s->columns; j += TILE) {
                 const uint32_t columns = s->columns - j < TILE ? s->columns - j : TILE;
                 const uint32_t end = s->rows - band < BAND ? s->rows : band + BAND;

@@ -1,11 +1,12 @@
-/* Arrays from the caller's memory, each on cache lines of its own: a vector that lies across two takes twice the time. */
+/* Arrays in the caller's memory, each aligned to a cache line: a vector that straddles two lines takes twice the
+ * time. */
 #ifndef SHREW_LEARN_MEMORY_H
 #define SHREW_LEARN_MEMORY_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-enum { LINE = 16 }; /* floats of a cache line */
+enum { LINE = 16 }; /* floats per cache line */
 
 static inline size_t whole_lines(size_t floats) {
     return (floats + LINE - 1) / LINE * LINE;
@@ -18,7 +19,7 @@ static inline float *take(float **memory, size_t floats) {
     return taken;
 }
 
-/* The first line that begins in `memory`, which has to be LINE floats larger for that. */
+/* The first line boundary in `memory`, which needs LINE extra floats for this. */
 static inline float *at_line(float *memory) {
     return memory + (LINE - (uintptr_t)memory / sizeof(float) % LINE) % LINE;
 }

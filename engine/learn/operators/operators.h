@@ -1,21 +1,21 @@
-/* The operators of learning as one set of instructions runs them. Arguments have been checked (learn/operators.c); what
- * they mean is said in shrew_learn.h. */
+/* The operators of learning for one instruction set. learn/operators.c has checked the arguments; shrew_learn.h
+ * documents them. */
 #ifndef SHREW_LEARN_OPERATORS_H
 #define SHREW_LEARN_OPERATORS_H
 
 #include "kernels/processor.h"
 #include "shrew_learn.h"
 
-/* A product of matrices [rows, depth] and [depth, columns]. The steps are from one element to the next along a
- * dimension, in floats: of a's a_row and a_step (along the depth) one is 1, of b's b_row (along the depth) and b_step
- * too; so either may be stored transposed. c's rows start c_row floats apart. */
+/* A product of matrices a [rows, depth] and b [depth, columns]. Strides are in floats. a_step and b_row run along the
+ * depth, a_row along the rows and b_step along the columns. One stride of each matrix is 1, so either may be stored
+ * transposed. Rows of c are c_row floats apart. */
 typedef struct shrew_product_shape {
     uint32_t rows, columns, depth;
     size_t a_row, a_step, b_row, b_step, c_row;
 } shrew_product_shape;
 
 typedef struct shrew_operators {
-    int remakes; /* products cost less than memory, so that what they make is made again rather than saved */
+    int remakes; /* 1: products are cheaper than memory traffic, so results are recomputed rather than saved */
     void (*column_sums)(uint32_t rows, uint32_t width, const float *x, float *sums);
     void (*embedding)(uint32_t rows, uint32_t width, const uint32_t *ids, const float *table, float *y);
     void (*embedding_backward)(uint32_t rows, uint32_t width, const float *dy, const uint32_t *ids, float *dtable);
@@ -26,12 +26,12 @@ typedef struct shrew_operators {
     void (*norm_backward)(uint32_t kind, uint32_t rows, uint32_t width, const float *dy, const float *x,
                           const float *moments, const float *gain, float *dgain, float *dbias, float *dx);
     size_t (*panels_floats)(uint32_t columns, uint32_t depth);
-    void (*pack)(const shrew_product_shape *shape, const float *b, float *panels); /* on whole cache lines */
-    size_t (*product_floats)(const shrew_product_shape *shape);                    /* of memory */
-    /* c = from + bias + a b; from, which may be c, and bias may be NULL */
+    void (*pack)(const shrew_product_shape *shape, const float *b, float *panels); /* to aligned memory */
+    size_t (*product_floats)(const shrew_product_shape *shape);                    /* of scratch memory */
+    /* c = from + bias + a b. from and bias may be NULL; from may be c. */
     void (*product)(const shrew_product_shape *shape, const float *a, const float *panels, const float *from,
                     const float *bias, float *c, float *memory);
-    size_t (*attention_floats)(const shrew_learn_heads *shape); /* of memory, for both directions */
+    size_t (*attention_floats)(const shrew_learn_heads *shape); /* of scratch memory, for either direction */
     void (*attention)(const shrew_learn_heads *shape, const float *qkv, float *out, float *lse, float *memory);
     void (*attention_backward)(const shrew_learn_heads *shape, const float *qkv, const float *out, const float *lse,
                                const float *dout, float *dqkv, float *memory);
@@ -47,7 +47,7 @@ typedef struct shrew_operators {
                   float *second, float *parameters);
 } shrew_operators;
 
-/* NULL: there is none for this unit, which says nothing of the processor. */
+/* NULL if this build has none for the unit. Does not check the processor. */
 const shrew_operators *shrew_operators_of(uint32_t unit);
 
 extern const shrew_operators shrew_operators_portable;

@@ -1,9 +1,9 @@
-/* What an optimiser does with all parameters, or all gradients, as one vector. */
+/* Operations of an optimiser on all parameters, or all gradients, as one vector. */
 
-enum { ADDENDS = 4096 }; /* are summed at a time, so that no small one meets a large sum */
+enum { ADDENDS = 4096 }; /* summed at a time, so that small terms are not lost in a large sum */
 
 static float NAME(square_sum)(size_t count, const float *x) {
-    float total = 0.0f, lost = 0.0f; /* what rounding took from total */
+    float total = 0.0f, lost = 0.0f; /* Kahan summation: the rounding error of total */
     for (size_t start = 0; start < count; start += ADDENDS) {
         const size_t end = count - start < ADDENDS ? count : start + ADDENDS;
         vec sums[4] = {splat(0.0f), splat(0.0f), splat(0.0f), splat(0.0f)};

@@ -1,4 +1,4 @@
-/* Any C99 compiler, any processor: vectors of four floats where GCC or clang know that there is a unit for them. */
+/* Any C99 compiler, any processor. Uses vectors of four floats if GCC or clang target a vector unit. */
 #define UNIT portable
 #if defined(__SSE2__) || defined(__ARM_NEON) || defined(__wasm_simd128__)
 #define LANES 4

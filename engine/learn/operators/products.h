@@ -1,5 +1,5 @@
-/* Products of matrices: tiles of sums that stay in registers, over panels that stay in the nearest cache. A tile is HIGH
- * rows of WIDE vectors, as many sums as there are registers for. */
+/* Matrix products. Tiles of sums stay in registers, panels in the L1 cache. A tile is HIGH rows of WIDE vectors: as
+ * many sums as fit the registers. */
 #if LANES == 16
 enum { HIGH = 8, WIDE = 2 };
 #else
@@ -8,7 +8,7 @@ enum { HIGH = 4, WIDE = 2 };
 
 enum { TILE = WIDE * LANES };
 
-/* Vectors of the first half alternate with those of the second, element by element. */
+/* Interleaves vectors of the first half with those of the second, element by element. */
 INLINE void weave(const vec *from, vec *to) {
     UNROLLED for (uint32_t i = 0; i < LANES / 2; i++)
         interleave(from[i], from[i + LANES / 2], &to[2 * i], &to[2 * i + 1]);
@@ -23,7 +23,7 @@ static void transpose(uint32_t rows, uint32_t columns, float scale, const float 
             UNROLLED for (uint32_t i = 0; i < LANES; i++)
                 block[i] = r + i < rows ? load_first(from + (r + i) * from_row + c, columns - c) * splat(scale)
                                         : splat(0.0f);
-            /* once for each power of two in LANES */
+            /* log2(LANES) rounds */
             if (LANES >= 2)
                 weave(block, mixed);
             if (LANES >= 4)

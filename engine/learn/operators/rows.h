@@ -1,6 +1,6 @@
-/* Operators that look at one row, or one column, at a time: embedding, rotary positions, norms. */
+/* Operators on one row, or one column, at a time: embedding, rotary positions, norms. */
 
-/* Eight rows at once, so that a sum is read and written once for all of them. */
+/* Adds eight rows at once, so that each sum is loaded and stored once for all of them. */
 static void NAME(column_sums)(uint32_t rows, uint32_t width, const float *x, float *sums) {
     for (uint32_t n = 0; n < rows; n += 8) {
         const uint32_t count = rows - n < 8 ? rows - n : 8;
@@ -27,7 +27,7 @@ static void NAME(embedding_backward)(uint32_t rows, uint32_t width, const float 
     }
 }
 
-/* Left to the compiler: neighbours as complex numbers are what it vectorises best. */
+/* Plain C: compilers vectorise this pattern, a product of complex numbers, best themselves. */
 static void NAME(rope)(uint32_t rows, uint32_t heads, uint32_t head_dim, size_t stride, const float *phases,
                        float direction, float *x) {
     const uint32_t pairs = head_dim / 2;
@@ -41,7 +41,7 @@ static void NAME(rope)(uint32_t rows, uint32_t heads, uint32_t head_dim, size_t 
             }
 }
 
-/* ---- Norms ---------------------------------------------------------------------------------------------------------- */
+/* ---- Norms ------------------------------------------------------------------------------------------------------- */
 
 static void NAME(norm)(uint32_t kind, uint32_t rows, uint32_t width, float epsilon, const float *x, const float *gain,
                        const float *bias, float *y, float *moments) {
@@ -76,8 +76,8 @@ static void NAME(norm)(uint32_t kind, uint32_t rows, uint32_t width, float epsil
     }
 }
 
-/* With u = (x - mean) / deviation and du = dy * gain: dx += (du - mean(du) - u * mean(du * u)) / deviation, where an RMS
- * norm knows no means. */
+/* With u = (x - mean) / deviation and du = dy * gain: dx += (du - mean(du) - u * mean(du * u)) / deviation. For an RMS
+ * norm, mean and mean(du) are 0. */
 static void NAME(norm_backward)(uint32_t kind, uint32_t rows, uint32_t width, const float *dy, const float *x,
                                 const float *moments, const float *gain, float *dgain, float *dbias, float *dx) {
     const float share = 1.0f / (float)width;
@@ -87,7 +87,7 @@ static void NAME(norm_backward)(uint32_t kind, uint32_t rows, uint32_t width, co
         for (uint32_t i = 0; i < width; i += LANES) {
             const size_t left = width - i;
             const vec d = load_first(dy + i, left), du = gain ? d * load_first(gain + i, left) : d;
-            /* behind the row's end du is 0 */
+            /* past the end of the row du is 0 */
             products = mul_add(du, (load_first(x + i, left) - mean) * inverse, products);
             sums = sums + du;
         }

@@ -1,12 +1,12 @@
-/* Products of matrices of any size on tiles of bfloat16. A float is taken as the sum of two of them, 16 bits of it; of the
- * four products of two floats' parts the three that reach as far are added, in floats.
+/* Matrix products of any size on AMX tiles of bfloat16. A float is split into a sum of two bfloat16, 16 bits in all. Of
+ * the four products of two floats' parts, the three that matter at this precision are added, in float32.
  *
- * A tile of a factor is SIDE rows (of a) or columns (of b) by DEPTH steps of the sum, in SIDE lines of 64 bytes. Line i of
- * a's has row i; line i of b's has pair i of the steps, for which all columns lie side by side. A pair is two steps in 32
- * bits: step i below step i + SIDE, so that both kinds of lines are made of vectors as they are read. */
+ * A tile of a factor covers SIDE rows of a, or SIDE columns of b, by DEPTH steps of the sum, in SIDE lines of 64 bytes.
+ * Line i of a tile of a is row i. Line i of a tile of b is pair i of the steps, for all columns side by side. A pair is
+ * two steps in 32 bits, step i below step i + SIDE, so that lines of either kind are made from vectors as loaded. */
 enum { SIDE = 16, DEPTH = 2 * SIDE, PARTS = 2, TILE_FLOATS = SIDE * SIDE };
 enum { REMAKES = 1 };
-enum { STRETCH = 128 }; /* of a sum that is made at a time: two strips of a and of b fill the nearest cache */
+enum { STRETCH = 128 }; /* depth of a partial sum: two strips of a and two of b fill the L1 cache */
 
 typedef struct tile_shapes {
     uint8_t palette, start, reserved[14];
@@ -14,7 +14,7 @@ typedef struct tile_shapes {
     uint8_t lines[16];
 } tile_shapes;
 
-/* gcc does not know that the instructions for tiles read memory, and without this leaves out what nobody else reads. */
+/* gcc does not know that tile instructions read memory. This keeps it from removing stores that nothing else reads. */
 INLINE void written(const void *to) {
     __asm__ volatile("" ::"r"(to) : "memory");
 }
@@ -33,15 +33,16 @@ static uint32_t up_to(uint32_t count, uint32_t multiple) {
     return (count + multiple - 1) / multiple * multiple;
 }
 
-/* To the nearest bfloat16, by way of a sum that has no room for the bits below; NaN stays NaN, and above 2^111 all is. */
+/* Rounds to the nearest bfloat16 by adding and subtracting 65537 x, which rounds away the lower bits. NaN stays NaN;
+ * magnitudes above 2^111 become NaN. */
 INLINE vec rounded(vec x) {
     const vec large = mul_add(x, splat(65536.0f), x);
     return large - (large - x);
 }
 
-/* The parts of a tile, one tile after the other, from floats: `lines` rows or columns of `depth` steps. Along: the steps
- * lie side by side, and lines `stride` floats apart; else the other way round. A line becomes a line of the tile or, turned,
- * a column of it. */
+/* Splits floats, `lines` rows or columns of `depth` steps, into the parts of a tile, one tile after the other. along:
+ * steps are contiguous and lines `stride` floats apart; otherwise lines are contiguous and steps `stride` floats apart.
+ * turned: a line of the input becomes a column of the tile instead of a line. */
 INLINE void split_tile(int along, int turned, uint32_t lines, uint32_t depth, const float *from, size_t stride,
                        float *to) {
     vec parts[PARTS][SIDE];
@@ -60,7 +61,7 @@ INLINE void split_tile(int along, int turned, uint32_t lines, uint32_t depth, co
             high = load_first(from + (i + SIDE) * stride, lines);
         const vec low_first = rounded(low), high_first = rounded(high);
         const lanes low_rest = bits_of(low - low_first) + half, high_rest = bits_of(high - high_first) + half;
-        /* Below 2^-126 a bfloat16 has fewer bits than the sum above leaves. */
+        /* The mask matters for results below 2^-126, where the sum above keeps more bits than a bfloat16 has. */
         parts[0][i] = of_bits(bits_of(low_first) >> 16 | (bits_of(high_first) & upper));
         parts[1][i] = of_bits(low_rest >> 16 | (high_rest & upper));
     }
@@ -77,7 +78,7 @@ INLINE void split_tile(int along, int turned, uint32_t lines, uint32_t depth, co
     }
 }
 
-/* A strip of SIDE rows or columns, tile after tile along the sum. */
+/* A strip of SIDE rows or columns, one tile after another along the sum. */
 INLINE void split_strip(int along, int turned, uint32_t lines, uint32_t depth, const float *from, size_t stride,
                         float *to) {
     for (uint32_t k = 0; k < depth; k += DEPTH, to += PARTS * TILE_FLOATS) {
@@ -93,12 +94,12 @@ static size_t strip_floats(uint32_t depth) {
     return (size_t)up_to(depth, DEPTH) / DEPTH * PARTS * TILE_FLOATS;
 }
 
-/* An even number of strips, a stretch of the depth after the other. */
+/* Floats of b in an even number of strips, one stretch of the depth after another. */
 static size_t NAME(panels_floats)(uint32_t columns, uint32_t depth) {
     return up_to(columns, 2 * SIDE) / SIDE * strip_floats(depth);
 }
 
-/* In equal parts: a short one would be mostly reading and writing of sums. */
+/* Splits the depth into equal parts: a short one would spend most of its time loading and storing sums. */
 static uint32_t stretch_of(uint32_t depth) {
     const uint32_t parts = (depth + STRETCH - 1) / STRETCH;
     return up_to((depth + parts - 1) / parts, DEPTH);
@@ -128,15 +129,15 @@ static size_t NAME(product_floats)(const shrew_product_shape *s) {
     return 0;
 }
 
-/* ---- Sums --------------------------------------------------------------------------------------------------------- */
+/* ---- Sums -------------------------------------------------------------------------------------------------------- */
 
-/* Where a tile's sums come from or go to. */
+/* Where a tile's sums are loaded from or stored to. */
 typedef struct tile_place {
     float *at;
-    size_t bytes; /* from line to line */
+    size_t bytes; /* from one line to the next */
 } tile_place;
 
-/* Sums begin with from + bias, either of which may be NULL; in `whole` where they do not lie so. */
+/* Sums start as from + bias; either may be NULL. Uses them in place if possible, else computes them in `whole`. */
 INLINE tile_place first_sums(uint32_t rows, uint32_t columns, const float *from, const float *bias, size_t c_row,
                              float *whole) {
     static const float zeros[SIDE];
@@ -159,7 +160,7 @@ INLINE void last_sums(uint32_t rows, uint32_t columns, const float *whole, float
         store_first(c + i * c_row, columns, load(whole + i * SIDE));
 }
 
-/* Two strips of a times two of b. Tiles 0 to 3 are the sums, 4 and 5 of a, 6 and 7 of b. */
+/* Multiplies two strips of a by two of b. Tiles 0 to 3 hold the sums, 4 and 5 parts of a, 6 and 7 parts of b. */
 INLINE void add_products(uint32_t depth, const float *a, const float *b, size_t strip) {
     enum { LINE_BYTES = SIDE * sizeof(float) };
     for (uint32_t k = 0; k < depth; k += DEPTH, a += PARTS * TILE_FLOATS, b += PARTS * TILE_FLOATS)

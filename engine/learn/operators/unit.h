@@ -1,5 +1,5 @@
-/* All operators for one set of instructions, which the including file has named: UNIT, LANES floats
- * a vector, and TILES where matrices are multiplied in tiles. */
+/* All operators for one instruction set. The including file defines UNIT, its name; LANES, floats per vector; and TILES
+ * if matrix products use tiles. */
 #include <string.h>
 
 #include "memory.h"

@@ -1,6 +1,6 @@
-/* LANES floats at once, and the functions of mathematics on them. A unit's file defines UNIT and LANES and includes this
- * once; everything here is written in the vector types of GCC and clang, which one float fits as well, and only what
- * they leave slow is said again in a unit's own instructions. NaN comes through every function. */
+/* Vectors of LANES floats and mathematical functions on them. A unit's file defines UNIT and LANES and includes this
+ * once. The code uses the vector types of GCC and clang, and works with a plain float as well. Intrinsics replace only
+ * what compilers make slow. Every function propagates NaN. */
 #ifndef SHREW_LEARN_VECTOR_H
 #define SHREW_LEARN_VECTOR_H
 
@@ -9,12 +9,12 @@
 
 #include "compiler.h"
 
-/* ---- The type ----------------------------------------------------------------------------------------------------- */
+/* ---- The type ---------------------------------------------------------------------------------------------------- */
 
 #if LANES == 1
 
 typedef float vec;
-typedef uint32_t lanes; /* integers: all bits set where a comparison holds */
+typedef uint32_t lanes; /* integers; a comparison sets all bits of a lane where it holds */
 
 INLINE lanes bits_of(vec x) {
     const union { vec value; lanes bits; } view = {.value = x};
@@ -89,7 +89,7 @@ INLINE vec counting(void) {
     return load(numbers);
 }
 
-/* ---- What units have instructions for ------------------------------------------------------------------------------ */
+/* ---- Operations that units have instructions for ----------------------------------------------------------------- */
 
 #if LANES == 16 && defined(__x86_64__)
 
@@ -156,7 +156,7 @@ INLINE vec larger(vec a, vec b) {
 INLINE vec smaller(vec a, vec b) {
     return where(less(a, b), a, b);
 }
-/* x times 1 / sqrt(x), from a guess of its bits and three of Newton's steps; 0 for 0. */
+/* x times 1 / sqrt(x), which three Newton steps refine from an estimate of its bits. 0 for 0. */
 INLINE vec square_root(vec x) {
     vec y = of_bits(splat_bits(0x5F375A86) - (bits_of(x) >> 1));
     for (int i = 0; i < 3; i++)
@@ -211,10 +211,10 @@ INLINE float largest_of(vec x) {
     return most;
 }
 
-/* ---- Exponentials and logarithms ------------------------------------------------------------------------------------ */
+/* ---- Exponentials and logarithms --------------------------------------------------------------------------------- */
 
-/* Powers of two are made of a whole number and a fraction from -1/2 to 1/2. Added to 1.5 * 2^23 and the bias of
- * exponents, a number is rounded to a whole one, whose last bits are an exponent's. */
+/* A power of two is computed from an integer and a fraction from -1/2 to 1/2. Adding 1.5 * 2^23 plus the exponent bias
+ * rounds a number to an integer, and leaves the biased exponent in the low bits. */
 #define ROUNDER 12583039.0f
 
 /* 2^(rounded - ROUNDER + fraction), where -127 stands for 0 and 128 for infinity. */
@@ -235,9 +235,9 @@ INLINE vec exp2_of(vec x) {
     return exp2_of_parts(rounded, x - (rounded - splat(ROUNDER)));
 }
 
-/* e^x within 4 ulp where the fused multiply-add is one, 0 below -87.7, infinity above 88.7. */
+/* e^x within 4 ulp if mul_add is fused; 0 below -87.7, infinity above 88.7. */
 INLINE vec exp_of(vec x) {
-    const vec log2_e = splat(1.44269502f), rest = splat(1.92596303e-8f); /* together log2(e) */
+    const vec log2_e = splat(1.44269502f), rest = splat(1.92596303e-8f); /* their sum is log2(e) */
     x = smaller(splat(88.8f), larger(splat(-88.0f), x));
     const vec rounded = mul_add(x, log2_e, splat(ROUNDER)), whole = rounded - splat(ROUNDER);
     return exp2_of_parts(rounded, mul_add(x, rest, mul_add(x, log2_e, splat(0.0f) - whole)));
@@ -250,7 +250,7 @@ INLINE vec sigmoid_of(vec x) {
 
 /* log2(x) for x at least 2^-126. With m in [sqrt(1/2), sqrt(2)): log2(m) is odd in s = (m - 1) / (m + 1). */
 INLINE vec log2_of(vec x) {
-    const lanes exponent = (bits_of(x) + splat_bits(0x3F800000 - 0x3F3504F3)) >> 23; /* and 127 */
+    const lanes exponent = (bits_of(x) + splat_bits(0x3F800000 - 0x3F3504F3)) >> 23; /* plus 127 */
     const vec m = of_bits(bits_of(x) - ((exponent - splat_bits(127)) << 23));
     const vec whole = of_bits(exponent | splat_bits(0x4B000000)) - splat(8388735.0f); /* 2^23 + 127 */
     const vec s = (m - splat(1.0f)) / (m + splat(1.0f)), s2 = s * s;
@@ -259,7 +259,7 @@ INLINE vec log2_of(vec x) {
     series = mul_add(series, s2, splat(0.577078016f));
     series = mul_add(series, s2, splat(0.961796694f));
     series = mul_add(series, s2, splat(2.88539008f));
-    return mul_add(series, s, whole) + (x - x); /* infinity and NaN have given a number: NaN instead */
+    return mul_add(series, s, whole) + (x - x); /* turns infinity and NaN, whose bits gave a number, into NaN */
 }
 
 #endif

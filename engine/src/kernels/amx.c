@@ -1,10 +1,10 @@
-/* x86-64 with tiles of matrices: AVX-512 for everything but the products of blocks.
+/* x86-64 with AMX tiles for products of blocks of tokens, and AVX-512 for everything else.
  *
- * One instruction multiplies 16 tokens by 64 columns of 16 rows. Activations are read where they lie, both their
- * planes (avx512_vectors.h). Weights are turned, so that a row of a tile holds four columns of each row of theirs, and
- * those with multipliers become weights times multipliers, in two planes of bytes where one is too narrow. Tiles are
- * always full of columns: the last begins where it ends with the row, and what it repeats is zeros in the weights.
- * Likewise for the last tokens, whose repeated results are the same. */
+ * One instruction multiplies 16 tokens by 64 columns of 16 rows. Both planes of activations (avx512_vectors.h) are read
+ * in place. Weights are transposed, so that a row of a tile holds four columns of each of 16 matrix rows. Weights with
+ * multipliers become products of the two, in two planes of bytes if one is too narrow. Tiles always have all columns:
+ * the last one starts early, to end with the row, and the columns that it repeats are zeros in the weights. The last
+ * tokens are repeated likewise, with the same results. */
 #include "kernels/kernels.h"
 
 #ifdef SHREW_AMX
@@ -14,20 +14,20 @@
 #define FOR_AMX __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,amx-tile,amx-int8")))
 
 enum {
-    FEWEST_TOKENS = 5, /* for each plane of weights; with fewer, turning them takes longer than AVX-512 */
+    FEWEST_TOKENS = 5, /* per plane of weights; with fewer, transposing them takes longer than AVX-512 */
     AMX_TILE_TOKENS = 16,
     TILE_COLS = 64,
     PANEL_CHUNKS = 6,
 };
 
-/* Some columns, TILE_COLS of them to a chunk, of two strips of sixteen rows, or of both planes of one. */
+/* Chunks of TILE_COLS columns: of two strips of sixteen rows, or of both planes of one strip. */
 typedef struct tile_panel {
     __m512i tiles[PANEL_CHUNKS][2][16];
     uint32_t first, count; /* chunks */
 } tile_panel;
 
-/* Sums of sixteen tokens for sixteen rows each: high and low activations times the first tiles of a panel's chunks,
- * then times the second. */
+/* Four tiles of sums, sixteen tokens by sixteen rows each: high and low activations times the first tiles of a panel's
+ * chunks, then times the second tiles. */
 typedef struct tile_sums {
     __m512i tokens[4][AMX_TILE_TOKENS];
 } tile_sums;
@@ -35,10 +35,10 @@ typedef struct tile_sums {
 /* ---- Weights ---------------------------------------------------------------------------------------------------- */
 
 INLINE FOR_AVX512 uint32_t planes_of(uint32_t type, int grouped) {
-    return grouped && type != SHREW_TERNARY ? 2 : 1; /* a multiplier itself is a byte */
+    return grouped && type != SHREW_TERNARY ? 2 : 1; /* ternary times a multiplier fits a byte */
 }
 
-/* v[i] gets columns c + 4 * i and three more of sixteen rows, behind the last of which it comes again. */
+/* Sets v[i] to columns c + 4 * i .. c + 4 * i + 3 of sixteen rows. Repeats the last row if there are fewer. */
 INLINE FOR_AVX512 void load_quarter(__m512i v[4], const uint8_t *data, size_t stride, uint32_t per_byte,
                                     uint32_t left) {
     __m512i every_fourth[4];
@@ -50,7 +50,7 @@ INLINE FOR_AVX512 void load_quarter(__m512i v[4], const uint8_t *data, size_t st
     turn_quarters(v, every_fourth);
 }
 
-/* The weight of a lane's row in each of its bytes. */
+/* Extracts the weight of each lane's row from each of its bytes. */
 INLINE FOR_AVX512 __m512i signed_weights(__m512i bytes, uint32_t type) {
     const __m512i q4 = _mm512_set1_epi64((int64_t)4 << 32);
     const __m512i ternary = _mm512_broadcast_i32x4(_mm_set_epi32(6, 4, 2, 0));
@@ -61,7 +61,7 @@ INLINE FOR_AVX512 __m512i signed_weights(__m512i bytes, uint32_t type) {
     return _mm512_sub_epi8(low, _mm512_set1_epi8((char)zero_point(type)));
 }
 
-/* weights * multipliers = 256 * high + low, both signed bytes. */
+/* Splits weights * multipliers = 256 * high + low into signed bytes. */
 INLINE FOR_AVX512 void split_products(__m512i weights, __m512i multipliers, __m512i *high, __m512i *low) {
     const __m512i even = _mm512_mullo_epi16(_mm512_srai_epi16(_mm512_slli_epi16(weights, 8), 8), multipliers);
     const __m512i odd = _mm512_mullo_epi16(_mm512_srai_epi16(weights, 8), multipliers);
@@ -72,7 +72,7 @@ INLINE FOR_AVX512 void split_products(__m512i weights, __m512i multipliers, __m5
                                    _mm512_add_epi16(odd, half));
 }
 
-/* Sixteen columns of a strip, from c on, to four rows of a tile, or in two planes to those and the next tile's. */
+/* Writes sixteen columns of a strip to four rows of a tile, or as two planes to these and the next tile's. */
 INLINE FOR_AVX512 void fill_quarter(__m512i *tile, const __m512i columns[4], __m512i multipliers, uint32_t type,
                                     int grouped) {
     UNROLLED for (uint32_t i = 0; i < 4; i++) {
@@ -89,7 +89,7 @@ INLINE FOR_AVX512 void fill_quarter(__m512i *tile, const __m512i columns[4], __m
     }
 }
 
-/* All chunks of sixteen rows from row on. */
+/* Fills all chunks of sixteen rows, starting at `row`. */
 INLINE FOR_AVX512 void fill_strip(tile_panel *panel, uint32_t which, const shrew_tensor *w, uint32_t row, uint32_t type,
                                   int grouped) {
     const uint32_t per_byte = shrew_rows_per_byte(type), last = (w->rows - 1) / per_byte;
@@ -126,12 +126,12 @@ typedef struct tile_config {
     uint8_t rows[16];
 } tile_config;
 
-/* gcc does not know that the instructions for tiles read memory, and without this leaves out what nobody else reads. */
+/* gcc does not know that tile instructions read memory. This keeps it from removing stores that nothing else reads. */
 static inline void finish_stores(const void *to) {
     __asm__ volatile("" ::"r"(to) : "memory");
 }
 
-/* Tiles 0 to 3 are sums, 4 and 5 activations, 6 and 7 weights. */
+/* Tiles 0 to 3 hold sums, 4 and 5 activations, 6 and 7 weights. */
 static FOR_AMX void configure_tiles(uint32_t tokens, uint32_t cols) {
     tile_config config = {.palette = 1};
     for (uint32_t tile = 0; tile < 8; tile++) {
@@ -163,7 +163,7 @@ static FOR_AMX void store_tiles(tile_sums *sums) {
     _tile_stored(3, sums->tokens[3], 64);
 }
 
-/* Adds to the sums. */
+/* Adds the products of one chunk to the sums. */
 static FOR_AMX void multiply_chunk(const tile_panel *panel, uint32_t i, const shrew_quantized_rows *q, uint32_t token) {
     const uint32_t cols = at_most(q->stride, TILE_COLS);
     const int8_t *x = high_plane(q, token) + at_most((panel->first + i) * TILE_COLS, q->stride - cols);
@@ -198,7 +198,7 @@ INLINE FOR_AVX512 void store_results(const shrew_product *p, uint32_t token, uin
     }
 }
 
-/* Share i of count of the rows that follow. */
+/* Prefetches part i of `count` parts of the next rows. */
 INLINE FOR_AVX512 void prefetch_share(const uint8_t *next, uint32_t bytes, uint32_t i, uint32_t count) {
     for (uint32_t at = bytes / count * i & ~63u; at < bytes / count * (i + 1); at += 64)
         _mm_prefetch(next + at, _MM_HINT_T0);
@@ -222,7 +222,7 @@ INLINE FOR_AMX void multiply_tiles(const shrew_product *p, uint32_t first, uint3
                 fill_strip(&panel, i, w, row + 16 * i, type, grouped);
             for (uint32_t i = 0; i < tiles; i++) {
                 const uint32_t token = at_most(AMX_TILE_TOKENS * i, p->tokens - tokens);
-                tile_sums *to = chunks > PANEL_CHUNKS ? sums + i : sums; /* one is nearer than several */
+                tile_sums *to = chunks > PANEL_CHUNKS ? sums + i : sums; /* one stays in a nearer cache than several */
                 if (panel.first)
                     load_tiles(to);
                 else

@@ -1,4 +1,5 @@
-/* x86-64 with AVX2: activations stay words, weights are widened to words, and the unit adds products of neighbours. */
+/* x86-64 with AVX2. Activations stay 16-bit, weights are widened to 16 bits, and the unit adds products of
+ * neighbours. */
 #include "compiler.h"
 #include "fixed.h"
 #include "kernels/kernels.h"
@@ -13,7 +14,7 @@ INLINE FOR_AVX2 uint32_t avx2_at_most(uint32_t value, uint32_t limit) {
     return value < limit ? value : limit;
 }
 
-/* All ones in the first lanes. */
+/* A mask with all bits set in the first lanes. */
 INLINE FOR_AVX2 __m256i avx2_first_lanes(uint32_t count) {
     const __m256i lanes = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int32_t)avx2_at_most(count, 8)), lanes);
@@ -38,7 +39,7 @@ INLINE FOR_AVX2 void avx2_store_first(float *to, uint32_t count, __m256 values) 
         _mm256_maskstore_ps(to, avx2_first_lanes(count), values);
 }
 
-/* ---- Activations to words --------------------------------------------------------------------------------------- */
+/* ---- Quantising activations ------------------------------------------------------------------------------------- */
 
 INLINE FOR_AVX2 uint32_t avx2_largest_lane(__m256i v) {
     __m128i most = _mm_max_epu32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
@@ -52,7 +53,7 @@ INLINE FOR_AVX2 __m256i round_lanes(__m256 value) {
     return _mm256_sub_epi32(bits, _mm256_set1_epi32(0x4B400000));
 }
 
-/* The reference's limit of 511 cannot be passed: the reciprocal is within 2 ulp. */
+/* No clamping to 511 as in the reference: the reciprocal is within 2 ulp, so no value exceeds 511. */
 static FOR_AVX2 float avx2_quantize(const float *x, uint32_t cols, int16_t *values, int16_t *sums) {
     const uint32_t padded = (cols + 15) & ~15u;
     __m256i most = _mm256_setzero_si256();
@@ -87,7 +88,7 @@ static FOR_AVX2 float avx2_quantize(const float *x, uint32_t cols, int16_t *valu
 
 /* ---- Products --------------------------------------------------------------------------------------------------- */
 
-/* Four rows' sums of eight lanes to four sums, in the order that kernels.h sets for floats. */
+/* Reduces four rows' sums of eight lanes to four sums, in the order that kernels.h specifies for floats. */
 INLINE FOR_AVX2 __m128 avx2_add_lanes(const __m256 rows[4]) {
     __m128 lane[4];
     for (uint32_t i = 0; i < 4; i++)
@@ -103,7 +104,7 @@ INLINE FOR_AVX2 void store_four(float *to, uint32_t count, __m128 values) {
         _mm_maskstore_ps(to, _mm256_castsi256_si128(avx2_first_lanes(count)), values);
 }
 
-/* Four rows for some tokens, known when compiling, from the first on. */
+/* Four rows for a constant number of tokens, starting at `first`. */
 INLINE FOR_AVX2 void multiply_f32_tile(const shrew_product *p, uint32_t row, uint32_t last, uint32_t first,
                                        uint32_t tokens) {
     const shrew_tensor *w = p->weight;
@@ -123,7 +124,7 @@ INLINE FOR_AVX2 void multiply_f32_tile(const shrew_product *p, uint32_t row, uin
                 sums[t][i] = _mm256_add_ps(sums[t][i], _mm256_mul_ps(weights, values));
             }
         }
-    if (c < w->cols) { /* a sum that began as +0 does not change by the +0 of lanes that are not there */
+    if (c < w->cols) { /* a sum that began as +0 is unchanged by the +0 of missing lanes */
         const __m256i there = avx2_first_lanes(w->cols - c);
         UNROLLED for (uint32_t i = 0; i < 4; i++) {
             const __m256 weights = _mm256_maskload_ps(rows[i] + c, there);
@@ -158,7 +159,7 @@ FOR_AVX2 void shrew_avx2_multiply_f32(const shrew_product *p, uint32_t first, ui
     }
 }
 
-/* Sixteen columns of four rows. */
+/* Loads sixteen columns of four rows. */
 INLINE FOR_AVX2 void load_weights(__m256i weights[4], uint32_t type, const uint8_t *const rows[4], uint32_t c) {
     if (type == SHREW_Q8) {
         UNROLLED for (uint32_t i = 0; i < 4; i++)
@@ -178,7 +179,7 @@ INLINE FOR_AVX2 void load_weights(__m256i weights[4], uint32_t type, const uint8
     }
 }
 
-/* Four rows for some tokens, known when compiling, from the first on. */
+/* Four rows for a constant number of tokens, starting at `first`. */
 INLINE FOR_AVX2 void avx2_multiply_tile(const shrew_product *p, uint32_t type, uint32_t row, uint32_t last,
                                         uint32_t first, uint32_t tokens) {
     const shrew_tensor *w = p->weight;
@@ -259,18 +260,18 @@ INLINE FOR_AVX2 uint32_t avx2_largest_exponent(const uint8_t *codes, uint32_t co
         most = _mm256_max_epu8(most, load_32(codes + t));
     for (; t < count; t++)
         largest = codes[t] > largest ? codes[t] : largest;
-    /* The largest byte of each lane at its top. */
+    /* The top byte of each lane becomes its largest byte. */
     const __m256i pairs = _mm256_max_epu8(most, _mm256_slli_epi32(most, 8));
     const uint32_t lane = avx2_largest_lane(_mm256_max_epu8(pairs, _mm256_slli_epi32(pairs, 16))) >> 24;
     return (lane > largest ? lane : largest) >> 3;
 }
 
-/* Four vectors of two sums of four lanes each: the first sums, then the second ones. */
+/* Reduces four vectors, each with two sums of four lanes, to the four first sums and then the four second ones. */
 INLINE FOR_AVX2 __m256i fold(const __m256i v[4]) {
     return _mm256_hadd_epi32(_mm256_hadd_epi32(v[0], v[1]), _mm256_hadd_epi32(v[2], v[3]));
 }
 
-/* Products of eight keys with one query; what comes behind the last key is any value. */
+/* Dot products of eight keys with one query. Results past the last key are arbitrary. */
 INLINE FOR_AVX2 __m256i avx2_multiply_keys(const int8_t *keys, uint32_t count, uint32_t width, const int8_t *query) {
     if (width == 8) {
         const __m256i q = _mm256_cvtepi8_epi16(_mm_unpacklo_epi64(load_8(query), load_8(query)));
@@ -293,7 +294,7 @@ INLINE FOR_AVX2 __m256i avx2_multiply_keys(const int8_t *keys, uint32_t count, u
     return _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20), _mm256_permute2x128_si256(a, b, 0x31));
 }
 
-/* Scores of all keys; returns the largest. */
+/* Computes the scores of all keys and returns the largest. */
 INLINE FOR_AVX2 int32_t avx2_score_keys(const shrew_span *s, const int8_t *query, uint32_t exponent) {
     const __m256i least = _mm256_set1_epi32(INT32_MIN);
     __m256i most = least;
@@ -306,11 +307,11 @@ INLINE FOR_AVX2 int32_t avx2_score_keys(const shrew_span *s, const int8_t *query
         most = _mm256_max_epi32(most, _mm256_blendv_epi8(least, scores, avx2_first_lanes(s->held - t)));
         _mm256_storeu_si256((__m256i *)(void *)(s->scores + t), scores);
     }
-    /* The sign bit turned, int32 are in the order of uint32. */
+    /* With the sign bit flipped, int32 order like uint32. */
     return (int32_t)(avx2_largest_lane(_mm256_xor_si256(most, least)) ^ 0x80000000u);
 }
 
-/* shrew_exp2_fixed of lanes. */
+/* shrew_exp2_fixed of each lane. */
 INLINE FOR_AVX2 __m256i avx2_exp2_fixed(__m256i u) {
     const __m256i f = _mm256_slli_epi16(u, 4);
     __m256i t = _mm256_mulhi_epu16(_mm256_set1_epi32(1310), f);
@@ -319,13 +320,13 @@ INLINE FOR_AVX2 __m256i avx2_exp2_fixed(__m256i u) {
     return _mm256_srlv_epi32(_mm256_sub_epi32(_mm256_set1_epi32(32768), t), _mm256_srli_epi32(u, 12));
 }
 
-/* Scores in place to numerators, zeros up to a multiple of 8; returns their sum. */
+/* Converts scores to softmax numerators in place, with zeros up to a multiple of 8. Returns their sum. */
 INLINE FOR_AVX2 uint32_t avx2_exponentials(int32_t *scores, uint32_t count, int32_t most, shrew_fixed_factor factor) {
     const __m256i top = _mm256_set1_epi32(most), mantissa = _mm256_set1_epi32((int32_t)factor.mantissa);
     const uint32_t exact = avx2_at_most(factor.shift, 14);
     const __m128i before = _mm_cvtsi32_si128((int32_t)(factor.shift - exact));
     const __m128i after = _mm_cvtsi32_si128((int32_t)exact);
-    const __m256i enough = _mm256_set1_epi32((int32_t)(2u << exact)); /* makes u more than 16 bits */
+    const __m256i enough = _mm256_set1_epi32((int32_t)(2u << exact)); /* enough for u to exceed 16 bits */
     __m256i sum = _mm256_setzero_si256();
     for (uint32_t t = 0; t < count; t += 8) {
         const __m256i below = _mm256_srl_epi32(_mm256_sub_epi32(top, load_32(scores + t)), before);
@@ -339,13 +340,14 @@ INLINE FOR_AVX2 uint32_t avx2_exponentials(int32_t *scores, uint32_t count, int3
     return (uint32_t)(_mm256_extract_epi32(two, 0) + _mm256_extract_epi32(two, 4));
 }
 
-/* Numerators in place to words: times their values' scales, in units of the largest scale and of 2^-(11 - narrow). */
+/* Converts numerators to 16-bit weights in place: multiplies them by their values' scales, in units of the largest
+ * scale and of 2^-(11 - narrow). */
 INLINE FOR_AVX2 void avx2_weigh(int32_t *numerators, const uint8_t *codes, uint32_t count, uint32_t exponent,
                                 uint32_t narrow) {
     int16_t *weights = (int16_t *)(void *)numerators;
     for (uint32_t t = 0; t < count; t += 8) {
         const __m256i code = _mm256_cvtepu8_epi32(load_8(codes + t));
-        /* (8 + code % 8) << 12: the upper half of a product is then it without 4 bits. */
+        /* (8 + code % 8) << 12, so that the upper half of a product is the product >> 4. */
         const __m256i mantissa = _mm256_or_si256(_mm256_slli_epi32(_mm256_and_si256(code, _mm256_set1_epi32(7)), 12),
                                                  _mm256_set1_epi32(32768));
         const __m256i shift = _mm256_sub_epi32(_mm256_set1_epi32((int32_t)(exponent + narrow)),
@@ -366,7 +368,7 @@ INLINE FOR_AVX2 void avx2_store_mixed(float *out, uint32_t count, __m256i mixed,
     avx2_store_first(out, count, _mm256_mul_ps(_mm256_cvtepi32_ps(mixed), _mm256_set1_ps(scale)));
 }
 
-/* out = weights times values times scale. A lane adds neighbouring tokens for one column. */
+/* out = weights times values times scale. A lane sums neighbouring tokens for one column. */
 INLINE FOR_AVX2 void avx2_mix(const shrew_span *s, const int16_t *weights, float *out, float scale) {
     if (s->width == 8) {
         const __m128i turn = _mm_set_epi8(15, 7, 14, 6, 13, 5, 12, 4, 11, 3, 10, 2, 9, 1, 8, 0);
@@ -423,7 +425,7 @@ static FOR_AVX2 void avx2_activate(uint32_t mlp, const float *gate, const float 
         const __m256i within = _mm256_castps_si256(_mm256_cmp_ps(t, _mm256_set1_ps(65535.0f), _CMP_LT_OQ));
         const __m256i e = _mm256_and_si256(avx2_exp2_fixed(_mm256_and_si256(round_lanes(t), within)), within);
         const __m256i divisor = _mm256_add_epi32(e, _mm256_set1_epi32(32768));
-        /* A quotient of floats may round up to the integer above. */
+        /* The float quotient may have been rounded up to the next integer. */
         const __m256 quotient = _mm256_div_ps(_mm256_set1_ps(1073741824.0f), _mm256_cvtepi32_ps(divisor));
         __m256i sigmoid = _mm256_cvttps_epi32(quotient);
         sigmoid = _mm256_add_epi32(

@@ -1,11 +1,11 @@
-/* The AVX-512 set, and what of it works on vectors of floats. */
+/* The AVX-512 kernels, and those of them that work on vectors of floats. */
 #include "kernels/kernels.h"
 
 #ifdef SHREW_X86
 
 #include "kernels/avx512_vectors.h"
 
-/* ---- Activations to bytes --------------------------------------------------------------------------------------- */
+/* ---- Quantising activations ------------------------------------------------------------------------------------- */
 
 INLINE FOR_AVX512 __mmask16 lanes_before(uint32_t count, uint32_t i) {
     return count > i ? first_lanes(count - i) : 0;
@@ -32,7 +32,7 @@ INLINE FOR_AVX512 __m512i high_of(__m512i words) {
     return _mm512_srai_epi16(_mm512_add_epi16(words, _mm512_set1_epi16(8)), 4);
 }
 
-/* The reference's limit of 511 cannot be passed: the reciprocal is within 2 ulp. */
+/* No clamping to 511 as in the reference: the reciprocal is within 2 ulp, so no value exceeds 511. */
 FOR_AVX512 float shrew_avx512_quantize(const float *x, uint32_t cols, int16_t *values, int16_t *sums) {
     const uint32_t padded = (cols + 15) & ~15u, largest = largest_magnitude(x, cols);
     const int within = largest >= TWO_POW_MINUS_100 && largest < TWO_POW_100;
@@ -67,9 +67,10 @@ FOR_AVX512 float shrew_avx512_quantize(const float *x, uint32_t cols, int16_t *v
     return magnitude * (1.0f / ACTIVATION_LIMIT);
 }
 
-/* ---- Heads to bytes --------------------------------------------------------------------------------------------- */
+/* ---- Quantising heads ------------------------------------------------------------------------------------------- */
 
-/* Sixteen floats of a head from i on, turned if turn is there. Turning twice costs less than storing in between. */
+/* Sixteen floats of a head from i on, rotated unless turn is NULL. Rotating twice is cheaper than storing the
+ * result. */
 INLINE FOR_AVX512 __m512 turned(const float *head, const float *turn, uint32_t head_dim, uint32_t i) {
     const __mmask16 there = lanes_before(head_dim, i);
     const __m512 x = _mm512_maskz_loadu_ps(there, head + i);
@@ -88,7 +89,7 @@ INLINE FOR_AVX512 uint32_t largest_of_head(const float *head, const float *turn,
     return _mm512_reduce_max_epu32(most);
 }
 
-/* A head times inverse to bytes, and zeros behind; magnitudes above most, as bits, count as most. */
+/* Stores a head times inverse as bytes, followed by zeros. Clamps magnitudes to `most`, which is given as bits. */
 INLINE FOR_AVX512 void store_bytes(const float *head, const float *turn, uint32_t head_dim, uint32_t width,
                                    uint32_t most, float inverse, int8_t *out) {
     const __m512i sign = _mm512_set1_epi32(INT32_MIN), limit = _mm512_set1_epi32((int32_t)most);
@@ -134,11 +135,11 @@ FOR_AVX512 uint32_t shrew_avx512_store_heads(const shrew_token_heads *t) {
 
 /* ---- Activations ------------------------------------------------------------------------------------------------ */
 
-/* 2^30 / divisor for 2^15 <= divisor <= 2^16, at a quarter of the time of a division of floats. */
+/* 2^30 / divisor for 2^15 <= divisor <= 2^16, in a quarter of the time of a float division. */
 INLINE FOR_AVX512 __m512i divide_2_pow_30(__m512i divisor) {
     const __m512 d = _mm512_cvtepi32_ps(divisor), near = _mm512_rcp14_ps(d);
     const __m512 reciprocal = _mm512_mul_ps(near, _mm512_sub_ps(_mm512_set1_ps(2.0f), _mm512_mul_ps(d, near)));
-    /* Off by less than 1/64: the quotient, or one less. */
+    /* The error is below 1/64, so this is the quotient or one less. */
     const __m512 below = _mm512_sub_ps(_mm512_mul_ps(reciprocal, _mm512_set1_ps(1073741824.0f)),
                                        _mm512_set1_ps(1.0f / 64));
     const __m512i least = _mm512_cvttps_epi32(below), next = _mm512_add_epi32(least, _mm512_set1_epi32(1));

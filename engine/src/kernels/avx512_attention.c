@@ -5,7 +5,7 @@
 
 #include "kernels/avx512_vectors.h"
 
-/* Of 32 words from t on, those before count. */
+/* A mask of the words before count, among 32 words from t on. */
 INLINE FOR_AVX512 __mmask32 first_words(uint32_t count, uint32_t t) {
     return count >= t + 32 ? 0xFFFFFFFF : count > t ? (1u << (count - t)) - 1 : 0;
 }
@@ -16,20 +16,19 @@ INLINE FOR_AVX512 uint32_t avx512_largest_exponent(const uint8_t *codes, uint32_
         most = _mm512_max_epu8(most, _mm512_maskz_loadu_epi8(first_bytes(count - t), codes + t));
     const __m256i half = _mm256_max_epu8(_mm512_castsi512_si256(most), _mm512_extracti64x4_epi64(most, 1));
     const __m128i quarter = _mm_max_epu8(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
-    /* There is a minimum across a vector, of words. */
+    /* The only horizontal reduction is a minimum of 16-bit words. */
     const __m128i low = _mm_xor_si128(quarter, _mm_set1_epi8(-1));
     const __m128i words = _mm_min_epu8(low, _mm_or_si128(_mm_srli_epi16(low, 8), _mm_set1_epi16(-256)));
     return (255 - (_mm_extract_epi8(_mm_minpos_epu16(_mm_and_si128(words, _mm_set1_epi16(255))), 0) & 255)) >> 3;
 }
 
-/* 64 bytes of keys, of which only the first few may be there. */
+/* Loads 64 bytes of keys, of which only the first `there` exist, and adds the zero point. */
 INLINE FOR_AVX512 __m512i load_keys(const int8_t *keys, uint32_t there) {
     const __m512i bytes = there >= 64 ? _mm512_loadu_si512(keys) : _mm512_maskz_loadu_epi8(first_bytes(there), keys);
     return _mm512_xor_si512(bytes, _mm512_set1_epi8((char)ZERO_POINT_Q8));
 }
 
-/* Products of 16 keys from key, of which count are there, with one query, plus 128 times the query's sum. query holds
- * the query once for narrow heads, and 64 bytes of it at a time for wide ones. */
+/* Dot products of 16 keys, of which `count` exist, with one query, plus 128 times the query's sum. */
 INLINE FOR_AVX512 __m512i multiply_keys(const int8_t *keys, uint32_t count, uint32_t width, const int8_t *query) {
     const __m512i zero = _mm512_setzero_si512();
     __m512i quads[4];
@@ -67,7 +66,7 @@ INLINE FOR_AVX512 __m512i multiply_keys(const int8_t *keys, uint32_t count, uint
     return fold16(quads);
 }
 
-/* Scores of all keys; returns the largest. */
+/* Computes the scores of all keys and returns the largest. */
 INLINE FOR_AVX512 int32_t score_keys(const shrew_span *s, const int8_t *query, uint32_t exponent) {
     int32_t sum = 0;
     for (uint32_t d = 0; d < s->width; d++)
@@ -80,7 +79,7 @@ INLINE FOR_AVX512 int32_t score_keys(const shrew_span *s, const int8_t *query, u
         const __m512i mantissas = _mm512_or_si512(_mm512_and_si512(codes, _mm512_set1_epi32(7)), _mm512_set1_epi32(8));
         const __m512i shifts = _mm512_sub_epi32(_mm512_set1_epi32((int32_t)exponent), _mm512_srli_epi32(codes, 3));
         const int8_t *keys = s->keys + (size_t)t * s->width;
-        const __m512i products = s->held - t >= 16 ? multiply_keys(keys, 16, s->width, query) /* knows: all are there */
+        const __m512i products = s->held - t >= 16 ? multiply_keys(keys, 16, s->width, query) /* a constant count */
                                                    : multiply_keys(keys, s->held - t, s->width, query);
         const __m512i dots = _mm512_sub_epi32(products, zero);
         const __m512i scores = _mm512_srav_epi32(_mm512_mullo_epi32(dots, mantissas), shifts);
@@ -90,8 +89,8 @@ INLINE FOR_AVX512 int32_t score_keys(const shrew_span *s, const int8_t *query, u
     return _mm512_reduce_max_epi32(most);
 }
 
-/* The int32 scores in place to numerators, as words, with zeros behind them up to a multiple of 32 that is at least
- * until; returns their sum. */
+/* Converts int32 scores to 16-bit softmax numerators in place, with zeros up to a multiple of 32 that is at least
+ * `until`. Returns their sum. */
 INLINE FOR_AVX512 uint32_t avx512_exponentials(int32_t *scores, uint32_t count, uint32_t until, int32_t most,
                                                shrew_fixed_factor factor) {
     const __m512i order = _mm512_set_epi64(7, 5, 3, 1, 6, 4, 2, 0);
@@ -99,7 +98,7 @@ INLINE FOR_AVX512 uint32_t avx512_exponentials(int32_t *scores, uint32_t count, 
     const uint32_t exact = at_most(factor.shift, 14);
     const __m128i before = _mm_cvtsi32_si128((int32_t)(factor.shift - exact));
     const __m128i after = _mm_cvtsi32_si128((int32_t)exact);
-    const __m512i enough = _mm512_set1_epi32((int32_t)(2u << exact)); /* makes u more than 16 bits: saturates below */
+    const __m512i enough = _mm512_set1_epi32((int32_t)(2u << exact)); /* u exceeds 16 bits and saturates below */
     uint16_t *numerators = (uint16_t *)(void *)scores;
     __m512i sum = _mm512_setzero_si512();
     for (uint32_t t = 0; t < until; t += 32) {
@@ -119,13 +118,13 @@ INLINE FOR_AVX512 uint32_t avx512_exponentials(int32_t *scores, uint32_t count, 
     return (uint32_t)_mm512_reduce_add_epi32(sum);
 }
 
-/* Numerators times their values' scales, in units of the largest scale and of 2^-(11 - narrow). */
+/* Multiplies numerators by their values' scales, in units of the largest scale and of 2^-(11 - narrow). */
 INLINE FOR_AVX512 void weigh(uint16_t *numerators, const uint8_t *codes, uint32_t count, uint32_t exponent,
                              uint32_t narrow) {
     const __m512i shift = _mm512_set1_epi16((short)(exponent + narrow));
     for (uint32_t t = 0; t < count; t += 32) {
         const __m512i code = _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(first_words(count, t), codes + t));
-        /* (8 + code % 8) << 12: the upper half of a product is then it without 4 bits. */
+        /* (8 + code % 8) << 12, so that the upper half of a product is the product >> 4. */
         const __m512i mantissa = _mm512_or_si512(_mm512_slli_epi16(_mm512_and_si512(code, _mm512_set1_epi16(7)), 12),
                                                  _mm512_set1_epi16(INT16_MIN));
         const __m512i scaled = _mm512_mulhi_epu16(_mm512_loadu_si512(numerators + t), mantissa);
@@ -142,9 +141,9 @@ INLINE FOR_AVX512 void store_mixed(float *out, uint32_t count, __m512i mixed, fl
     _mm512_mask_storeu_ps(out, first_lanes(count), _mm512_mul_ps(_mm512_cvtepi32_ps(mixed), _mm512_set1_ps(scale)));
 }
 
-/* out = weights times values times scale. A lane adds neighbouring tokens for one column. */
+/* out = weights times values times scale. A lane sums neighbouring tokens for one column. */
 INLINE FOR_AVX512 void mix_8(const shrew_span *s, const int16_t *weights, float *out, float scale) {
-    /* Word 4 d + t from word 8 t + d. */
+    /* Moves word 8 t + d to word 4 d + t. */
     const __m512i turn = _mm512_set_epi16(31, 23, 15, 7, 30, 22, 14, 6, 29, 21, 13, 5, 28, 20, 12, 4, 27, 19, 11, 3, 26,
                                           18, 10, 2, 25, 17, 9, 1, 24, 16, 8, 0);
     __m512i mixed[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
@@ -160,12 +159,12 @@ INLINE FOR_AVX512 void mix_8(const shrew_span *s, const int16_t *weights, float 
 }
 
 INLINE FOR_AVX512 void mix_16(const shrew_span *s, const int16_t *weights, float *out, float scale) {
-    /* Word 2 d + t from word 16 t + d. */
+    /* Moves word 16 t + d to word 2 d + t. */
     const __m512i turn = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
                                           21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
     __m512i mixed[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
     for (uint32_t t = 0; t < s->held; t += 4)
-        UNROLLED for (uint32_t i = 0; i < 2; i++) { /* a pair that is not there is in the margin or another head's */
+        UNROLLED for (uint32_t i = 0; i < 2; i++) { /* a pair past the end reads the margin or another head */
             const __m512i words = widen(s->values + (size_t)16 * (t + 2 * i));
             mixed[i] = _mm512_dpwssd_epi32(mixed[i], _mm512_permutexvar_epi16(turn, words),
                                            broadcast_dword(weights + t + 2 * i));
@@ -173,12 +172,12 @@ INLINE FOR_AVX512 void mix_16(const shrew_span *s, const int16_t *weights, float
     store_mixed(out, s->head_dim, _mm512_add_epi32(mixed[0], mixed[1]), scale);
 }
 
-/* Columns 32 at a time. */
+/* 32 columns at a time. */
 INLINE FOR_AVX512 void mix_wide(const shrew_span *s, const int16_t *weights, float *out, float scale) {
     const __m512i low = _mm512_set_epi32(23, 22, 21, 20, 7, 6, 5, 4, 19, 18, 17, 16, 3, 2, 1, 0);
     const __m512i high = _mm512_set_epi32(31, 30, 29, 28, 15, 14, 13, 12, 27, 26, 25, 24, 11, 10, 9, 8);
     for (uint32_t d = 0; d < s->head_dim; d += 32) {
-        __m512i a[2], b[2]; /* of every other pair, so that additions need not wait for each other */
+        __m512i a[2], b[2]; /* each sums every other pair, which halves the dependency chain */
         a[0] = a[1] = b[0] = b[1] = _mm512_setzero_si512();
         for (uint32_t t = 0; t < s->held; t += 4)
             UNROLLED for (uint32_t i = 0; i < 2; i++) {
@@ -206,7 +205,7 @@ INLINE FOR_AVX512 void avx512_mix(const shrew_span *s, const int16_t *weights, f
         mix_wide(s, weights, out, scale);
 }
 
-/* Scores to weights of the values; returns what their products are worth. */
+/* Converts scores to weights of the values. Returns the scale of their weighted sum. */
 INLINE FOR_AVX512 float weights_of(const shrew_span *s, int32_t *scores, uint32_t until, int32_t most, float factor,
                                    uint32_t key_exponent, uint32_t value_exponent) {
     const float unit = shrew_power_of_two((int32_t)key_exponent - SCALE_BIAS);
@@ -230,26 +229,27 @@ FOR_AVX512 void shrew_avx512_attend(const shrew_span *s) {
 
 enum { MOST_QUERIES = 64, WIDEST = 256, MIXED_AT_ONCE = 8 };
 
-/* A query head of one token. */
+/* One query head of one token. */
 typedef struct batch_query {
     const int8_t *values;
     int32_t *scores;
     float *out;
     float factor, scale;
-    int32_t zero; /* what the zero point adds to its products */
+    int32_t zero; /* the zero point's contribution to its dot products */
     uint32_t held, key_exponent, value_exponent;
 } batch_query;
 
-/* Queries in the order of their tokens, and so of how much they hold. */
+/* Queries in the order of their tokens, so `held` never decreases. */
 typedef struct batch {
     batch_query queries[MOST_QUERIES];
-    uint32_t count, held; /* by the last of them */
+    uint32_t count, held; /* held: of the last query */
 } batch;
 
 INLINE FOR_AVX512 int32_t sum_of_bytes(const int8_t *values, uint32_t count) {
     __m512i sum = _mm512_setzero_si512();
     for (uint32_t i = 0; i < count; i += 64)
-        sum = _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(1), _mm512_maskz_loadu_epi8(first_bytes(count - i), values + i));
+        sum = _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(1),
+                                  _mm512_maskz_loadu_epi8(first_bytes(count - i), values + i));
     return _mm512_reduce_add_epi32(sum);
 }
 
@@ -274,7 +274,8 @@ INLINE FOR_AVX512 void gather_queries(batch *q, const shrew_span_block *b, uint3
     }
 }
 
-/* Sixteen keys from t on, so that a vector has four columns of each; behind the last held it comes again. */
+/* Transposes sixteen keys from t on, so that a vector has four columns of each. Repeats the last key if there are
+ * fewer. */
 INLINE FOR_AVX512 void turn_keys(const shrew_span *s, uint32_t t, uint32_t held, uint32_t width, __m512i *columns) {
     for (uint32_t d = 0; d < width; d += 64) {
         const uint32_t used = at_most(width - d, 64);
@@ -318,7 +319,7 @@ INLINE FOR_AVX512 int32_t largest_score(const int32_t *scores, uint32_t count) {
     return _mm512_reduce_max_epi32(most);
 }
 
-/* Columns 32 at a time of MIXED_AT_ONCE queries, whose weights end with zeros up to what the last one holds. */
+/* 32 columns at a time for MIXED_AT_ONCE queries. Their weights are padded with zeros up to what the last one holds. */
 INLINE FOR_AVX512 void mix_queries(const shrew_span *s, const batch_query *queries) {
     const __m512i low = _mm512_set_epi32(23, 22, 21, 20, 7, 6, 5, 4, 19, 18, 17, 16, 3, 2, 1, 0);
     const __m512i high = _mm512_set_epi32(31, 30, 29, 28, 15, 14, 13, 12, 27, 26, 25, 24, 11, 10, 9, 8);
@@ -383,7 +384,8 @@ static FOR_AVX512 void attend_singly(const shrew_span_block *b) {
     }
 }
 
-/* Keys turn once for all queries, and values for a few; as many tokens at once as there is room for scores. */
+/* Keys are transposed once for all queries, values for a few at a time. Takes as many tokens at once as there is room
+ * for their scores. */
 FOR_AVX512 void shrew_avx512_attend_block(const shrew_span_block *b) {
     const uint32_t row = (b->first.held + b->tokens + 14) & ~15u;
     const uint32_t at_once = at_most(b->room / row, MOST_QUERIES) / b->first.heads;

@@ -1,4 +1,4 @@
-/* What the products with AVX-512 share: weights on their way to columns, sums on theirs to results. */
+/* Shared by the AVX-512 products: transposing weights, and storing sums as results. */
 #ifndef SHREW_AVX512_COLUMNS_H
 #define SHREW_AVX512_COLUMNS_H
 
@@ -14,7 +14,7 @@ INLINE FOR_AVX512 const int8_t *high_plane(const shrew_quantized_rows *q, uint32
 
 /* ---- Weights ---------------------------------------------------------------------------------------------------- */
 
-/* Sixteen bytes of every fourth of sixteen rows. */
+/* Loads sixteen bytes of every fourth row among sixteen. */
 INLINE FOR_AVX512 __m512i load_quarters(const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d) {
     const __m512i first = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(const void *)a));
     const __m512i half = _mm512_mask_broadcast_i32x4(first, 0x00F0, _mm_loadu_si128((const __m128i *)(const void *)b));
@@ -22,7 +22,7 @@ INLINE FOR_AVX512 __m512i load_quarters(const uint8_t *a, const uint8_t *b, cons
     return _mm512_mask_broadcast_i32x4(most, 0xF000, _mm_loadu_si128((const __m128i *)(const void *)d));
 }
 
-/* Four such, of successive rows, to columns: v[i] gets the i-th four bytes of each row. */
+/* Transposes four such vectors, of successive rows: v[i] gets the i-th four bytes of each row. */
 INLINE FOR_AVX512 void turn_quarters(__m512i v[4], const __m512i rows[4]) {
     const __m512i low_ab = _mm512_unpacklo_epi32(rows[0], rows[1]), high_ab = _mm512_unpackhi_epi32(rows[0], rows[1]);
     const __m512i low_cd = _mm512_unpacklo_epi32(rows[2], rows[3]), high_cd = _mm512_unpackhi_epi32(rows[2], rows[3]);
@@ -32,8 +32,9 @@ INLINE FOR_AVX512 void turn_quarters(__m512i v[4], const __m512i rows[4]) {
     v[3] = _mm512_unpackhi_epi64(high_ab, high_cd);
 }
 
-/* Up to 64 bytes of sixteen rows, or of as many times 16 as share bytes, from row on, behind the last of which it comes
- * again: v[i] gets the i-th four bytes of each. Loads do half of the turning, on other ports than shuffles. */
+/* Transposes up to 64 bytes of sixteen lines from `row` on; a line is one row, or the rows that share bytes. v[i] gets
+ * the i-th four bytes of each line. Repeats the last line if there are fewer. Loads do half of the transposition, on
+ * other ports than shuffles. */
 INLINE FOR_AVX512 void load_columns(__m512i v[16], const shrew_tensor *w, uint32_t row, uint32_t c) {
     const uint32_t per_byte = shrew_rows_per_byte(w->type), byte_rows = (w->rows + per_byte - 1) / per_byte;
     const uint32_t byte_row = at_most(row / per_byte, byte_rows - 1), left = byte_rows - byte_row;
@@ -56,7 +57,7 @@ INLINE FOR_AVX512 void load_columns(__m512i v[16], const shrew_tensor *w, uint32
     }
 }
 
-/* The s-th weights of bytes, raised to be unsigned. */
+/* The s-th weight of each byte, plus the zero point, so that it is unsigned. */
 INLINE FOR_AVX512 __m512i unpack(__m512i bytes, uint32_t type, uint32_t s) {
     if (type == SHREW_Q8)
         return _mm512_xor_si512(bytes, _mm512_set1_epi8((char)ZERO_POINT_Q8));
@@ -71,8 +72,9 @@ INLINE FOR_AVX512 int16_t zero_point(uint32_t type) {
 
 /* ---- Multipliers ------------------------------------------------------------------------------------------------ */
 
-/* Multipliers of 16 rows, step apart, of four groups of which the last comes so many groups before the row's last that
- * it is a multiple of four. Reads up to three bytes before them, which are others or scales. */
+/* Gathers the multipliers of four groups, including `group`, for 16 rows that are `step` apart. Windows of four are
+ * counted from the end of a row, so the first may begin up to three bytes early, in other multipliers or in the
+ * scales. */
 INLINE FOR_AVX512 __m512i gather_multipliers(const shrew_tensor *w, uint32_t row, uint32_t step, uint32_t group) {
     const __m512i lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     const __m512i rows = _mm512_min_epu32(
@@ -82,7 +84,7 @@ INLINE FOR_AVX512 __m512i gather_multipliers(const shrew_tensor *w, uint32_t row
     return _mm512_i32gather_epi32(at, w->multipliers + group - ((group - w->groups) & 3), 1);
 }
 
-/* Multipliers of four groups; ones where there are none. */
+/* Multipliers of four groups; ones if there are no multipliers. */
 typedef struct shrew_multiplier_window {
     __m512i four;
     uint32_t end; /* the group after them */
@@ -93,7 +95,7 @@ INLINE FOR_AVX512 shrew_multiplier_window open_window(const shrew_tensor *w) {
     return window;
 }
 
-/* Those of one group, as pairs of equal words. Groups come in rising order. */
+/* The multipliers of one group, each as two equal words. Callers ask for groups in ascending order. */
 INLINE FOR_AVX512 __m512i multipliers_of(shrew_multiplier_window *m, const shrew_tensor *w, uint32_t row, uint32_t step,
                                          uint32_t group) {
     const uint32_t which = (group - w->groups) & 3;
@@ -101,7 +103,7 @@ INLINE FOR_AVX512 __m512i multipliers_of(shrew_multiplier_window *m, const shrew
         m->four = gather_multipliers(w, row, step, group);
         m->end = group + 4 - which;
     }
-    /* The byte to the top of both words. */
+    /* Moves the byte to the top of both words. */
     const __m512i dwords = _mm512_broadcast_i32x4(_mm_set_epi32(0x0C000C00, 0x08000800, 0x04000400, 0));
     const __m512i place = _mm512_or_si512(dwords, _mm512_set1_epi32((int32_t)(which * 0x01000100)));
     return _mm512_srai_epi16(_mm512_shuffle_epi8(m->four, place), 8);
@@ -124,7 +126,7 @@ INLINE FOR_AVX512 void avx512_interleave(__m512i *a, __m512i *b) {
     *a = first;
 }
 
-/* Sums of sixteen rows for a token. */
+/* Stores the sums of sixteen rows for one token. */
 INLINE FOR_AVX512 void store_sums(const shrew_product *p, uint32_t token, uint32_t row, __mmask16 there,
                                   __m512 row_scales, __m512i sums) {
     const __m512 scales = _mm512_mul_ps(row_scales, _mm512_set1_ps(p->quantized->scales[token]));
@@ -132,7 +134,7 @@ INLINE FOR_AVX512 void store_sums(const shrew_product *p, uint32_t token, uint32
                           _mm512_mul_ps(_mm512_cvtepi32_ps(sums), scales));
 }
 
-/* Sums [tokens][MOST_STRIPS] of the strips of one load of bytes, to results from row on. */
+/* Stores sums [tokens][MOST_STRIPS] of the strips of one load as results, starting at `row`. */
 INLINE FOR_AVX512 void store_strips(const shrew_product *p, uint32_t type, uint32_t row, uint32_t last, uint32_t strips,
                                     __m512i (*sums)[MOST_STRIPS]) {
     for (uint32_t t = 0; t < p->tokens && type != SHREW_Q8; t++) {

@@ -7,23 +7,23 @@
 
 enum { PANEL_COLS = 256, TILE_TOKENS = 4 };
 
-/* Columns of a panel that share a multiplier. */
+/* The columns of a panel that share a multiplier. */
 typedef struct panel_segment {
     uint32_t start, end;
-    __m512i zero[MOST_STRIPS];   /* as pairs of words, for two sums of activations */
-    __m512i factor[MOST_STRIPS]; /* as pairs of words for (high, low) where the panel is narrow, else as dwords */
+    __m512i zero[MOST_STRIPS];   /* pairs of words, for two sums of activations */
+    __m512i factor[MOST_STRIPS]; /* pairs of words for (high, low) if the panel is narrow, else dwords */
 } panel_segment;
 
-/* Strips of sixteen rows, up to PANEL_COLS columns of them, turned so that a vector holds four columns of every row and
- * no sum runs across a vector; and unpacked, so that a byte holds one weight, raised to be unsigned. */
+/* Strips of sixteen rows by up to PANEL_COLS columns. They are transposed, so that a vector holds four columns of every
+ * row and no sum runs across a vector, and unpacked: a byte holds one weight plus the zero point. */
 typedef struct row_panel {
     __m512i columns[MOST_STRIPS][PANEL_COLS / 4];
     panel_segment segments[PANEL_COLS / 16];
-    uint32_t start, count; /* the first column; how many segments */
-    int narrow;            /* neither plane's sum over a segment can leave 16 bits */
+    uint32_t start, count; /* the first column; number of segments */
+    int narrow;            /* 1: sums of either plane over a segment fit 16 bits */
 } row_panel;
 
-/* q8 has two strips, one under the other, so that activations serve two rows of vectors. */
+/* q8 takes two strips at once, one below the other, so that loaded activations are used twice. */
 INLINE FOR_AVX512 uint32_t strips_of(uint32_t type) {
     return type == SHREW_TERNARY ? 4 : 2;
 }
@@ -76,8 +76,8 @@ INLINE FOR_AVX512 void fill_segments(row_panel *panel, const shrew_tensor *w, ui
     }
 }
 
-/* sums += columns * activations of a segment for two strips and some tokens, known when compiling. Both planes of both
- * strips, and with few tokens columns in turns, make 16 independent sums: as many as hide the latency. */
+/* sums += columns * activations of a segment, for two strips and a constant number of tokens. Two planes of two strips,
+ * and with few tokens alternating columns, make 16 independent sums: enough to hide the latency. */
 INLINE FOR_AVX512 void multiply_segment(const row_panel *p, const panel_segment *segment, const shrew_quantized_rows *q,
                                         uint32_t first,
                                         uint32_t tokens, uint32_t strip, int grouped, __m512i sums[2][TILE_TOKENS]) {
@@ -101,7 +101,7 @@ INLINE FOR_AVX512 void multiply_segment(const row_panel *p, const panel_segment 
                     low[s][i] = _mm512_dpbusd_epi32(low[s][i], weights, x_low);
                 }
             }
-            UNROLLED for (uint32_t i = 0; i < TILE_TOKENS; i++) /* gcc 12 would rather copy and spill them */
+            UNROLLED for (uint32_t i = 0; i < TILE_TOKENS; i++) /* otherwise gcc 12 copies and spills them */
                 __asm__("" : "+v"(high[0][i]), "+v"(high[1][i]), "+v"(low[0][i]), "+v"(low[1][i]));
         }
     }
@@ -133,7 +133,7 @@ INLINE FOR_AVX512 void multiply_segment(const row_panel *p, const panel_segment 
     }
 }
 
-/* The same for all segments of a panel. */
+/* All segments of a panel. */
 INLINE FOR_AVX512 void avx512_multiply_tile(const row_panel *p, const shrew_quantized_rows *q, uint32_t first,
                                             uint32_t tokens, uint32_t strip,
                                      int grouped, __m512i (*totals)[MOST_STRIPS]) {
@@ -150,7 +150,7 @@ INLINE FOR_AVX512 void avx512_multiply_tile(const row_panel *p, const shrew_quan
     }
 }
 
-/* next: the bytes that are needed after this panel, fetched a few at a time so that no sum waits for them. */
+/* next: the bytes needed after this panel. They are prefetched a few at a time, so that no sum waits for them. */
 INLINE FOR_AVX512 void multiply_panel(const row_panel *panel, const shrew_quantized_rows *q, uint32_t tokens,
                                       uint32_t type, int grouped,
                                       __m512i (*totals)[MOST_STRIPS], const uint8_t *next, uint32_t next_bytes) {
@@ -176,7 +176,7 @@ INLINE FOR_AVX512 void multiply_panels(const shrew_product *p, uint32_t first, u
     const shrew_quantized_rows *q = p->quantized;
     row_panel panel;
     __m512i totals[SHREW_MAX_BLOCK][MOST_STRIPS];
-    int32_t raised[SHREW_MAX_BLOCK]; /* what the zero point adds to the sums of whole rows */
+    int32_t raised[SHREW_MAX_BLOCK]; /* the zero point's contribution to the sums of whole rows */
     for (uint32_t t = 0; t < p->tokens; t++)
         raised[t] = grouped ? 0 : zero_point(type) * sum_of_sums(q->sums + t * (q->stride / 16), q->stride / 16);
     for (uint32_t row = first; row < last; row += 16 * strips_of(type)) {
@@ -191,7 +191,8 @@ INLINE FOR_AVX512 void multiply_panels(const shrew_product *p, uint32_t first, u
             else
                 one_segment(&panel, end);
             const uint32_t bytes = 16 * w->stride * (type == SHREW_Q8 ? 2 : 1);
-            const uint8_t *next = (const uint8_t *)w->data + (size_t)(row / shrew_rows_per_byte(type)) * w->stride + bytes;
+            const uint8_t *next =
+                (const uint8_t *)w->data + (size_t)(row / shrew_rows_per_byte(type)) * w->stride + bytes;
             multiply_panel(&panel, q, p->tokens, type, grouped, totals, next, panel.start ? 0 : bytes);
         }
         store_strips(p, type, row, last, strips_of(type), totals);

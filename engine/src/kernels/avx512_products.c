@@ -1,4 +1,4 @@
-/* Products of one token with AVX-512. */
+/* Matrix products for one token, with AVX-512. */
 #include "kernels/kernels.h"
 
 #ifdef SHREW_X86
@@ -7,13 +7,13 @@
 
 /* ---- A row at a time -------------------------------------------------------------------------------------------- */
 
-/* Four rows of q8 to four sums of four lanes; rows behind the last are the last again. */
+/* Multiplies four rows of q8, giving four sums of four lanes. Repeats the last row if there are fewer. */
 INLINE FOR_AVX512 __m512i four_rows(const uint8_t *data, size_t stride, uint32_t row, uint32_t last,
                                     const int8_t *planes, uint32_t padded) {
     const __m512i raise = _mm512_set1_epi8((char)ZERO_POINT_Q8);
     const uint8_t *rows[4];
     __m512i high[4], low[4];
-    if (padded == 64 && row + 4 <= last) { /* nothing to add up: the low plane goes on where the high one ended */
+    if (padded == 64 && row + 4 <= last) { /* one step: the low plane continues the sum of the high one */
         const __m512i x_high = _mm512_loadu_si512(planes), x_low = _mm512_loadu_si512(planes + 64);
         for (uint32_t i = 0; i < 4; i++) {
             const __m512i raised = _mm512_xor_si512(_mm512_loadu_si512(data + 64 * (size_t)(row + i)), raise);
@@ -66,7 +66,7 @@ static FOR_AVX512 void avx512_multiply_rows(const shrew_product *p, uint32_t fir
 
 /* ---- Columns at a time ------------------------------------------------------------------------------------------ */
 
-/* One token alone: columns go from registers to the sums of all rows that they hold, and to no panel. */
+/* For one token, columns are used straight from registers, without a panel. */
 INLINE FOR_AVX512 void multiply_token(const shrew_product *p, uint32_t first, uint32_t last, uint32_t type) {
     const shrew_tensor *w = p->weight;
     const shrew_quantized_rows *q = p->quantized;
@@ -116,7 +116,7 @@ INLINE FOR_AVX512 void multiply_token(const shrew_product *p, uint32_t first, ui
     }
 }
 
-/* For one token and whole rows, sums across vectors cost less than turning columns. */
+/* For one token and rows without groups, sums across vectors are cheaper than transposing columns. */
 FOR_AVX512 void shrew_avx512_multiply_q8(const shrew_product *p, uint32_t first, uint32_t last) {
     if (p->tokens > 1)
         shrew_avx512_multiply_block(p, first, last);

@@ -1,8 +1,8 @@
-/* What the AVX-512 files share. They ask for F, BW, DQ, VL and VNNI.
+/* Shared by the AVX-512 files, which need F, BW, DQ, VL and VNNI.
  *
- * An activation x is kept as two bytes, x = 16 * high + low with high in -32 .. 32 and low in -8 .. 7, in two planes,
- * because the unit multiplies unsigned bytes by signed ones, 64 at a time. What is multiplied by them is raised by a
- * zero point to be unsigned, and what that adds is taken off again. */
+ * An activation x is stored as two bytes, x = 16 * high + low with high in -32 .. 32 and low in -8 .. 7, in two planes,
+ * because the unit multiplies unsigned bytes by signed ones, 64 at a time. The other factor gets a zero point added to
+ * be unsigned, and the zero point's contribution is subtracted from the sum. */
 #ifndef SHREW_AVX512_VECTORS_H
 #define SHREW_AVX512_VECTORS_H
 
@@ -51,17 +51,17 @@ INLINE FOR_AVX512 __m512i broadcast_dword(const void *from) {
     return _mm512_set1_epi32(value);
 }
 
-/* Two sums of 16 lanes to two of eight. */
+/* Reduces two sums of 16 lanes to two of eight. */
 INLINE FOR_AVX512 __m512i fold2(__m512i a, __m512i b) {
     return _mm512_add_epi32(_mm512_shuffle_i32x4(a, b, 0x44), _mm512_shuffle_i32x4(a, b, 0xEE));
 }
 
-/* Twice two sums of eight lanes to four of four. */
+/* Reduces twice two sums of eight lanes to four of four. */
 INLINE FOR_AVX512 __m512i fold4(__m512i a, __m512i b) {
     return _mm512_add_epi32(_mm512_shuffle_i32x4(a, b, 0x88), _mm512_shuffle_i32x4(a, b, 0xDD));
 }
 
-/* Four times four sums of four lanes to 16 sums, those of q[0] first. */
+/* Reduces four times four sums of four lanes to 16 sums, those of q[0] first. */
 INLINE FOR_AVX512 __m512i fold16(const __m512i q[4]) {
     const __m512i order = _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
     const __m512i a = _mm512_add_epi32(_mm512_unpacklo_epi32(q[0], q[1]), _mm512_unpackhi_epi32(q[0], q[1]));
@@ -69,7 +69,7 @@ INLINE FOR_AVX512 __m512i fold16(const __m512i q[4]) {
     return _mm512_permutexvar_epi32(order, _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b)));
 }
 
-/* Turns 16 x 16 dwords. */
+/* Transposes 16 x 16 dwords. */
 INLINE FOR_AVX512 void avx512_transpose(__m512i v[16]) {
     __m512i a[16];
     for (uint32_t i = 0; i < 16; i += 4) {
@@ -93,7 +93,7 @@ INLINE FOR_AVX512 void avx512_transpose(__m512i v[16]) {
     }
 }
 
-/* shrew_exp2_fixed of 32 words. */
+/* shrew_exp2_fixed of each of 32 words. */
 INLINE FOR_AVX512 __m512i exp2_fixed(__m512i u) {
     const __m512i f = _mm512_slli_epi16(u, 4);
     __m512i t = _mm512_mulhi_epu16(_mm512_set1_epi16(1310), f);

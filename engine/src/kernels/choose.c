@@ -1,4 +1,4 @@
-/* The one place that knows which kernels there are. */
+/* The only place that knows which kernels exist. */
 #include "kernels/kernels.h"
 
 #ifdef __wasm_simd128__
@@ -38,7 +38,7 @@ const shrew_kernels *shrew_choose_kernels(uint32_t unit) {
     if ((unit == SHREW_UNIT_AUTO || unit == SHREW_UNIT_AVX2) && shrew_processor_runs(SHREW_UNIT_AVX2))
         return &shrew_kernels_avx2;
 #endif
-#if defined(SHREW_REFERENCE) || !(defined(__riscv) || defined(__XTENSA__)) /* chips have other uses for the room */
+#if defined(SHREW_REFERENCE) || !(defined(__riscv) || defined(__XTENSA__)) /* left out on chips to save flash */
     if (unit == SHREW_UNIT_REFERENCE)
         return &shrew_kernels_reference;
 #endif

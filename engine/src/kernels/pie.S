@@ -1,9 +1,9 @@
-// Sums of products on the vector unit of the ESP32-S3 (PIE), for pie.c. tests/pie/ interprets this very text.
+// Dot products on the vector unit of the ESP32-S3 (PIE), for pie.c. tests/pie/ interprets this source text.
 //
-// The unit multiplies eight 16-bit lanes and adds them up in ACCX, 40 bits wide, where activations fit as they are and
-// weights must become lanes first. EE.VZIP.8 interleaves the bytes of two registers and writes both: zipped with zeros,
-// sixteen weights become two registers of lanes. The zeros are gone after that; EE.VSUBS.S8.LD.INCP makes new ones
-// while it loads the next weights. Every row reads exactly its own bytes.
+// The unit multiplies eight 16-bit lanes and adds the products to ACCX, which is 40 bits wide. Activations are 16-bit
+// already; weights must be widened. EE.VZIP.8 interleaves the bytes of two registers and writes both, so zipping with
+// zeros widens sixteen weights into two registers. This overwrites the zeros; EE.VSUBS.S8.LD.INCP makes new ones while
+// it loads the next weights. A row reads exactly its own bytes.
 //
 // Products of weights, per 16 columns: 4 instructions and 1 cycle of waiting for the weights, 5 and 1 with a mask.
 // Attention: 6 instructions for a score of a head of 8, for larger ones 2 and 1 cycle of waiting per 16 columns; 5 to
@@ -15,7 +15,7 @@
 // void shrew_pie_dots(const void *weights, uint32_t stride, const int16_t *x, uint32_t chunks, int32_t *dots,
 //                     uint32_t rows)
 // dots[r] = the sum over chunks * 16 columns of int8 weights[r * stride + c] * x[c], for rows and chunks from 1.
-// weights, stride and x are multiples of 16.
+// weights and x are aligned to 16; stride is a multiple of 16.
         .align  4
         .global shrew_pie_dots
         .type   shrew_pie_dots, @function
@@ -50,13 +50,13 @@ shrew_pie_dots:
 
 // void shrew_pie_masked_dots(const void *weights, uint32_t stride, const int16_t *x, uint32_t chunks, int32_t *dots,
 //                            uint32_t rows, uint32_t mask)
-// The same with uint8 weights, of which only the bits in mask count: four equal bytes.
+// The same with uint8 weights, each and-ed with a byte of mask. mask is four equal bytes.
         .align  4
         .global shrew_pie_masked_dots
         .type   shrew_pie_masked_dots, @function
 shrew_pie_masked_dots:
         entry   a1, 32
-        l32i    a8, a1, 32                              // the seventh argument lies in the caller's frame
+        l32i    a8, a1, 32                              // the seventh argument is in the caller's frame
         addi    a5, a5, -1
         ee.movi.32.q    q7, a8, 0
         ee.movi.32.q    q7, a8, 1
@@ -92,7 +92,7 @@ shrew_pie_masked_dots:
 
 // void shrew_pie_scores(const int8_t *keys, const int8_t *query, uint32_t count, uint32_t width, int32_t *scores)
 // scores[t] = the sum over width columns of keys[t * width + d] * query[d], for count from 1. width is 8 or a multiple
-// of 16; so are keys and query.
+// of 16; keys and query are aligned to 8 or 16 likewise.
         .align  4
         .global shrew_pie_scores
         .type   shrew_pie_scores, @function
@@ -100,7 +100,7 @@ shrew_pie_scores:
         entry   a1, 32
         movi    a8, 0
         bnei    a5, 8, .Lwide
-        ee.zero.q       q0                              // 64-bit loads leave the upper half as it is
+        ee.zero.q       q0                              // 64-bit loads do not change the upper half
         ee.zero.q       q1
         ee.vld.l.64.ip  q1, a3, 0
         addi    a6, a6, -4
@@ -135,9 +135,9 @@ shrew_pie_scores:
         .size   shrew_pie_scores, . - shrew_pie_scores
 
 // void shrew_pie_mix(const int8_t *values, uint32_t width, const int32_t *weights, uint32_t count, uint8_t *sums)
-// The sum over count tokens of weights[t] * values[t * width + d] for eight columns d, 256 times too large, in 40 bits
-// each: four in the first 20 bytes of sums and four from byte 32 on; 64 bytes, which are a multiple of 16. values and
-// width are multiples of 8; weights fit 16 bits.
+// For eight columns d, the sum over count tokens of weights[t] * values[t * width + d], times 256, in 40 bits each:
+// four in the first 20 bytes of sums and four from byte 32 on. sums has 64 bytes and is aligned to 16. values is
+// aligned to 8; width is a multiple of 8; weights fit 16 bits.
         .align  4
         .global shrew_pie_mix
         .type   shrew_pie_mix, @function

@@ -1,5 +1,5 @@
-/* ESP32-S3: quantised products and attention on its vector unit, by the assembly of pie.S. In ESP-IDF the unit is used
- * like the floating-point unit: by tasks, which then stay on their core, not by interrupts. */
+/* ESP32-S3: quantised products and attention on its vector unit, with the assembly in pie.S. In ESP-IDF the unit is
+ * used like the floating-point unit: by tasks, which are then pinned to their core, and not by interrupts. */
 #include "fixed.h"
 #include "kernels/kernels.h"
 
@@ -13,9 +13,9 @@ void shrew_pie_scores(const int8_t *keys, const int8_t *query, uint32_t count, u
 void shrew_pie_mix(const int8_t *values, uint32_t width, const int32_t *weights, uint32_t count, uint8_t *sums);
 int shrew_pie_check(void);
 
-enum { PIE_TILE = 16 }; /* rows, whose weights stay in the cache from token to token */
+enum { PIE_TILE = 16 }; /* rows; their weights stay in the cache from token to token */
 
-/* dots of some rows with chunks * 16 columns, whose first bytes are given. */
+/* Dot products of `rows` rows with chunks * 16 columns. weights points to the first byte. */
 static void dot_rows(uint32_t type, const uint8_t *weights, uint32_t stride, const int16_t *x, const int16_t *sums,
                      uint32_t chunks, uint32_t rows, int32_t dots[PIE_TILE]) {
     if (type == SHREW_Q8) {
@@ -27,8 +27,8 @@ static void dot_rows(uint32_t type, const uint8_t *weights, uint32_t stride, con
         zero += sums[i];
     if (type == SHREW_Q4)
         zero *= 8;
-    /* A byte is the sum of what it holds of every row, times 1, 16 or 1, 4, 16, 64: with the bits of one row more each
-     * time, the difference is that row's. */
+    /* A byte is the sum of one digit per row times 1, 16 or 1, 4, 16, 64. Each step includes the bits of one more row,
+     * so the difference to the previous step is that row's. */
     const uint32_t per_byte = shrew_rows_per_byte(type), bits = 8 / per_byte, groups = (rows + per_byte - 1) / per_byte;
     int32_t below[PIE_TILE] = {0}, with[PIE_TILE];
     for (uint32_t k = 0; k < per_byte; k++) {
@@ -64,7 +64,7 @@ static void pie_multiply(const shrew_product *p, uint32_t first, uint32_t last) 
     }
 }
 
-/* One of the eight sums that shrew_pie_mix leaves: 40 bits, 256 times too large. */
+/* One of the eight 40-bit sums of shrew_pie_mix, divided by 256. */
 static int32_t mixed_sum(const uint8_t *sums, uint32_t d) {
     int32_t sum;
     memcpy(&sum, sums + d / 4 * 32 + d % 4 * 5 + 1, sizeof sum);
@@ -101,9 +101,9 @@ static void pie_attend(const shrew_span *s) {
     }
 }
 
-/* ---- Whether the assembly says here what C says ----------------------------------------------------------------- */
+/* ---- Self-check of the assembly against C ----------------------------------------------------------------------- */
 
-/* Four rows of 48 columns, of all bytes. */
+/* Checks four rows of 48 columns, with all values of bytes. */
 static int dots_are_right(void) {
     enum { COLUMNS = 48, ROWS = 4, MASKS = 4 };
     static const uint32_t masks[MASKS] = {0x03030303, 0x0F0F0F0F, 0x3F3F3F3F, 0xFFFFFFFF};
@@ -132,9 +132,9 @@ static int dots_are_right(void) {
     return right;
 }
 
-/* Five tokens of one head. */
+/* Checks five tokens of one head. */
 static int attention_is_right(uint32_t width) {
-    enum { HELD = 5, ROOM = 8, WIDEST = 32 }; /* a cache has readable bytes behind the last row */
+    enum { HELD = 5, ROOM = 8, WIDEST = 32 }; /* a cache has readable bytes after its last row */
     int8_t keys[ROOM * WIDEST] __attribute__((aligned(16))), values[ROOM * WIDEST] __attribute__((aligned(16)));
     int8_t query[WIDEST] __attribute__((aligned(16)));
     const uint8_t codes[ROOM] = {160, 163, 150, 167, 161};
@@ -161,7 +161,7 @@ int shrew_pie_check(void) {
     return dots_are_right() && attention_is_right(8) && attention_is_right(32);
 }
 
-/* ---- What is left to plain C ------------------------------------------------------------------------------------ */
+/* ---- Parts in plain C ------------------------------------------------------------------------------------------- */
 
 static float pie_quantize(const float *x, uint32_t cols, int16_t *values, int16_t *sums) {
     return shrew_scalar_quantize(x, cols, values, sums);

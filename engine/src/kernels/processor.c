@@ -12,14 +12,14 @@ static cpu_leaf ask_cpu(uint32_t leaf) {
     return r;
 }
 
-/* Registers that the operating system saves. */
+/* The register sets that the operating system saves. */
 static uint32_t saved_registers(void) {
     uint32_t low, high;
     __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     return low;
 }
 
-/* Tiles are 8 KB more to save at every change of threads, so a process has to ask for them. */
+/* Tiles add 8 KB to every context switch, so Linux makes a process ask for them. */
 static int grants_tiles(void) {
 #ifdef SHREW_AMX
     enum { ARCH_PRCTL = 158, REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
@@ -38,7 +38,7 @@ int shrew_processor_runs(shrew_unit unit) {
     enum { OSXSAVE = 1 << 27, AVX2 = 1 << 5, VNNI = 1 << 11 };
     enum { SAVES_YMM = 0x06, SAVES_ZMM = 0xE6, SAVES_TILES = 0x60000 };
     const uint32_t f_dq_bw_vl = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
-    const uint32_t amx = 1u << 22 | 1u << 24 | 1u << 25; /* products of bf16, tiles, products of bytes */
+    const uint32_t amx = 1u << 22 | 1u << 24 | 1u << 25; /* AMX-BF16, AMX-TILE, AMX-INT8 */
     if (ask_cpu(0).a < 7 || !(ask_cpu(1).c & OSXSAVE))
         return 0;
     const uint32_t saved = saved_registers();

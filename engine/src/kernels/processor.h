@@ -1,5 +1,5 @@
-/* Which sets of instructions the processor runs and the operating system saves. Asked here alone, for the kernels of
- * inference and for the operators of learning. */
+/* Which instruction sets the processor supports and the operating system enables. The only place that asks, for both
+ * the inference kernels and the learning operators. */
 #ifndef SHREW_PROCESSOR_H
 #define SHREW_PROCESSOR_H
 
@@ -9,7 +9,7 @@
 #define SHREW_X86
 #endif
 
-/* Tiles of matrices are asked of Linux, and of a compiler that knows them. */
+/* AMX needs Linux, which grants the tiles, and a compiler that has the intrinsics. */
 #if defined(SHREW_X86) && defined(__linux__) && defined(__has_include)
 #if __has_include(<amxint8intrin.h>) || __has_include(<amxintrin.h>) /* of gcc, of clang */
 #define SHREW_AMX
@@ -17,10 +17,11 @@
 #endif
 
 #ifdef SHREW_X86
-/* SHREW_UNIT_AVX2, SHREW_UNIT_AVX512 or SHREW_UNIT_AMX, for which the process gets permission. */
+/* Whether SHREW_UNIT_AVX2, SHREW_UNIT_AVX512 or SHREW_UNIT_AMX runs here. For AMX, requests the tiles for the
+ * process. */
 int shrew_processor_runs(shrew_unit unit);
 
-/* Fused multiply-adds, which AVX2 does not promise. */
+/* Whether the processor has fused multiply-adds, which AVX2 does not imply. */
 int shrew_processor_fuses(void);
 #endif
 

@@ -1,4 +1,4 @@
-/* The oracle: plain C that says what the bits are. */
+/* The oracle: plain C that defines the bits. */
 #include "compiler.h"
 #include "fixed.h"
 #include "kernels/kernels.h"
@@ -16,7 +16,7 @@ static ONE_COPY float add_lanes(float lane[8]) {
 float shrew_dot_f32(const float *a, const float *b, uint32_t count) {
     float lane[8] = {0};
     uint32_t i = 0;
-    for (; !FOR_SIZE && i + 8 <= count; i += 8) /* known lanes, for vector units */
+    for (; !FOR_SIZE && i + 8 <= count; i += 8) /* constant lanes, for compilers to vectorise */
         for (uint32_t j = 0; j < 8; j++)
             lane[j] += a[i + j] * b[i + j];
     for (; i < count; i++)
@@ -61,7 +61,7 @@ float shrew_reference_quantize(const float *x, uint32_t cols, int16_t *values, i
     return within ? magnitude * (1.0f / ACTIVATION_LIMIT) : largest < TWO_POW_100 ? 0.0f : bits_float(0x7FC00000u);
 }
 
-/* q of row r, column c. */
+/* The integer of row r, column c. */
 static int32_t weight_at(const shrew_tensor *w, uint32_t r, uint32_t c) {
     const uint32_t per_byte = shrew_rows_per_byte(w->type);
     return shrew_integer_in(w->type, ((const uint8_t *)w->data)[(size_t)(r / per_byte) * w->stride + c], r);
@@ -87,8 +87,8 @@ void shrew_reference_multiply(const shrew_product *p, uint32_t first, uint32_t l
 
 /* ---- Attention -------------------------------------------------------------------------------------------------- */
 
-/* Scores to softmax numerators in units of 2^-15, the largest 2^15; returns their sum. One score is worth 4096 * factor
- * units of log2. */
+/* Converts scores to softmax numerators in units of 2^-15, the largest 2^15. Returns their sum. One unit of score is
+ * 4096 * factor units of log2. */
 static uint32_t exponentials(int32_t *scores, uint32_t count, float factor) {
     const shrew_fixed_factor f = shrew_fix(factor * 4096.0f);
     const uint32_t before = f.shift > 14 ? f.shift - 14 : 0, after = f.shift - before;

@@ -1,4 +1,4 @@
-/* Kernels in plain C for cores that do one thing at a time: few instructions rather than wide ones. */
+/* Kernels in plain C for scalar cores, written to execute few instructions. */
 #include "compiler.h"
 #include "fixed.h"
 #include "kernels/kernels.h"
@@ -11,9 +11,9 @@ static uint32_t smallest(uint32_t a, uint32_t b) {
     return a < b ? a : b;
 }
 
-/* ---- Vectors to integers ---------------------------------------------------------------------------------------- */
+/* ---- Quantising vectors ----------------------------------------------------------------------------------------- */
 
-/* No clamping as in the reference: the reciprocal's error is too small for a rounded 511.0 to become 512. */
+/* No clamping as in the reference: the reciprocal's error is too small for 511.0 to round to 512. */
 float shrew_scalar_quantize(const float *x, uint32_t cols, int16_t *values, int16_t *sums) {
     const uint32_t largest = shrew_largest_magnitude(x, cols), padded = (cols + 15) & ~15u;
     const int within = largest >= TWO_POW_MINUS_100 && largest < TWO_POW_100;
@@ -37,8 +37,8 @@ float shrew_scalar_quantize(const float *x, uint32_t cols, int16_t *values, int1
 
 /* ---- Products --------------------------------------------------------------------------------------------------- */
 
-/* Rows that are multiplied at once, so that an activation is loaded once for all of them, and the columns of bytes
- * between two looks at a loop's end. */
+/* Rows multiplied at once, so that an activation is loaded once for all of them. COLUMNS: how far the loop over q8
+ * columns is unrolled. */
 enum { ROWS = 8, BYTE_ROWS = FOR_SIZE ? 4 : ROWS, COLUMNS = FOR_SIZE ? 4 : 16 };
 
 #define FOUR_ROWS(DO) DO(a, 0) DO(b, 1) DO(c, 2) DO(d, 3)
@@ -50,13 +50,13 @@ enum { ROWS = 8, BYTE_ROWS = FOR_SIZE ? 4 : ROWS, COLUMNS = FOR_SIZE ? 4 : 16 };
 #endif
 
 #if defined(__GNUC__)
-/* Keeps a compiler from loading many columns ahead, for which there are not enough registers. */
+/* Keeps a compiler from loading many columns ahead, which would spill registers. */
 #define IN_ORDER __asm__ volatile("" ::: "memory");
 #else
 #define IN_ORDER
 #endif
 
-/* The end of a group of columns in the functions below: dot_a to dot_h are summed up. */
+/* Per group of columns, the functions below start, and at its end add, the dot products dot_a to dot_h. */
 #define START(row, i) int32_t dot_##row = 0;
 #define ADD(row, i) sums[i] += dot_##row;
 #define ADD_MULTIPLIED(row, i) sums[i] += dot_##row * multipliers[i * groups];
@@ -68,7 +68,7 @@ enum { ROWS = 8, BYTE_ROWS = FOR_SIZE ? 4 : ROWS, COLUMNS = FOR_SIZE ? 4 : 16 };
         EACH(ADD)                            \
     }
 
-/* Where a block of rows begins, and how its columns are grouped. */
+/* The start of a block of rows, and the grouping of its columns. */
 typedef struct row_block {
     const uint8_t *data;
     const int16_t *x;
@@ -101,10 +101,11 @@ INLINE void dot_bytes(const row_block *at, int32_t sums[ROWS]) {
     }
 }
 
-/* Two columns by one multiplication: of (m + n 2^16) (y + x 2^16) modulo 2^32, bits 16 to 31 are m x + n y, and what
- * stands below them, m y, is taken as positive by adding HALF. A word of weights has four columns, of which the first
- * and third, or the second and fourth, of one row remain under a mask of two digits; zero points go all at once. */
-enum { HALF = 0x8000, NIBBLES = 0x000F000F, NIBBLE_ZEROS = 0x00080008, TERNARIES = 0x00030003, TERNARY_ZEROS = 0x00010001 };
+/* Two columns per multiplication: in (m + n 2^16) (y + x 2^16) modulo 2^32, bits 16 to 31 are m x + n y. Adding HALF
+ * keeps the sum of m y below them from borrowing. A word of weights has four columns; masking two digits leaves the
+ * first and third, or the second and fourth, of one row. One subtraction removes both zero points. */
+enum { HALF = 0x8000, NIBBLES = 0x000F000F, NIBBLE_ZEROS = 0x00080008,
+       TERNARIES = 0x00030003, TERNARY_ZEROS = 0x00010001 };
 
 static inline uint32_t crosswise(int32_t x, int32_t y) {
     return (uint32_t)y + ((uint32_t)x << 16);
@@ -114,7 +115,7 @@ static inline int32_t upper(uint32_t lanes) {
     return (int32_t)lanes >> 16;
 }
 
-/* Rows in pairs. |m x + n y| <= 2 * 8 * 511: four fit the lane. */
+/* Rows in pairs. |m x + n y| <= 2 * 8 * 511: the sum of four fits the upper 16 bits. */
 INLINE void dot_nibbles(const row_block *at, int32_t sums[ROWS]) {
     const uint32_t stride = at->stride / 4, groups = at->groups;
     const uint32_t *ab = (const void *)at->data, *cd = ab + stride, *ef = cd + stride, *gh = ef + stride;
@@ -139,7 +140,7 @@ INLINE void dot_nibbles(const row_block *at, int32_t sums[ROWS]) {
     }
 }
 
-/* Rows in fours. |m x + n y| <= 2 * 511: those of 64 columns fit the lane. */
+/* Rows in fours. |m x + n y| <= 2 * 511: the sum over 64 columns fits the upper 16 bits. */
 INLINE void dot_ternaries(const row_block *at, int32_t sums[ROWS]) {
     const uint32_t *abcd = (const void *)at->data, *efgh = abcd + at->stride / 4;
     const int8_t *multipliers = at->multipliers;
@@ -171,7 +172,7 @@ INLINE void dot_ternaries(const row_block *at, int32_t sums[ROWS]) {
     }
 }
 
-/* Rows too few for a block, or not alone in their bytes, digit by digit. */
+/* The remaining rows, too few for a block or for whole bytes, digit by digit. */
 static void multiply_rest(const shrew_product *p, uint32_t first, uint32_t last) {
     const shrew_tensor *w = p->weight;
     const uint32_t type = HAS_Q4 || HAS_TERNARY ? w->type : SHREW_Q8;
@@ -199,7 +200,7 @@ INLINE void multiply(const shrew_product *p, uint32_t first, uint32_t last, shre
     const uint32_t rows = type == SHREW_Q8 ? BYTE_ROWS : ROWS;
     const uint32_t end = last - first < rows ? first : last - last % per_byte;
     for (uint32_t row = first; row < end; row += rows) {
-        if (end - row < rows) /* some rows again rather than single ones */
+        if (end - row < rows) /* recompute some rows rather than take the slow path */
             row = end - rows;
         for (uint32_t t = 0; t < p->tokens; t++) {
             const row_block block = {
@@ -263,8 +264,9 @@ static uint32_t largest_exponent(const uint8_t *codes, uint32_t count) {
 
 #if !defined(__XTENSA__)
 
-/* Dot products of a key's eight dimensions with those of two heads' queries p and q, or of one. Two at once are
- * multiplied as p + q 2^16: two products fit the lower lane, so that adding HALF takes all of it from the upper one. */
+/* Dot products of eight dimensions of keys with the queries of two heads, p and q, or of one. For two heads, a key is
+ * multiplied by p + q 2^16. The sum of two products fits the lower 16 bits, and adding HALF keeps it from borrowing
+ * from the upper ones. */
 static inline void score(const shrew_span *s, const int8_t *p, uint32_t heads, uint32_t start, int32_t *to,
                          uint32_t stride) {
     const int8_t *q = p + s->width;
@@ -308,10 +310,11 @@ static inline void align(const uint8_t *codes, uint32_t exponent, uint32_t heads
     most[0] = most_p, most[1] = most_q;
 }
 
-/* From this number on shrew_exp2_fixed is zero. */
+/* shrew_exp2_fixed is zero from this number on. */
 enum { VANISHED = 61441 };
 
-/* Scores to weights of the values, aligned to their largest exponent; returns the sum of the softmax numerators. */
+/* Converts scores to weights of the values, aligned to their largest exponent. Returns the sum of the softmax
+ * numerators. */
 uint32_t shrew_scalar_weigh(const uint8_t *codes, uint32_t exponent, int32_t *scores, uint32_t held, int32_t most,
                             float factor) {
     const shrew_fixed_factor f = shrew_fix(factor * 4096.0f);
@@ -331,7 +334,7 @@ uint32_t shrew_scalar_weigh(const uint8_t *codes, uint32_t exponent, int32_t *sc
     return sum;
 }
 
-/* Eight dimensions of the values' sum by weights. Many a weight is zero: late in a text about half. */
+/* The weighted sum of values in eight dimensions. Skips zero weights: late in a text, about half of them are zero. */
 static void mix(const shrew_span *s, const int32_t *weights, const int8_t *value, int32_t sums[8]) {
     int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, s5 = 0, s6 = 0, s7 = 0;
     const uint32_t width = s->width;
@@ -393,7 +396,7 @@ void shrew_scalar_attend(const shrew_span *s) {
 
 /* ---- Activations ------------------------------------------------------------------------------------------------ */
 
-/* shrew_sigmoid_fixed by one rounded product. */
+/* shrew_sigmoid_fixed, with a single rounded product. */
 static inline int32_t sigmoid(float z) {
     const uint32_t magnitude = magnitude_bits(z);
     const uint32_t u = (uint32_t)shrew_round_product(bits_float(magnitude), 5909.27888f); /* 4096 / ln 2 */

@@ -1,5 +1,5 @@
-/* WebAssembly with 128-bit vectors. A shuffle or a conversion costs what a multiplication does, so that rows are taken
- * four at a time: their four sums leave in one vector. */
+/* WebAssembly with 128-bit vectors. A shuffle or a conversion is as expensive as a multiplication, so rows are
+ * processed four at a time, and their four sums leave in one vector. */
 #include "compiler.h"
 #include "fixed.h"
 #include "kernels/kernels.h"
@@ -11,7 +11,7 @@
 
 /* ---- Sums of four vectors --------------------------------------------------------------------------------------- */
 
-/* Lane j becomes the vector of all lanes j. */
+/* Transposes 4 x 4 lanes. */
 INLINE void simd128_transpose(v128_t v[4]) {
     const v128_t a = wasm_i32x4_shuffle(v[0], v[1], 0, 4, 1, 5), b = wasm_i32x4_shuffle(v[0], v[1], 2, 6, 3, 7);
     const v128_t c = wasm_i32x4_shuffle(v[2], v[3], 0, 4, 1, 5), d = wasm_i32x4_shuffle(v[2], v[3], 2, 6, 3, 7);
@@ -37,7 +37,7 @@ INLINE void simd128_store_first(float *to, v128_t values, uint32_t count) {
         to[i] = lanes[i];
 }
 
-/* The last few of a row in floats of their own, zeros behind. */
+/* Copies the last few floats of a row and pads them with zeros. */
 INLINE const float *simd128_padded(const float *from, uint32_t count, float lanes[16]) {
     for (uint32_t i = 0; i < 16; i++)
         lanes[i] = i < count ? from[i] : 0.0f;
@@ -69,7 +69,7 @@ static void simd128_multiply_f32(const shrew_product *p, uint32_t first, uint32_
             for (uint32_t c = 0; c < whole; c += 8)
                 for (uint32_t k = 0; k < 4; k++)
                     simd128_add_products(row[k] + c, x + c, &low[k], &high[k]);
-            float u[16], v[16]; /* 0 times 0 changes no lane: none is -0 */
+            float u[16], v[16]; /* adding 0 * 0 changes no lane: none is -0 */
             for (uint32_t k = 0; left && k < 4; k++)
                 simd128_add_products(simd128_padded(row[k] + whole, left, u), simd128_padded(x + whole, left, v),
                                      &low[k], &high[k]);
@@ -84,7 +84,7 @@ static void simd128_multiply_f32(const shrew_product *p, uint32_t first, uint32_
 
 /* ---- Quantised products ----------------------------------------------------------------------------------------- */
 
-INLINE v128_t round_to_ints(v128_t v) { /* as round_to_int */
+INLINE v128_t round_to_ints(v128_t v) { /* like round_to_int */
     const v128_t round = wasm_f32x4_const_splat(12582912.0f);
     return wasm_i32x4_sub(wasm_f32x4_add(v, round), round);
 }
@@ -136,7 +136,7 @@ static float simd128_quantize(const float *x, uint32_t cols, int16_t *values, in
     return magnitude * (1.0f / ACTIVATION_LIMIT);
 }
 
-/* Eight columns of four neighbouring rows from the bytes that hold them, each too large by the type's zero. */
+/* Unpacks eight columns of four neighbouring rows. Each weight still includes the type's zero point. */
 INLINE void simd128_unpack(uint32_t type, const uint8_t *const row[4], uint32_t c, v128_t w[4]) {
     if (type == SHREW_Q8) {
         for (uint32_t k = 0; k < 4; k++)
@@ -234,7 +234,7 @@ static void simd128_multiply_ternary(const shrew_product *p, uint32_t first, uin
 
 /* ---- Attention -------------------------------------------------------------------------------------------------- */
 
-/* Of values below 2^15: 2^(15 - k) for 0 <= k < 16, one of two bytes picked from a table; other bytes of k are 0. */
+/* 2^(15 - k) for 0 <= k < 16, from a table of bytes. The other bytes of k must be 0. */
 INLINE v128_t power_of_15_minus(v128_t k) {
     const v128_t table = wasm_u8x16_const(128, 64, 32, 16, 8, 4, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0);
     const v128_t both = wasm_v128_or(k, wasm_i32x4_shl(k, 8)); /* the low byte counts from 8, the high one from 0 */
@@ -250,7 +250,7 @@ INLINE v128_t simd128_exp2_fixed(v128_t u) {
     return wasm_u32x4_shr(wasm_i32x4_mul(t, power_of_15_minus(wasm_u32x4_shr(u, 12))), 15);
 }
 
-/* Two times four scales from eight codes, times 2^power. */
+/* Decodes eight scale codes to two vectors of scales, times 2^power. */
 INLINE void scales_of(const uint8_t *codes, int32_t power, v128_t scales[2]) {
     const v128_t eight = wasm_u16x8_load8x8(codes);
     const v128_t offset = wasm_i32x4_splat(SCALE_CODE_OF_ZERO_EXPONENT + 8 * power);
@@ -260,7 +260,8 @@ INLINE void scales_of(const uint8_t *codes, int32_t power, v128_t scales[2]) {
 
 enum { WIDEST_EXACT = 64 };
 
-/* Rows, width apart, times the query; what lies behind the last row counts for nothing. */
+/* Dot products of rows, `width` apart, with the query. Writes up to a multiple of four results; ignore those past
+ * count. */
 static void dot_with_rows(const int8_t *rows, uint32_t count, const int8_t *query, uint32_t width, int32_t *dots) {
     for (uint32_t t = 0; t < count; t += 4) {
         const int8_t *row[4];
@@ -276,8 +277,8 @@ static void dot_with_rows(const int8_t *rows, uint32_t count, const int8_t *quer
     }
 }
 
-/* Dots to scores in units of the largest scale. A dot of up to WIDEST_EXACT terms times a scale's mantissa is exact in
- * a float, and so is that over a power of two. */
+/* Converts dot products to scores in units of the largest scale. A dot product of up to WIDEST_EXACT terms times a
+ * scale's mantissa is exact in a float, and stays exact when divided by a power of two. */
 static void align_scores(int32_t *scores, uint32_t count, uint32_t width, const uint8_t *codes, uint32_t exponent) {
     for (uint32_t t = 0; width > WIDEST_EXACT && t < count; t++)
         scores[t] = shrew_align(scores[t], codes[t], exponent);
@@ -292,13 +293,13 @@ static void align_scores(int32_t *scores, uint32_t count, uint32_t width, const 
     }
 }
 
-/* As the reference's, but also [count rounded up to 8] are defined: 0 behind count. */
+/* Like the reference's, but also writes zeros up to a multiple of 8. */
 static uint32_t simd128_exponentials(int32_t *scores, uint32_t count, float factor) {
     const shrew_fixed_factor f = shrew_fix(factor * 4096.0f);
     const uint32_t before = f.shift > 14 ? f.shift - 14 : 0, after = f.shift - before;
     const uint32_t rounded = (count + 7) & ~7u;
     for (uint32_t t = count; t < rounded; t++)
-        scores[t] = scores[0]; /* which changes no maximum */
+        scores[t] = scores[0]; /* does not change the maximum */
     v128_t most = wasm_v128_load(scores);
     for (uint32_t t = 4; t < rounded; t += 4)
         most = wasm_i32x4_max(most, wasm_v128_load(scores + t));
@@ -323,7 +324,7 @@ static uint32_t simd128_exponentials(int32_t *scores, uint32_t count, float fact
     return sum;
 }
 
-/* Numerators to weights in 16 bits, in their place. */
+/* Converts numerators to 16-bit weights in place. */
 static void align_weights(int32_t *scores, uint32_t count, const uint8_t *codes, int32_t power) {
     for (uint32_t t = 0; t < count; t += 8) {
         v128_t scales[2], weights[2];
@@ -336,7 +337,7 @@ static void align_weights(int32_t *scores, uint32_t count, const uint8_t *codes,
     }
 }
 
-/* Eight sums of 16-bit weights times values, two rows at a time; behind an odd count there is a weight of 0. */
+/* Eight sums of 16-bit weights times values, two rows at a time. After an odd count there is a weight of 0. */
 INLINE void simd128_mix(const int16_t *weights, const int8_t *values, uint32_t count, uint32_t width, v128_t sums[2]) {
     sums[0] = sums[1] = wasm_i32x4_const_splat(0);
     for (uint32_t t = 0; t < count; t += 2) {
@@ -382,7 +383,7 @@ INLINE v128_t sigmoid_fixed(v128_t v) {
     const v128_t e = wasm_v128_and(simd128_exp2_fixed(round_to_ints(t)), within);
     const v128_t one = wasm_i32x4_const_splat(1 << 30), below = wasm_i32x4_add(e, wasm_i32x4_const_splat(32768));
     const v128_t quotient = wasm_f32x4_div(wasm_f32x4_convert_i32x4(one), wasm_f32x4_convert_i32x4(below));
-    v128_t q = wasm_i32x4_trunc_sat_f32x4(quotient); /* one too large where it was rounded up to an integer */
+    v128_t q = wasm_i32x4_trunc_sat_f32x4(quotient); /* one too large if the quotient was rounded up to an integer */
     q = wasm_i32x4_add(q, wasm_i32x4_gt(wasm_i32x4_mul(q, below), one));
     return wasm_v128_bitselect(wasm_i32x4_sub(wasm_i32x4_const_splat(32768), q), q, wasm_i32x4_shr(v, 31));
 }

@@ -1,7 +1,7 @@
-/* Products on Xtensa LX6 and LX7: MAC16 multiplies halves of registers into an accumulator of its own, in a
- * loop that costs nothing itself. Compilers write neither. There is one accumulator, hence one row at a time; so it is
- * the activations that stay in registers, while rows pass by. The registers m0 to m3, which would load while it
- * multiplies, are left alone: QEMU 7.2 loses them now and then under -icount. */
+/* Matrix products on Xtensa LX6 and LX7. MAC16 multiplies halves of registers into a dedicated accumulator, in a
+ * zero-overhead loop. Compilers generate neither. There is one accumulator, so rows are multiplied one at a time while
+ * the activations stay in registers. The registers m0 to m3, which could load during a multiplication, are not used:
+ * QEMU 7.2 sometimes loses them under -icount. */
 #include "kernels/kernels.h"
 #include "kernels/xtensa_assembly.h"
 #include "numbers.h"
@@ -9,7 +9,7 @@
 
 #if defined(__XTENSA__)
 
-/* Sixteen columns of a line, which is a row or the rows that share bytes: of one row, or of the bytes as they are. */
+/* The dot product of sixteen columns of a line. A line is one row, or the rows that share bytes. */
 #define DOT(weights)                                                                    \
     FOUR(weights, line, 0, "mul", x_01, x_23) FOUR(weights, line, 4, "mula", x_45, x_67)  \
     FOUR(weights, line, 8, "mula", x_89, x_ab) FOUR(weights, line, 12, "mula", x_cd, x_ef) \
@@ -35,7 +35,7 @@
 typedef void columns(const uint8_t *line, uint32_t stride, uint32_t lines, uint32_t mask, const int16_t *x,
                      int32_t *dots);
 
-/* Takes all registers that there are without a frame pointer; a function of its own gets them without spilling. */
+/* Uses all registers that are available without a frame pointer. As a separate function it needs no spilling. */
 #define DEFINE_COLUMNS(name, dots_of_line)                                                                       \
     static void name(const uint8_t *line, uint32_t stride, uint32_t lines, uint32_t mask, const int16_t *x,      \
                      int32_t *dots) {                                                                            \
@@ -63,7 +63,7 @@ DEFINE_COLUMNS(start_bytes, DOT(BYTES) SCALE_DOWN STORE_DOT(0) NEXT(4))
 DEFINE_COLUMNS(add_bytes, DOT(BYTES) SCALE_DOWN ADD_DOT(0) STORE_DOT(0) NEXT(4))
 DEFINE_COLUMNS(start_digits, DOT(DIGITS) STORE_DOT(0) NEXT(4))
 DEFINE_COLUMNS(add_digits, DOT(DIGITS) ADD_DOT(0) STORE_DOT(0) NEXT(4))
-/* The odd row comes as its bytes, even + 16 odd: loading one takes no mask, for which there is no register. */
+/* The odd row uses whole bytes, even + 16 * odd: extracting it would need a mask, and no register is left for one. */
 DEFINE_COLUMNS(start_nibbles, DOT(DIGITS) STORE_DOT(0) DOT_WHOLE_BYTES STORE_DOT(4) NEXT(8))
 DEFINE_COLUMNS(add_nibbles, DOT(DIGITS) ADD_DOT(0) STORE_DOT(0) DOT_WHOLE_BYTES ADD_DOT(4) STORE_DOT(4) NEXT(8))
 
@@ -90,7 +90,8 @@ DEFINE_COLUMNS(add_nibbles, DOT(DIGITS) ADD_DOT(0) STORE_DOT(0) DOT_WHOLE_BYTES 
                        [step] "r"(per_line * groups)                                                             \
                      : "memory")
 
-/* Adds a group of columns, ((dots[i] >> shift) - zero) * multipliers[i groups], to sums of every per_line-th row. */
+/* Adds a group of columns, ((dots[i] >> shift) - zero) * multiplier of the row, to the sums of every per_line-th
+ * row. */
 __attribute__((noinline)) static void add_digits_of_group(int32_t *sums, const int32_t *dots, uint32_t lines,
                                                           uint32_t per_line, const int8_t *multipliers,
                                                           uint32_t groups, uint32_t shift, int32_t zero, int is_first) {
@@ -148,10 +149,10 @@ static int32_t add_up(const int16_t *sums, uint32_t count) {
     return sum;
 }
 
-/* Lines of which sixteen columns are multiplied before the next columns come. */
+/* Lines that are multiplied by sixteen columns before the next columns are loaded. */
 enum { LINES = 64 };
 
-/* The rows in at most LINES lines, for one token. Integer sums grow where the results will be. */
+/* The rows of at most LINES lines, for one token. Integer sums accumulate in the memory of the results. */
 static void multiply_lines(const shrew_product *p, uint32_t first, uint32_t last, uint32_t t, uint32_t bits,
                            int32_t zero_point) {
     static const int8_t one = 1;
@@ -188,7 +189,7 @@ static void multiply_lines(const shrew_product *p, uint32_t first, uint32_t last
         y->value = (float)(int32_t)y->bits * (*row_scale++ * scale);
 }
 
-/* The lines stay in the cache of the flash for all tokens. */
+/* The lines stay in the flash cache for all tokens. */
 static void xtensa_multiply(const shrew_product *p, uint32_t first, uint32_t last, uint32_t bits, int32_t zero_point) {
     const uint32_t step = LINES * 8 / bits;
     for (; first < last; first += step)

@@ -1,9 +1,9 @@
-/* What the files for Xtensa share: steps of their assembly. */
+/* Assembly macros shared by the Xtensa files. */
 #ifndef SHREW_XTENSA_ASSEMBLY_H
 #define SHREW_XTENSA_ASSEMBLY_H
 
-/* Four weights become halves of registers: the first and third in even, the others in word. Bytes come times 256, which
- * leaves them their signs; digits of rows that share bytes come in the place that they have there. */
+/* Unpacks four weights to halves of registers: the first and third to even, the others to word. BYTES gives q8 weights
+ * times 256, which keeps their signs. DIGITS leaves digits at their place in the shared byte. */
 #define BYTES "slli %[even], %[word], 8\n" "and  %[even], %[even], %[mask]\n" "and  %[word], %[word], %[mask]\n"
 #define DIGITS "and  %[even], %[word], %[mask]\n" "srli %[word], %[word], 8\n" "and  %[word], %[word], %[mask]\n"
 #define SCALE_DOWN "srai %[even], %[even], 8\n"

@@ -1,4 +1,4 @@
-/* Scores of attention on Xtensa, by the accumulator of xtensa.c. */
+/* Attention scores on Xtensa, with the accumulator that xtensa.c describes. */
 #include "kernels/xtensa_score.h"
 
 #include "kernels/xtensa_assembly.h"

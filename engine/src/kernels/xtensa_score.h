@@ -3,7 +3,8 @@
 
 #include "kernels/kernels.h"
 
-/* Dot products of eight dimensions of a query with those of the keys, the first ones or more to be added. */
+/* Dot products of a query with all keys in eight dimensions from `start` on. If start is 0 they set the scores,
+ * otherwise they add to them. */
 void shrew_xtensa_score(const shrew_span *s, const int8_t *query, uint32_t start, int32_t *scores);
 
 #endif

@@ -8,7 +8,7 @@ void board_write(const char *text, size_t bytes) {
         sys_semihost_putc(*text++, stdout);
 }
 
-/* The two halves of minstret, read again should the upper one change in between. */
+/* Reads the two halves of minstret, again if the upper one changes in between. */
 uint64_t board_instructions(void) {
     uint32_t low, high, again;
     do

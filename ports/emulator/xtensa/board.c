@@ -9,7 +9,7 @@ static char *add_hex(char *end, uint32_t value) {
     return end;
 }
 
-/* Called by the vectors; then the machine stops. */
+/* Called by the exception vectors; the machine then stops. */
 void board_fault(uint32_t cause, uint32_t address) {
     char text[] = "error exception 00000000 at 00000000\n";
     add_hex(text + 16, cause);
@@ -17,9 +17,9 @@ void board_fault(uint32_t cause, uint32_t address) {
     board_write(text, sizeof text - 1);
 }
 
-/* The counter of cycles runs at 40 MHz of a time in which QEMU's -icount shift=6 gives each instruction 64 ns, so that
- * 64 cycles are 25 instructions. Two and a half cycles for each make rounding exact, counted from the first reading.
- * The counter must be read at least once in 2^32 cycles. */
+/* Derives instructions from cycles. The cycle counter runs at 40 MHz in virtual time, and QEMU's -icount shift=6 gives
+ * each instruction 64 ns, so 64 cycles are 25 instructions. Cycles are counted from the first reading; at more than two
+ * cycles per instruction, rounding is exact. The counter must be read at least once in 2^32 cycles. */
 uint64_t board_instructions(void) {
     static uint32_t last;
     static uint64_t cycles;

@@ -1,5 +1,5 @@
-/* What compilers call without being asked. Compiled with -fno-builtin, or a loop that copies would become a call of
- * memcpy, that is, of itself. */
+/* Functions to which compilers emit calls. Compiled with -fno-builtin: otherwise the copy loop in memcpy would become a
+ * call of memcpy. */
 #include "string.h"
 
 #include <stdint.h>
@@ -30,7 +30,7 @@ void *memset(void *to, int value, size_t bytes) {
     return to;
 }
 
-/* 32 by 32 bits to 64 from halves: this machine's multiplier keeps the low word only. */
+/* 32 by 32 bits to 64, from 16-bit halves: this machine's multiplier gives only the low word. */
 static uint64_t multiply(uint32_t a, uint32_t b) {
     const uint32_t a0 = a & 0xFFFF, a1 = a >> 16, b0 = b & 0xFFFF, b1 = b >> 16;
     const uint32_t low = a0 * b0, middle = a1 * b0 + (low >> 16), other = a0 * b1 + (middle & 0xFFFF);
@@ -42,7 +42,7 @@ uint64_t __muldi3(uint64_t a, uint64_t b) {
     return multiply((uint32_t)a, (uint32_t)b) + ((uint64_t)high << 32);
 }
 
-/* Only for printing numbers: a bit at a time. */
+/* Bit by bit: only used to print numbers. */
 uint64_t __udivdi3(uint64_t a, uint64_t b) {
     uint64_t quotient = 0, rest = 0;
     for (int bit = 63; bit >= 0; bit--) {

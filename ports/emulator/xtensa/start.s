@@ -1,4 +1,4 @@
-/* Start-up of the windowed ABI: vectors, stack, FPU, then main. A fault ends in a line of text, not in silence. */
+/* Start-up for the windowed ABI: vectors, stack, FPU, then main. A fault prints a line of text. */
 
     .section .vectors, "ax"
 /* The window exceptions spill and fill the registers of callers; the order of the loads and stores follows from where

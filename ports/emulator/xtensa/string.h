@@ -1,4 +1,4 @@
-/* The little of a C library that the engine needs. */
+/* The part of the C library that the engine needs. */
 #ifndef SHREW_STRING_H
 #define SHREW_STRING_H
 

@@ -1,5 +1,5 @@
-"""Boards on a serial port: writing models and firmware into their flash, and talking with them.
+"""Boards on a serial port: writing models and firmware to their flash, and talking with them.
 
-This room needs the extra ``board`` (esptool, pyserial). What a model slot looks like in flash is described in
-firmware/core/slots.h, what is said on the line in docs/PROTOCOL.md.
+This room needs the extra ``board`` (esptool, pyserial). firmware/core/slots.h specifies a model slot in flash,
+docs/PROTOCOL.md the messages on the line.
 """

@@ -1,4 +1,4 @@
-"""A chip in its boot loader, where its flash can be read and written: esptool, behind what flashing needs of it."""
+"""A chip in its boot loader, where its flash can be read and written. Wraps the necessary parts of esptool."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 from shrew.board.ports import CONSOLE_BAUD, MISSING, lost, open_port
 from shrew.errors import BoardError
 
-#: From 0 to 1, of what is being written.
+#: Called with the fraction written so far, 0 to 1.
 Progress = Callable[[float], None]
 
-#: Times that a chip is restarted into its boot loader before it is given up.
+#: How often to try to restart a chip into its boot loader.
 ATTEMPTS = 4
 
 _SILENT = (
@@ -42,17 +42,17 @@ class Bootloader:
             return bytes(self._loader.read_flash(offset, count))
 
     def write(self, offset: int, data: bytes, progress: Progress) -> None:
-        """Erases the sectors under the data, writes it, and compares the MD5 that the chip makes of it."""
+        """Erases the sectors under the data, writes it, and compares the MD5 that the chip computes."""
         from esptool.cmds import write_flash
 
-        self._loader.WRITE_FLASH_ATTEMPTS = 1  # whoever pulls the cable is told at once
+        self._loader.WRITE_FLASH_ATTEMPTS = 1  # report a pulled cable at once
         _listener().progress = progress
         with _clear_errors(self._device):
             write_flash(self._loader, [(offset, data)])
         progress(1.0)
 
     def restart(self) -> None:
-        """Starts what is in flash."""
+        """Starts the program in flash."""
         from esptool.cmds import reset_chip
 
         with _clear_errors(self._device):
@@ -60,7 +60,7 @@ class Bootloader:
 
 
 def connect(device: str, baud: int, *, stub: bool = True) -> Bootloader:
-    """Restarts a board into its boot loader; ``stub`` loads esptool's faster one into its memory."""
+    """Restarts a board into its boot loader. ``stub`` loads esptool's faster one into RAM."""
     try:
         from esptool.cmds import attach_flash, detect_chip, detect_flash_size, run_stub
         from esptool.util import FatalError, flash_size_bytes
@@ -82,7 +82,7 @@ def connect(device: str, baud: int, *, stub: bool = True) -> Bootloader:
             flash_bytes = flash_size_bytes(detect_flash_size(loader))
             if not flash_bytes:
                 raise BoardError(f"{device}: esptool does not know this chip's flash; is one connected?")
-            loader.flash_set_parameters(flash_bytes)  # else a ROM reads no further than it is used to
+            loader.flash_set_parameters(flash_bytes)  # otherwise the ROM cannot read all of the flash
     except BaseException:
         port.close()
         raise
@@ -103,7 +103,7 @@ def _clear_errors(device: str) -> Iterator[None]:
 
     try:
         yield
-    except OSError as error:  # pyserial's errors are such
+    except OSError as error:  # pyserial's errors are OSErrors
         raise lost(device) from error
     except FatalError as error:
         what = str(error).strip().splitlines()[0]
@@ -112,7 +112,7 @@ def _clear_errors(device: str) -> Iterator[None]:
 
 @cache
 def _listener() -> Any:
-    """Takes what esptool would print: its ``progress`` hears how far it is, the rest goes nowhere."""
+    """Replaces esptool's output: passes progress on to its attribute ``progress``, and discards the rest."""
     from esptool.logger import TemplateLogger, log
 
     class Listener(TemplateLogger):  # type: ignore[misc]  # esptool has no types
@@ -125,7 +125,7 @@ def _listener() -> Any:
 
         print = note = warning = error = stage = set_verbosity = _nothing
 
-    log.set_verbosity("silent")  # parts of esptool keep the logger that they found when they were imported
+    log.set_verbosity("silent")  # parts of esptool keep the logger that was set when they were imported
     listener = Listener()
     log.set_logger(listener)
     return listener

@@ -1,4 +1,4 @@
-"""The firmware's console on a serial port: lines for people, and among them the messages of docs/PROTOCOL.md."""
+"""The firmware's console on a serial port: lines for people, mixed with the messages of docs/PROTOCOL.md."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from shrew.errors import BoardError, DataError
 if TYPE_CHECKING:
     from serial import Serial
 
-#: A board that was just started loads its model first.
+#: How long a board may take to start; it loads its model first.
 BOOT_SECONDS = 20.0
 
-#: Silence in an answer after which the board is asked whether it is still there, and how often.
+#: Silence within an answer after which to ask the board whether it is still alive, and how often to ask.
 _SILENCE_SECONDS, _QUESTIONS = 5.0, 3
 
-#: A board that has been up for less time than an answer by so much was started in the middle of it.
+#: A board whose uptime is this much shorter than an answer has restarted during the answer.
 _RESTART_SECONDS = 2.0
 
-#: Noise, as a wrong speed makes of everything, has no ends of lines.
+#: Limit of a line's length: noise, as from a wrong baud rate, has no line ends.
 _LONGEST_LINE = 1 << 16
 
 _CANCEL_KEY = b"\x03"
@@ -43,8 +43,8 @@ def _ignore(*_: object) -> None: ...
 
 
 class Console:
-    """A line to a board. Messages are kept for whoever asked; all else that the board says goes to ``output``, line by
-    line, from a thread of this class, and so does ``on_loss`` when the connection ends.
+    """A connection to a board. Messages are kept for the method that waits for them. A thread of this class passes all
+    other output of the board to ``output``, line by line, and calls ``on_loss`` when the connection ends.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Console:
         self._next_id = random.getrandbits(31)
         self._echo = ""
         self.message_bytes = 4096
-        """Of the longest message that the board takes, once it has said so."""
+        """Length of the longest message that the board accepts; updated once the board has told it."""
         self._lost = threading.Event()
         self._closing = False
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -76,11 +76,11 @@ class Console:
         self._port.close()
 
     def check(self) -> None:
-        """BoardLostError where the connection has ended."""
+        """Raises BoardLostError if the connection has ended."""
         if self._lost.is_set():
             raise lost(self.device)
 
-    # What the board says
+    # From the board
 
     def _read(self) -> None:
         rest = b""
@@ -109,7 +109,7 @@ class Console:
             self._output(text)
 
     def _message(self, seconds: float) -> Message | None:
-        """The next message, or None if none came in time."""
+        """The next message, or None if none arrives in time."""
         try:
             message = self._messages.get(timeout=seconds)
         except Empty:
@@ -119,7 +119,7 @@ class Console:
             raise lost(self.device)
         return message
 
-    # What it is told
+    # To the board
 
     def _write(self, data: bytes) -> None:
         try:
@@ -131,10 +131,10 @@ class Console:
         self._write(_line(type_, **fields))
 
     def info(self, seconds: float = BOOT_SECONDS) -> Info:
-        """What the board is: its ``info`` message. BoardError if it does not answer."""
+        """The board's ``info`` message. BoardError if it does not answer."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            self._write(_CANCEL_KEY)  # forgets a line that somebody began
+            self._write(_CANCEL_KEY)  # discards an unfinished line
             self._send("info")
             again = min(time.monotonic() + 1, end)
             while (left := again - time.monotonic()) > 0:
@@ -148,21 +148,21 @@ class Console:
         )
 
     def command(self, line: str) -> None:
-        """A line for people, such as ``status``; what the board says to it has gone to ``output`` when this ends."""
+        """Sends a command for people, such as ``status``. Its output has gone to ``output`` when this returns."""
         self._next_id += 1
         self._echo = line
         self._write(line.encode("utf-8", "surrogateescape") + b"\n")
         while True:
-            self._send("generate", id=self._next_id)  # has no prompt: it is refused, after the line was obeyed
+            self._send("generate", id=self._next_id)  # has no prompt, so the board refuses it, after executing the line
             while message := self._message(_SILENCE_SECONDS):
                 if isinstance(message, Failure) and message.id == self._next_id:
                     return
 
     def generate(self, prompt: str, *, sampling: Sampling | None = None, **options: int) -> Iterator[Progress]:
-        """As :meth:`shrew.engine.Session.generate` with its ``seed`` and ``max_tokens``, on the board, whose defaults
-        hold for what is not given. Closing it before its end cancels the answer.
+        """Like :meth:`shrew.engine.Session.generate` with ``seed`` and ``max_tokens``, but on the board, whose defaults
+        apply. Closing the iterator early cancels the answer.
 
-        DataError says what is wrong with the question, BoardError with the board.
+        Raises DataError if the question is invalid, BoardError if the board fails.
         """
         self._next_id += 1
         request: dict[str, Any] = {"id": self._next_id, "prompt": prompt}
@@ -196,7 +196,7 @@ class Console:
                 return
 
     def _messages_of(self, id_: int) -> Iterator[Token | Done | Failure]:
-        """What the board says to a request, for as long as it does. Answers that nobody waits for are cancelled."""
+        """Yields the board's messages about a request, while they arrive. Cancels answers that nobody waits for."""
         begun, unanswered = time.monotonic(), 0
         while True:
             message = self._message(_SILENCE_SECONDS)
@@ -211,7 +211,7 @@ class Console:
                 if message.uptime_s < time.monotonic() - begun - _RESTART_SECONDS:
                     raise BoardError(f"{self.device}: the board has restarted in the middle of an answer")
             elif isinstance(message, Token | Done | Failure) and message.id in (id_, None):
-                yield message  # an error without an id is of a line that did not arrive as it was sent
+                yield message  # an error without an id means that a line was damaged on its way
             elif isinstance(message, Token):
                 self._send("cancel", id=message.id)
 

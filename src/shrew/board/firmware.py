@@ -1,4 +1,4 @@
-"""Firmware as ESP-IDF builds it: a build folder, or one merged binary."""
+"""Firmware built by ESP-IDF: a build folder, or one merged binary."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 from shrew.board.partitions import TABLE_BYTES, TABLE_OFFSET, Partition, parse_table
 from shrew.errors import BoardError
 
-#: In the header of every image that a chip starts, at byte 12.
+#: Chips by their number in the header of a firmware image, at byte 12.
 CHIP_IDS = {0: "ESP32", 2: "ESP32-S2", 5: "ESP32-C3", 9: "ESP32-S3", 13: "ESP32-C6", 16: "ESP32-H2", 18: "ESP32-P4"}
 
 _IMAGE_MAGIC = b"\xe9"
-#: Where chips look for their boot loader.
+#: Offsets in flash at which chips look for their boot loader.
 _BOOT_LOADERS = (0x0, 0x1000, 0x2000)
 _MB = 1 << 20
 
 
 @dataclass(frozen=True)
 class Part:
-    """Bytes and where in flash they belong."""
+    """Bytes and their offset in flash."""
 
     name: str
     offset: int
@@ -36,14 +36,14 @@ class Firmware:
     source: str
     parts: tuple[Part, ...]
     chip: str
-    """As esptool names it."""
+    """Name of the chip, as in esptool."""
     flash_bytes: int
-    """Of the flash that it was built for."""
+    """Size of the flash that it was built for."""
     partitions: tuple[Partition, ...]
 
 
 def read_firmware(path: Path) -> Firmware:
-    """A build folder, by its flasher_args.json, or a merged binary. BoardError says what is wrong with it."""
+    """Reads a build folder, by its flasher_args.json, or a merged binary. BoardError if it is invalid."""
     parts = _read_folder(path) if path.is_dir() else (Part(path.name, 0, _read(path)),)
     boot = next((image for offset in _BOOT_LOADERS if (image := _bytes_at(parts, offset, 16))[:1] == _IMAGE_MAGIC), b"")
     table = _bytes_at(parts, TABLE_OFFSET, TABLE_BYTES)
@@ -81,7 +81,7 @@ def _read(path: Path) -> bytes:
 
 
 def _bytes_at(parts: tuple[Part, ...], offset: int, count: int) -> bytes:
-    """What the parts put there, as far as one of them does."""
+    """Up to ``count`` bytes at an offset, from the part that covers it."""
     for part in parts:
         if part.offset <= offset < part.end:
             return part.data[offset - part.offset :][:count]

@@ -1,7 +1,7 @@
-"""Writing a model, firmware, or both into a board, so that whatever goes wrong there is something left to start with.
+"""Writes a model, firmware, or both to a board, so that after a failure a usable model is left.
 
-Everything is looked at before anything is erased. Then firmware is written, then the model into a slot that does not
-hold the newest one: its header first becomes empty and is written last, as firmware/core/slots.h has it.
+Everything is checked before anything is erased. Firmware is written first, then the model, to a slot that does not hold
+the newest one. The slot's header is erased first and written last, as firmware/core/slots.h requires.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ from shrew.engine import Model
 from shrew.errors import BoardError, BoardLostError, ConfigError
 from shrew.image.name import RULE, is_name
 
-#: What is being written, the bytes of everything done, and how many there are.
+#: Called with the name of what is being written, the bytes done, and the bytes in all.
 Report = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
 class NamedModel:
-    """An image and the name that the board will know it by."""
+    """An image and its name on the board."""
 
     name: str
     image: bytes
     crc32: int
-    """As the image states it."""
+    """The checksum that the image states."""
 
 
 @dataclass(frozen=True)
 class FlashPlan:
-    """What will be written, all of it known to fit."""
+    """What to write; all of it has been checked to fit."""
 
     chip: str
     flash_bytes: int
@@ -57,17 +57,17 @@ class FlashPlan:
     slot: Slot | None
     """Where the model goes."""
     record: Record | None
-    """The header it will have."""
+    """The slot's new header."""
     replaces: str | None
-    """The name of the model that the slot has now."""
+    """The name of the slot's current model."""
     keeps: str | None
     """The name of the newest model that stays."""
     loses: tuple[str, ...]
-    """Models that the new firmware, or its partition table, puts an end to."""
+    """Models that the new firmware or its partition table destroys."""
 
 
 def read_model(path: Path, name: str | None = None) -> NamedModel:
-    """An image that the engine takes and that passes its own self-test. Its name, unless given, is the file's."""
+    """Reads an image, validates it and runs its self-test. Without ``name`` it is named after the file."""
     model = Model.open(path)
     model.session().selftest()
     name = path.stem if name is None else name
@@ -79,7 +79,7 @@ def read_model(path: Path, name: str | None = None) -> NamedModel:
 def plan_flash(
     board: Bootloader, model: NamedModel | None, firmware: Firmware | None, slot: int | None = None
 ) -> FlashPlan:
-    """Looks at the board, and at all that is to be written. BoardError where it does not belong or fit there."""
+    """Compares the board with what is to be written. BoardError if that does not suit the board or does not fit."""
     old = _stored(board, _table_of(board, required=firmware is None))
     if firmware:
         _check_firmware(firmware, board)
@@ -108,7 +108,7 @@ def plan_flash(
 
 
 def carry_out(board: Bootloader, plan: FlashPlan, report: Report) -> None:
-    """Writes what was planned, each piece verified."""
+    """Writes what was planned, and verifies each piece."""
     pieces = [(part, "the board does not start until the command was repeated") for part in plan.parts]
     if plan.model and plan.slot and plan.record:
         start = plan.slot.partition.offset
@@ -142,7 +142,7 @@ def _table_of(board: Bootloader, *, required: bool) -> list[Partition]:
 
 
 def _stored(board: Bootloader, partitions: Sequence[Partition]) -> dict[Slot, Record | None]:
-    """The slots of a table, and what they hold."""
+    """The slots of a partition table, with the records of their headers."""
 
     def record(slot: Slot) -> Record | None:
         if slot.partition.end > board.flash_bytes:

@@ -1,4 +1,4 @@
-"""What a board says in the chat protocol (docs/PROTOCOL.md), as far as a host asks; other fields are passed over."""
+"""The board's messages of the chat protocol (docs/PROTOCOL.md) that a host uses. Other fields are ignored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The partition table of ESP-IDF, as the boot loader reads it from flash."""
+"""ESP-IDF's partition table, in the binary form that the boot loader reads from flash."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Partition:
 
 
 def parse_table(table: bytes, source: str) -> list[Partition]:
-    """A table's rows, its MD5 checked where it has one. BoardError names the source of one that is absent or bad."""
+    """Parses a table and checks its MD5, if any. BoardError, which names ``source``, if it is missing or bad."""
     partitions: list[Partition] = []
     for at in range(0, min(len(table), TABLE_BYTES) - _ROW.size + 1, _ROW.size):
         row = table[at : at + _ROW.size]

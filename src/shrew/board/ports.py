@@ -1,4 +1,4 @@
-"""Serial ports: which of them lead to boards, and opening one."""
+"""Finding and opening the serial ports of boards."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from shrew.errors import BoardError, BoardLostError
 if TYPE_CHECKING:
     from serial import Serial
 
-#: USB vendors of what boards have between the chip and the cable.
+#: USB vendor ids of boards: of the chip itself, or of its USB-to-serial adapter.
 ADAPTERS = {0x303A: "Espressif", 0x10C4: "CP210x", 0x1A86: "CH34x", 0x0403: "FTDI"}
 
-#: What the firmware's console and the ROM's first words come at.
+#: Baud rate of the firmware's console and of the ROM's messages at boot.
 CONSOLE_BAUD = 115_200
 
 MISSING = "boards need esptool and pyserial: python -m pip install 'shrew[board]'"
@@ -30,7 +30,7 @@ _OPENING = {
 
 @dataclass(frozen=True)
 class Candidate:
-    """A port that may lead to a board."""
+    """A port to which a board may be connected."""
 
     device: str
     adapter: str
@@ -41,7 +41,7 @@ class Candidate:
 
 
 def candidates() -> list[Candidate]:
-    """The ports whose USB vendor is one of boards, in the order of their names."""
+    """The ports with a USB vendor of boards, in the order of their names."""
     try:
         from serial.tools import list_ports
     except ImportError as error:
@@ -55,7 +55,7 @@ def candidates() -> list[Candidate]:
 
 
 def choose(device: str | None) -> str:
-    """The port that was named, else the only one that leads to a board."""
+    """The given port, or without one the only port with a board. BoardError if there are none or several."""
     if device is not None:
         return device
     found = candidates()
@@ -67,13 +67,13 @@ def choose(device: str | None) -> str:
 
 
 def open_port(device: str, baud: int = CONSOLE_BAUD) -> Serial:
-    """A port for this process alone. Reads wait a tenth of a second; opening it does not restart most boards."""
+    """Opens a port exclusively. Reads wait up to a tenth of a second. Most boards do not restart when it is opened."""
     try:
         from serial import Serial, SerialException
     except ImportError as error:
         raise BoardError(MISSING) from error
     port = Serial(baudrate=baud, timeout=0.1, write_timeout=10, exclusive=True)
-    port.dtr = port.rts = False  # both at once: what restarts a board is a difference between them
+    port.dtr = port.rts = False  # both at once: a board restarts if they differ
     port.port = device
     try:
         port.open()

@@ -1,4 +1,4 @@
-"""Model slots in flash, as firmware/core/slots.h describes them: where they are, their headers, which one is idle."""
+"""Model slots in flash, as firmware/core/slots.h specifies them: partitions, headers, and which slot to write."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from shrew.board.partitions import Partition
 from shrew.errors import BoardError
 from shrew.image.name import is_name
 
-#: The image begins behind the sector that the header has for itself.
+#: The header has its own sector, and the image follows.
 SECTOR = 4096
 HEADER_BYTES = 64
 
-#: The firmware finds its slots by type, subtype and label.
+#: The firmware finds slots by type, subtype and label of their partitions.
 LABELS = ("model_a", "model_b")
 _DATA, _MODEL = 0x01, 0x40
 
@@ -25,7 +25,7 @@ _MAGIC, _VERSION = b"SHSL", 1
 
 @dataclass(frozen=True)
 class Record:
-    """What a good header says of its slot."""
+    """The contents of a valid header."""
 
     name: str
     bytes: int
@@ -40,7 +40,7 @@ class Slot:
 
     @property
     def room(self) -> int:
-        """Most bytes of an image."""
+        """Size in bytes of the largest image that fits."""
         return max(self.partition.size - SECTOR, 0)
 
 
@@ -55,7 +55,7 @@ def pack_header(record: Record) -> bytes:
 
 
 def unpack_header(header: bytes, room: int) -> Record | None:
-    """None where these bytes are no header of an image that the slot has room for."""
+    """The record of a header; None if it is invalid or its image does not fit the slot."""
     body, checksum = header[: _BODY.size], int.from_bytes(header[_BODY.size :], "little")
     magic, version, sequence, size, crc32, raw_name = _BODY.unpack(body)
     if (magic, version, checksum) != (_MAGIC, _VERSION, zlib.crc32(body)):
@@ -65,17 +65,17 @@ def unpack_header(header: bytes, room: int) -> Record | None:
 
 
 def newest(records: Mapping[int, Record]) -> int | None:
-    """The slot that the device would start with."""
+    """The slot from which the device would load a model at start."""
     return max(records, key=lambda number: records[number].sequence, default=None)
 
 
 def next_sequence(records: Mapping[int, Record]) -> int:
-    """Of a model that is to be the newest."""
+    """The sequence number that makes a model the newest."""
     return max((record.sequence for record in records.values()), default=0) + 1
 
 
 def choose_slot(slots: Sequence[Slot], records: Mapping[int, Record], wanted: int | None) -> Slot:
-    """The slot that was asked for, else an empty one, else the older. BoardError where there is none."""
+    """The wanted slot, else an empty one, else the older. BoardError if there is none."""
     by_number = {slot.number: slot for slot in slots}
     if not slots:
         raise BoardError(

@@ -1,4 +1,4 @@
-"""The first start after flashing: whether the board answers, and with the model that it was given."""
+"""The first start after flashing: checks that the board answers, and with the new model."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 
 def start_with(device: str, record: Record | None) -> Info | None:
-    """The ``info`` of a board that has just been started, or None if it says nothing.
+    """The ``info`` of a board that has just been started, or None if it is silent.
 
-    A board keeps to the model that it was last told to load; it is told to load this one. BoardError if it cannot.
+    A board loads the model that it was last told to load, so this tells it to load the new one. BoardError if that
+    fails.
     """
     end = time.monotonic() + BOOT_SECONDS
     said: list[str] = []
@@ -49,7 +50,7 @@ def start_with(device: str, record: Record | None) -> Info | None:
 
 
 def _open_until(device: str, end: float) -> Serial:
-    """The USB of some chips is gone for a while when they start."""
+    """Opens the port, trying until ``end``: the USB of some chips disappears for a while when they start."""
     while True:
         try:
             return open_port(device)

@@ -1,1 +1,1 @@
-"""Chips: what is known of them, and whether and how fast a model runs there."""
+"""Facts about chips, and whether and how fast a model runs on them."""

@@ -1,4 +1,4 @@
-"""What would help most: every change that somebody could make, tried."""
+"""Finds the changes to a plan that help most, by trying every change that a user could make."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from shrew.chips.layout import config_layout
 from shrew.chips.plan import Plan, Request, make_plan
 from shrew.image import WeightType
 
-#: From wide to narrow. Ternary loses so much that it is tried only where nothing else may fit.
+#: From wide to narrow. Ternary loses so much that it is tried only if nothing else may fit.
 TYPES: Final = ("f32", "q8", "q4", "ternary")
 TERNARY: Final = TYPES.index("ternary")
 
-#: Columns that share a multiplier: the default of a type, and wide ones, which vector units like.
+#: Group sizes to try: the type's default, and a large one, which is faster on vector units.
 GROUPS_TRIED: Final = (-1, 128)
 
-#: A gain smaller than this is none.
+#: Smaller relative gains do not count.
 LEAST: Final = 0.02
 
 
 @dataclass(frozen=True)
 class Change:
-    """A change, and what comes of it."""
+    """A change and its effect."""
 
     what: str
     plan: Plan
@@ -35,7 +35,7 @@ class Change:
         return self.plan.decode.per_second / before.decode.per_second - 1
 
     def fields(self) -> dict[str, Any]:
-        """For JSON."""
+        """The fields for JSON."""
         speeds = {key: value for key, value in self.plan.fields().items() if key in ("tok_per_s", "prompt_tok_per_s")}
         return {"change": self.what, **speeds}
 
@@ -44,8 +44,8 @@ _Try = tuple[str, Callable[[Request], Request]]
 
 
 def changes(plan: Plan) -> list[Change]:
-    """The best first. Of a plan that fits, those that make it faster; else those that make it fit, by one change or,
-    if none does, by two."""
+    """Changes, the best first. For a plan that fits, those that make it faster. Otherwise those that make it fit:
+    single changes, or if none suffices, pairs."""
     singles = list(_candidates(plan))
     tried = [Change(what, make_plan(apply(plan.request))) for what, apply in singles]
     if plan.fits:
@@ -64,7 +64,7 @@ def _both(first: _Try, second: _Try) -> _Try:
 
 
 def _candidates(plan: Plan) -> Iterator[_Try]:
-    """What else somebody could ask for: each a text, and what becomes of a request."""
+    """Possible changes: each a description, and a function that changes a request."""
     request = plan.request
     chip, layout, config = request.chip, request.layout, request.layout.config
     used = max(TYPES.index(weight.type) for weight in layout.matrix_types.values())
@@ -76,7 +76,7 @@ def _candidates(plan: Plan) -> Iterator[_Try]:
     if 16 <= context < request.context:
         yield f"a context of {context}", partial(replace, context=context)
     if config.kv_heads > 1:
-        yield "one key and value head, trained anew", _one_kv_head
+        yield "one key and value head, retrained", _one_kv_head
     for size in sorted({size for size in (*chip.psram, chip.default_psram) if size <= max(8 * MB, chip.default_psram)}):
         memory = chip.psram_of(size)
         if memory is not None and size > request.psram:
@@ -106,7 +106,7 @@ def _one_kv_head(request: Request) -> Request:
 
 
 def _context_that_fits(request: Request) -> int:
-    """The longest, in steps of 16; 0 if none is."""
+    """The longest context that fits, in steps of 16; 0 if none does."""
     lowest, highest = 0, request.context // 16
     while lowest < highest:
         middle = (lowest + highest + 1) // 2

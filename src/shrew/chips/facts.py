@@ -1,4 +1,4 @@
-"""What is known of chips, each figure with where it comes from, and what has to be assumed."""
+"""Facts about chips. Each figure has its source; some have to be assumed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Final, Literal
 
 from shrew.errors import ConfigError
 
-#: documented: a data sheet or ESP-IDF says so; measured: somebody measured it on the chip; assumed: by the reasoning in
-#: its source.
+#: documented: in a data sheet or ESP-IDF; measured: by somebody on the chip; assumed: by the reasoning in its source.
 Kind = Literal["documented", "measured", "assumed"]
 
 KB: Final = 1024
@@ -18,7 +17,7 @@ MB: Final = 1024 * KB
 
 @dataclass(frozen=True)
 class Figure:
-    """A number and where it comes from."""
+    """A number and its source."""
 
     value: float
     source: str
@@ -31,24 +30,24 @@ class Memory:
 
     name: str
     bandwidth: Figure
-    """Bytes a second, reading on and on."""
+    """Bytes per second of sequential reads."""
     latency: Figure
-    """Seconds that a read costs besides, each time that it begins somewhere else."""
+    """Additional seconds for each read that begins at a new place."""
 
 
 @dataclass(frozen=True)
 class Heap:
-    """Internal memory that ESP-IDF's heap hands out, and what is gone before models have theirs (chips/heap.py)."""
+    """Internal memory in ESP-IDF's heap, and what is taken of it before models get theirs (chips/heap.py)."""
 
     regions: tuple[int, ...]
-    """Bytes, in the order in which they are handed out. What is static lies in the first."""
+    """Bytes of the heap's regions, in the order of allocation. Static data is in the first."""
     source: str
     static: Figure
     """Code in RAM and data of the firmware without Wi-Fi."""
     wifi_static: Figure
-    """Those of Wi-Fi and TCP/IP."""
+    """The same for Wi-Fi and TCP/IP."""
     wifi: Figure
-    """What Wi-Fi and TCP/IP take of the heap when they start."""
+    """Heap that Wi-Fi and TCP/IP take when they start."""
 
 
 @dataclass(frozen=True)
@@ -57,32 +56,32 @@ class Chip:
     title: str
     core: str
     costs: str
-    """Which of costs.json its kernels cost."""
+    """The entry of costs.json for its kernels."""
     cores: int
     hertz: int
     cycles_per_instruction: Figure
     fpu: bool
     vectors: str
-    """Its vector unit, or nothing."""
+    """The name of its vector unit, or an empty string."""
     pointer_bytes: int
     sram: int
-    """In bytes, by the data sheet, with the memory of the RTC or low-power core, which the heap hands out, too."""
+    """Bytes, by the data sheet, including the memory of the RTC or low-power core, which the heap also uses."""
     heap: Heap
     window: Figure
-    """Bytes that can be mapped at a time: the image, and what the firmware has mapped of itself."""
+    """Bytes of flash that can be mapped at a time, for the image and for the firmware itself."""
     psram_in_window: bool
     page: int
-    """Of that mapping."""
+    """Page size of that mapping, in bytes."""
     flash: Memory
     psram: Mapping[int, Memory]
-    """By the size up to which chips have this kind; empty: none."""
+    """Kinds of PSRAM, by the size up to which chips have this kind; empty: none."""
     default_psram: int
     default_flash: int
     largest_flash: int
     octal_flash: bool = False
 
     def psram_of(self, size: int) -> Memory | None:
-        """The kind of PSRAM that comes in such a size. ConfigError where there is none."""
+        """The kind of PSRAM that has this size. ConfigError if there is none."""
         if size == 0:
             return None
         for most, memory in self.psram.items():
@@ -95,27 +94,27 @@ class Chip:
 
 @dataclass(frozen=True)
 class Firmware:
-    """What the firmware takes: one for all chips."""
+    """Memory that the firmware takes, on all chips alike."""
 
     start: Figure
     """Heap that drivers, settings and the web server take when they start."""
     tasks: Figure
-    """For the stacks of the main task, of what answers, of uploads and of the web server."""
+    """Heap for the stacks of the main task, the answering task, uploads and the web server."""
     helper: Figure
-    """For the stack of the second core's task."""
+    """Heap for the stack of the second core's task."""
     requests: Figure
-    """For the texts of those that wait: in PSRAM, where there is some."""
+    """Memory for the texts of waiting requests: PSRAM if the chip has it, else heap."""
     reserve: Figure
-    """Heap that models leave alone."""
+    """Heap that models leave free."""
     psram_reserve: Figure
-    """PSRAM that they leave alone."""
+    """PSRAM that models leave free."""
     flash: Figure
     mapped: Figure
-    """Of the chip's window."""
+    """Bytes of the chip's window that the firmware itself takes."""
     synchronisation: Figure
-    """Cycles to hand work to the other core and wait for it."""
+    """Cycles to pass work to the other core and wait for it."""
     grain: int
-    """What a session is asked for: multiply-adds below which a core's share is not worth that."""
+    """The session's option ``grain``: the fewest multiply-adds per core that are worth the synchronisation."""
 
 
 _BOOTED = (
@@ -127,7 +126,7 @@ FIRMWARE: Final = Firmware(
     tasks=Figure(5120 + 5120 + 4864 + 6656, "firmware/main/board.h, firmware/sdkconfig.defaults", "documented"),
     helper=Figure(4096, "firmware/main/board.h", "documented"),
     requests=Figure(7 * 2308, "firmware/main/board.h: six that wait and one that is answered", "documented"),
-    reserve=Figure(48 * KB, "firmware/main/board.h: for sockets, and what Wi-Fi takes as it is used", "documented"),
+    reserve=Figure(48 * KB, "firmware/main/board.h: for sockets and Wi-Fi buffers", "documented"),
     psram_reserve=Figure(64 * KB, "firmware/main/board.h: for buffers of the web server", "documented"),
     flash=Figure(1.5 * MB, "boot loader, tables, settings, an application with Wi-Fi and the chat page", "assumed"),
     mapped=Figure(1 * MB, "code and constants of that application", "assumed"),
@@ -173,14 +172,15 @@ _QIO_S3 = Memory(
 
 
 def _quad(name: str, line: int) -> Memory:
-    """A quad bus at 80 MHz that fills lines of the cache: command, address and dummies 14 clocks, a byte 2."""
+    """A quad bus at 80 MHz that fills cache lines: 14 clocks for command, address and dummy cycles, 2 per byte."""
     seconds = (14 + 2 * line) / 80e6 + 0.3e-6
     source = f"{14 + 2 * line} clocks of the bus and 0.3 µs of waiting for each line of {line} bytes"
     return Memory(name, Figure(line / seconds, source, "assumed"), Figure(1e-6, "as the ESP32-S3's PSRAM", "assumed"))
 
 
 def _cpi(coremark_per_mhz: float) -> Figure:
-    """Cores that do one instruction at a time: RISC-V cores of known rates take 277,000 to 359,000 for an iteration."""
+    """Cycles per instruction of single-issue cores, from CoreMark: RISC-V cores with known rates execute 277,000 to
+    359,000 instructions per iteration."""
     source = f"{coremark_per_mhz} CoreMark/MHz in the data sheet, at 300,000 instructions an iteration"
     return Figure(round(1e6 / coremark_per_mhz / 300_000, 2), source, "assumed")
 
@@ -335,7 +335,7 @@ CHIPS: Final[Mapping[str, Chip]] = {chip.name: chip for chip in _CHIPS}
 
 
 def chip(name: str) -> Chip:
-    """By name, however it is written: esp32s3, ESP32-S3. ConfigError where there is none."""
+    """A chip by name, in any spelling: esp32s3, ESP32-S3. ConfigError if there is none."""
     plain = name.lower().replace("-", "").replace("_", "")
     if plain not in CHIPS:
         raise ConfigError(f"--chip {name}: no such chip; use {', '.join(CHIPS)} or all")

@@ -1,6 +1,6 @@
-"""What models have of a chip's SRAM: the firmware's heap, when everything else has started, but for a reserve.
+"""The part of a chip's SRAM that models get: the heap that is free after everything else has started, less a reserve.
 
-The same rule as ``firmware/main/memory.c``: the largest pieces first.
+Follows the same rule as ``firmware/main/memory.c``: the largest pieces first.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ from typing import Final
 
 from shrew.chips.facts import FIRMWARE, Chip
 
-#: As in ``firmware/main/board.h``: pieces that are taken at most, and bytes that are worth taking.
+#: As in ``firmware/main/board.h``: the limit of pieces, and the smallest piece in bytes.
 MOST_PIECES: Final = 4
 LEAST_PIECE: Final = 4096
 
 
 @dataclass(frozen=True)
 class Share:
-    """Of SRAM, in bytes; together all of it."""
+    """Shares of SRAM in bytes, which add up to all of it."""
 
     static: int
-    """Code in RAM and data of the firmware without Wi-Fi, and what ROM and cache keep."""
+    """Code in RAM and data of the firmware without Wi-Fi, and memory that ROM and cache use."""
     wifi: int
     """Code, data and buffers of Wi-Fi and TCP/IP."""
     firmware: int
-    """What the firmware takes of the heap, and leaves there."""
+    """Heap that the firmware takes, or leaves free."""
     pieces: tuple[int, ...]
-    """What models have: the largest first."""
+    """The pieces for models, the largest first."""
 
     @property
     def room(self) -> int:
@@ -38,7 +38,7 @@ class Share:
 
 
 def share(chip: Chip, wifi: bool, psram: bool) -> Share:
-    """wifi: whether it runs. psram: whether there is some, which then has the texts of requests."""
+    """wifi: whether Wi-Fi runs. psram: whether the chip has PSRAM, which then holds the texts of requests."""
     heap = chip.heap
     first, *others = heap.regions
     wifi_static, wifi_heap = (int(heap.wifi_static.value), int(heap.wifi.value)) if wifi else (0, 0)
@@ -53,7 +53,7 @@ def share(chip: Chip, wifi: bool, psram: bool) -> Share:
 
 
 def _without(pieces: list[int], taken: int) -> list[int]:
-    """The pieces when the heap has handed out so much, from the first one that has room on."""
+    """The pieces after the heap has allocated ``taken`` bytes, beginning with the first piece that has room."""
     left = []
     for piece in pieces:
         here = min(piece, taken)

@@ -1,4 +1,4 @@
-"""What an image holds, tensor by tensor: of an image that exists, or of one that a configuration would make."""
+"""The contents of an image, tensor by tensor: of an existing image, or of one that a configuration would give."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from shrew.image import WeightType, build_image, model_config
 from shrew.model.config import ModelConfig, TensorSpec, stored_tensors, tensor_specs
 from shrew.tokenizer import Tokenizer, train_character
 
-#: Bytes that a token takes in the tokenizer's section, and what is left over besides: `shrew presets` says the same.
+#: Estimates for an image that does not exist: bytes per token in the tokenizer's section (as in `shrew presets`), other
+#: bytes, and directory bytes per tensor.
 TOKENIZER_BYTES_PER_TOKEN = 10
 OTHER_BYTES = 1024
 
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """One tensor as an image holds it."""
+    """One tensor as an image stores it."""
 
     spec: TensorSpec
     type: WeightType
@@ -39,7 +40,7 @@ class StoredTensor:
 
     @property
     def row_bytes(self) -> int:
-        """What looking up one row reads."""
+        """Bytes read when one row is looked up."""
         return self.type.stride(self.spec.cols) + self.type.scale_bytes(self.spec.cols)
 
 
@@ -51,9 +52,9 @@ class Layout:
     config: ModelConfig
     tensors: tuple[StoredTensor, ...]
     other_bytes: int
-    """Header, tokenizer, directory, metadata."""
+    """Bytes of header, tokenizer, directory and metadata."""
     estimated: bool
-    """Whether ``other_bytes`` is a guess because no such image exists."""
+    """Whether ``other_bytes`` is an estimate because no such image exists."""
 
     @property
     def image_bytes(self) -> int:
@@ -65,15 +66,15 @@ class Layout:
 
     @property
     def is_float(self) -> bool:
-        """Whether every matrix is f32; then a session's cache is of floats, too."""
+        """Whether every matrix is f32; a session then caches floats."""
         return all(tensor.type.type == "f32" for tensor in self.tensors)
 
     def with_type(self, weight: WeightType) -> Layout:
-        """The same with all matrices of one type."""
+        """A copy in which all matrices have one type."""
         return self.with_types(dict.fromkeys(self.matrix_types, weight))
 
     def with_types(self, types: Mapping[str, WeightType]) -> Layout:
-        """The same with a type for each matrix."""
+        """A copy with the given type for each matrix."""
         return replace(self, tensors=_stored(self.config, types))
 
     @property
@@ -82,7 +83,7 @@ class Layout:
 
 
 def image_layout(model: Model) -> Layout:
-    """What is in an image."""
+    """The layout of an existing image."""
     config = model_config(model)
     types = {}
     for spec in tensor_specs(config):
@@ -94,7 +95,7 @@ def image_layout(model: Model) -> Layout:
 
 
 def config_layout(config: ModelConfig, weight: WeightType, name: str = "model") -> Layout:
-    """What an image of such a configuration will hold if every matrix has one type."""
+    """The layout of an image with this configuration in which every matrix has one type."""
     tensors = _stored(config, {spec.name: weight for spec in tensor_specs(config)})
     other = config.vocab * TOKENIZER_BYTES_PER_TOKEN + len(tensors) * ENTRY_BYTES + OTHER_BYTES
     return Layout(name, config, tensors, other, estimated=True)
@@ -108,7 +109,7 @@ def _stored(config: ModelConfig, types: Mapping[str, WeightType]) -> tuple[Store
 
 
 def blank_model(config: ModelConfig) -> Model:
-    """A model of such a configuration whose weights are all zero: enough to ask the engine for a session's size."""
+    """A model with this configuration and zero weights, for which the engine can compute a session's size."""
     matrices: dict[str, Any] = {}
     for spec in tensor_specs(config):
         shape = (spec.rows, spec.cols)
@@ -118,5 +119,5 @@ def blank_model(config: ModelConfig) -> Model:
 
 
 def _tokenizer(vocab: int) -> Tokenizer:
-    """One of that many tokens, whatever they are."""
+    """An arbitrary tokenizer with this many tokens."""
     return train_character("".join(chr(0x10000 + i) for i in range(vocab - 1)))

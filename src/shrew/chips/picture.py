@@ -1,4 +1,4 @@
-"""Plans as a picture: a bar for each memory, with what is in it."""
+"""Plans as a picture: one bar per memory, divided by contents."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shrew.chips.placement import title
 from shrew.chips.plan import Plan, amount
 from shrew.errors import ConfigError
 
-#: Of what is in a memory, here and in the terminal.
+#: Colours of the contents of a memory, here and in the terminal.
 COLOURS: Final[Mapping[str, str]] = {
     "firmware": "#6b7280",
     "Wi-Fi": "#9ca3af",
@@ -24,14 +24,14 @@ COLOURS: Final[Mapping[str, str]] = {
     "copied to SRAM or PSRAM": "#c7d2fe",
 }
 
-#: Share of a bar from which on a segment has room for its size.
+#: Fraction of a bar from which a segment has room for a label with its size.
 WIDE: Final = 0.07
 
 FORMATS: Final = (".svg", ".png")
 
 
 def draw(plans: Sequence[Plan], path: Path) -> None:
-    """Writes an SVG or PNG file. ConfigError where that cannot be, or matplotlib is missing."""
+    """Writes an SVG or PNG file. ConfigError if it cannot be written or matplotlib is missing."""
     if path.suffix.lower() not in FORMATS:
         raise ConfigError(f"--picture {path}: give a name that ends in {' or '.join(FORMATS)}")
     try:

@@ -1,4 +1,5 @@
-"""Where tensors live. The firmware follows the same rule in C, so it stays this simple; docs/PLANNER.md states it."""
+"""Which memory holds each tensor. The firmware implements the same rule in C, so it stays simple; docs/PLANNER.md has
+it."""
 
 from __future__ import annotations
 
@@ -19,19 +20,19 @@ def title(memory: str) -> str:
 
 
 def read_whole(config: ModelConfig, tensor: StoredTensor) -> bool:
-    """Whether every token reads all of it. Of a table it reads a row; a tied head makes one table a matrix, too."""
+    """Whether every token reads the whole tensor. It reads one row of an embedding table, unless the head is tied."""
     if tensor.name == "position_embedding.weight":
         return False
     return config.tied_head or tensor.name != "token_embedding.weight"
 
 
 def place(layout: Layout, sram: int, psram: int) -> Mapping[str, str]:
-    """The memory of each tensor by name, given the bytes left for tensors in SRAM and in PSRAM.
+    """The memory of each tensor by name, given the bytes available for tensors in SRAM and in PSRAM.
 
-    PSRAM has 0 left where it is no faster than flash.
+    Pass 0 for PSRAM that is no faster than flash.
 
-    A token reads every tensor whole and once, a table excepted. A byte moved to a faster memory saves the same time
-    whichever tensor it belongs to, and each tensor saves the start of a read besides: so the smallest come first.
+    A token reads every tensor completely and once, except tables. So each byte in faster memory saves the same time,
+    whichever tensor it belongs to. Each tensor also saves the start of a read, so the smallest ones come first.
     """
     whole = [tensor for tensor in layout.tensors if read_whole(layout.config, tensor)]
     memories = {tensor.name: FLASH for tensor in layout.tensors}

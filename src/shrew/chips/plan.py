@@ -1,4 +1,4 @@
-"""A plan: what of a model goes where on a chip, whether it fits, and how fast it will be."""
+"""A plan: where the parts of a model go on a chip, whether it fits, and how fast it will be."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from shrew.chips.placement import FLASH, PSRAM, SRAM, place, read_whole
 from shrew.chips.prediction import Machine, Time, decode_time, prompt_time
 from shrew.model.config import ModelConfig
 
-#: Of a chip, for JSON: what is simply so.
+#: Fields of a chip that are copied to JSON unchanged.
 FACTS = ("title", "core", "cores", "hertz", "fpu", "vectors", "pointer_bytes", "sram", "page")
 
 
 @dataclass(frozen=True)
 class Request:
-    """A model, and a chip with as much memory as somebody has."""
+    """A model, and a chip with given sizes of memory."""
 
     layout: Layout
     chip: Chip
@@ -31,17 +31,17 @@ class Request:
     cores: int = 2
     wifi: bool = True
     flash_memory: Memory | None = None
-    """Another kind of flash than the chip's usual one."""
+    """A kind of flash that replaces the chip's usual one."""
 
 
 @dataclass(frozen=True)
 class Use:
-    """A memory and what is in it."""
+    """A memory and its contents."""
 
     name: str
     size: int
     segments: Mapping[str, int]
-    """Bytes by what they are."""
+    """Bytes by kind of contents."""
 
     @property
     def rest(self) -> str:
@@ -49,7 +49,7 @@ class Use:
 
     @property
     def left(self) -> int:
-        """Bytes; below zero so many are lacking."""
+        """Free bytes; negative if bytes are lacking."""
         return self.size - sum(self.segments.values())
 
 
@@ -57,7 +57,7 @@ class Use:
 class Plan:
     request: Request
     session_bytes: int
-    """As the engine says here; with pointers of four bytes it may be a little less."""
+    """The engine's answer on this machine. With four-byte pointers the session may be slightly smaller."""
     session: str
     """The memory of the session."""
     placement: Mapping[str, str]
@@ -66,9 +66,9 @@ class Plan:
     """What does not fit (flash, mapping, session), and why."""
     machine: Machine
     slots: int
-    """How many images of this size the flash holds besides the firmware."""
+    """How many images of this size the flash holds in addition to the firmware."""
     mapped: int
-    """Bytes of the window that are taken, in whole pages."""
+    """Bytes of the window in use, in whole pages."""
     assumptions: Mapping[str, Figure] = field(repr=False)
 
     @property
@@ -77,16 +77,16 @@ class Plan:
 
     @cached_property
     def decode(self) -> Time:
-        """Of a token of an answer that fills the context."""
+        """Time per token of an answer that fills the context."""
         return decode_time(self.machine, self.request.layout, self.request.context)
 
     @cached_property
     def prompt(self) -> Time:
-        """Of a token of a prompt that fills the context."""
+        """Time per token of a prompt that fills the context."""
         return prompt_time(self.machine, self.request.layout, self.request.context)
 
     def fields(self) -> dict[str, Any]:
-        """For JSON; a model that does not fit has no speed."""
+        """The fields for JSON. A model that does not fit has no speed."""
         request = self.request
         return {
             "chip": request.chip.name,
@@ -123,13 +123,13 @@ class Plan:
 
 @cache
 def session_bytes(config: ModelConfig, context: int, floats: bool, cores: int) -> int:
-    """Asked from the engine itself."""
+    """Bytes of a session, computed by the engine itself."""
     model = blank_model(config)
     return model.session_bytes(context=context, cache="f32" if floats else "int8", threads=cores)
 
 
 def make_plan(request: Request) -> Plan:
-    """Where everything goes. A model that does not fit has a plan, too: it says what is lacking."""
+    """Makes the plan. A model that does not fit also gets one, which says what is lacking."""
     chip, layout = request.chip, request.layout
     psram = chip.psram_of(request.psram)
     cores = min(request.cores, chip.cores)
@@ -163,12 +163,12 @@ def make_plan(request: Request) -> Plan:
 
 
 def amount(count: int) -> str:
-    """Bytes for people, as memory chips are counted."""
+    """Formats bytes for people, in the binary units of memory chips."""
     return f"{count / 2**20:.1f} MB" if count >= 2**20 else f"{count / 2**10:.0f} KB"
 
 
 def group_of(tensor: StoredTensor) -> str:
-    """What a tensor is to people."""
+    """The kind of a tensor, for people."""
     part = tensor.name.rsplit(".", 2)[-2] if "." in tensor.name else tensor.name
     if tensor.spec.vector:
         return "norms and biases"
@@ -182,7 +182,7 @@ def _paged(count: int, page: int) -> int:
 
 
 def mapped_bytes(chip: Chip, image_bytes: int, psram: int = 0) -> int:
-    """What an image, the firmware and, on some chips, PSRAM take of the window through which a chip sees them."""
+    """Bytes of a chip's mapping window that an image, the firmware and, on some chips, PSRAM take."""
     return _paged(image_bytes, chip.page) + int(FIRMWARE.mapped.value) + (psram if chip.psram_in_window else 0)
 
 
@@ -208,7 +208,7 @@ def _lacking(request: Request, sram: Share, session: int, has_session: bool, map
     chip, image, lacking = request.chip, request.layout.image_bytes, {}
     flash = request.flash - int(FIRMWARE.flash.value)
     if image > flash:
-        lacking["flash"] = f"the image takes {image:,} bytes, {flash:,} are left beside the firmware"
+        lacking["flash"] = f"the image takes {image:,} bytes, but the firmware leaves {flash:,}"
     if mapped > chip.window.value:
         lacking["mapping"] = f"image, firmware and PSRAM take {mapped:,} bytes of a window of {chip.window.value:,.0f}"
     if not has_session:

@@ -1,7 +1,7 @@
-"""How long a token takes on a chip: cycles for the work, and waiting for what is read from slow memories.
+"""Predicts the time per token on a chip: cycles of computing, plus waiting for slow memories.
 
-These cores stop at a miss of their cache, which fetches nothing ahead of time: for one core the two add up. Where two
-cores share a step, one computes while the other waits, until the memory is busy all the time.
+These cores stall on a cache miss, and their caches do not prefetch, so for one core the two add up. If two cores share
+a step, one computes while the other waits, until the memory is saturated.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from shrew.chips.layout import Layout
 from shrew.chips.placement import FLASH, PSRAM
 from shrew.chips.work import BLOCK, Step, decode_steps, prompt_steps, steps
 
-#: Positions of the context at which time is taken; it grows almost evenly with the position.
+#: Number of positions at which time is computed; it grows almost linearly with the position.
 SAMPLES: Final = 8
 
 COMPUTING: Final = "computing"
@@ -25,13 +25,13 @@ COMPUTING: Final = "computing"
 
 @dataclass
 class Time:
-    """Seconds for one token, and what they go into."""
+    """Seconds per token, and their parts."""
 
     seconds: float = 0.0
     by_step: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    """embedding, qkv, attention, out, mlp, head."""
+    """Seconds by step: embedding, qkv, attention, out, mlp, head."""
     by_cause: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    """What one core would take: computing, or waiting for psram or flash."""
+    """Seconds of a single core by cause: computing, or waiting for psram or flash."""
 
     @property
     def per_second(self) -> float:
@@ -51,7 +51,7 @@ class Machine:
     cores: int
 
     def time(self, done: Iterable[Step], tokens: float) -> Time:
-        """Of some steps, shared out among the tokens that they were for."""
+        """The time of some steps, divided by the number of tokens that they process."""
         time = Time()
         for step in done:
             computing, waiting = self._computing(step), self._waiting(step)
@@ -90,13 +90,13 @@ class Machine:
 
 
 def decode_time(machine: Machine, layout: Layout, context: int) -> Time:
-    """Of a token of an answer, on average over all positions of the context."""
+    """Time per token of an answer, the mean over all positions of the context."""
     times = [machine.time(decode_steps(layout, position), 1) for position in _spread(context)]
     return _sum(times, 1 / len(times))
 
 
 def prompt_time(machine: Machine, layout: Layout, context: int) -> Time:
-    """Of a token of a prompt that fills the context, read in blocks of the default size."""
+    """Time per token of a prompt that fills the context, read in blocks of the default size."""
     block = min(BLOCK, context)
     blocks = [machine.time(prompt_steps(layout, first * block, block), block) for first in _spread(context // block)]
     last = steps(layout, tokens=1, position=context - 1, scored=1, sampled=False, floats=layout.is_float)
@@ -105,13 +105,13 @@ def prompt_time(machine: Machine, layout: Layout, context: int) -> Time:
 
 
 def _spread(count: int) -> list[int]:
-    """Some of the numbers below count, whose mean is that of all."""
+    """A sample of the numbers below ``count`` that has the same mean as all of them."""
     samples = min(SAMPLES, count)
     return [round((2 * i + 1) * count / (2 * samples) - 0.5) for i in range(samples)]
 
 
 def _sum(times: Iterable[Time], share: float = 1.0) -> Time:
-    """All of them, each times a share."""
+    """The sum of times, multiplied by ``share``."""
     total = Time()
     for time in times:
         total.seconds += share * time.seconds

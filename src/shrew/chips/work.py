@@ -1,7 +1,7 @@
-"""What the engine does with a block of tokens: how often each inner loop turns in each step and which tensors it reads.
+"""The engine's work for a block of tokens: how often each inner loop runs in each step, and which tensors it reads.
 
-The steps are those of engine/src/forward.c, attention.c, session.c and sampler.c; the counts are in units of work such
-as one multiply-add of a q8 matrix. What a unit costs on a processor is in costs.py.
+The steps are those of engine/src/forward.c, attention.c, session.c and sampler.c. Counts are in units of work, such as
+one multiply-add of a q8 matrix. costs.py has the cost of a unit on each processor.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 from shrew.chips.layout import Layout, StoredTensor
 
-#: Prompt tokens that the engine reads together where a session's options say nothing: DEFAULT_BLOCK in session.c.
+#: Prompt tokens that the engine processes together by default: DEFAULT_BLOCK in session.c.
 BLOCK = 8
 
-#: Rows that a kernel takes together: ROWS in scalar.c, TILE in pie.c; and those that stay on one core.
+#: Rows that a kernel processes together (ROWS in scalar.c, TILE in pie.c), and rows that stay on one core.
 ROWS = 8
 TILE = 16
 ROW_STEP = 16
@@ -23,35 +23,36 @@ ROW_STEP = 16
 
 @dataclass
 class Step:
-    """One piece of work; several cores take its rows or heads where it has multiply-adds enough for them."""
+    """One piece of work. Several cores share its rows or heads if it has enough multiply-adds."""
 
     name: str
     units: Counter[str] = field(default_factory=Counter)
     reads: Counter[str] = field(default_factory=Counter)
-    """Tensors by name, and how many bytes are read of each."""
+    """Bytes read of each tensor, by name."""
     cached: int = 0
-    """Bytes of keys and values that are read."""
+    """Bytes of cached keys and values that are read."""
     shared: int = 0
-    """Multiply-adds that go through the session's parallel_for; 0: one core does it."""
+    """Multiply-adds that the session's parallel_for splits; 0: one core does everything."""
     parts: int = 1
-    """What they are shared by: heads of keys, or rows of matrices, ROW_STEP of them at least."""
+    """Number of parts into which they can be split: key heads, or groups of ROW_STEP matrix rows."""
 
 
 def steps(layout: Layout, *, tokens: int, position: int, scored: int, sampled: bool, floats: bool) -> list[Step]:
-    """A block of ``tokens`` fed at ``position``, of which the last ``scored`` get logits, and one is chosen by them.
+    """The steps of a block of ``tokens`` fed at ``position``. The last ``scored`` tokens get logits; with ``sampled``,
+    the next token is chosen from them.
 
-    ``floats``: the session's cache holds floats, as it does for models of floats.
+    ``floats``: the session caches floats, as for f32 models.
     """
     return _Pass(layout, tokens, position, scored, sampled, floats).steps()
 
 
 def decode_steps(layout: Layout, position: int) -> list[Step]:
-    """One token of an answer."""
+    """The steps of one token of an answer."""
     return steps(layout, tokens=1, position=position, scored=1, sampled=True, floats=layout.is_float)
 
 
 def prompt_steps(layout: Layout, position: int, tokens: int) -> list[Step]:
-    """A block of a prompt that goes on after it."""
+    """The steps of a block of a prompt that is not the last."""
     return steps(layout, tokens=tokens, position=position, scored=0, sampled=False, floats=layout.is_float)
 
 
@@ -88,7 +89,7 @@ class _Pass:
         return step
 
     def _layer(self, name: str, needed: int) -> list[Step]:
-        """``needed`` tokens go on after their keys and values are in the cache."""
+        """The steps of one layer. All tokens cache keys and values; only ``needed`` tokens go on from there."""
         c, dropped = self.config, self.tokens > needed
         query, kv = c.heads * c.head_dim, c.kv_heads * c.head_dim
         first = Step("qkv")
@@ -127,7 +128,7 @@ class _Pass:
     def _attention(self, tokens: int) -> Step:
         c, step = self.config, Step("attention")
         first = self.position + self.tokens - tokens
-        held = sum(first + b + 1 for b in range(tokens))  # keys that all these tokens see
+        held = sum(first + b + 1 for b in range(tokens))  # sum over tokens of the keys that each sees
         step.shared, step.parts = 4 * (first + tokens) * tokens * c.heads * c.head_dim, c.kv_heads
         if self.floats:
             step.units["f32 attend"] = held * c.heads * c.head_dim
@@ -189,7 +190,7 @@ class _Pass:
             step.reads[name] += self.tensors[name].bytes
 
     def _project(self, name: str, matrices: Sequence[str], tokens: int) -> Step:
-        """Products of matrices with one input, which is rounded once for all of them."""
+        """Products of matrices with the same input, which is quantised once for all of them."""
         step = Step(name)
         weights = [self.tensors[f"{matrix}.weight"] for matrix in matrices]
         if any(weight.type.type != "f32" for weight in weights):

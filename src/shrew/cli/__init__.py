@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import sys
 
-# Training shards its batches over threads itself; a BLAS that starts its own on top makes them wait for each other.
-# This must come before NumPy is imported anywhere.
+# Training shards its batches over threads itself; a BLAS with its own threads would make them wait for each other. This
+# must be set before NumPy is first imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import click
@@ -39,7 +39,7 @@ from shrew.errors import ShrewError
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="shrew")
 def shrew() -> None:
-    """Language models for microcontrollers: text in, a talking chip out.
+    """Language models for microcontrollers.
 
     Start with `shrew demo`. With your own data: `shrew train --data FILE --out RUN`, `shrew quantize RUN -o
     model.bin`, `shrew chat model.bin`.
@@ -86,7 +86,7 @@ def main() -> None:
 
 
 def _run() -> int:
-    """The command's exit code. Click's own ``main`` would end the process where a pipe breaks."""
+    """Returns the command's exit code. Click's own ``main`` would end the process at a broken pipe."""
     if "_SHREW_COMPLETE" in os.environ:
         shrew.main(prog_name="shrew")
     try:
@@ -104,11 +104,11 @@ def _run() -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return 130
-    except SystemExit as end:  # rich makes this of a broken pipe
+    except SystemExit as end:  # rich turns a broken pipe into this
         raise end.__context__ if isinstance(end.__context__, BrokenPipeError) else end from None
 
 
 def _discard(*descriptors: int) -> None:
-    """What is still to be written there, now and when Python ends, goes nowhere."""
+    """Discards buffered output, including what Python flushes at its end."""
     for descriptor in descriptors:
         os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

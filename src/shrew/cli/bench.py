@@ -1,4 +1,4 @@
-"""``shrew bench``: how fast a model is here, and what it costs on emulated chips."""
+"""``shrew bench``: a model's speed on this machine, and its cost on emulated chips."""
 
 from __future__ import annotations
 
@@ -24,24 +24,26 @@ HISTORY = "bench/results/emulate.jsonl"
 
 @click.command()
 @click.argument("image", metavar="[IMAGE]", required=False, type=ImagePath())
-@click.option("--model", "model_file", metavar="IMAGE", type=ImagePath(), help="The same as IMAGE.")
+@click.option("--model", "model_file", metavar="IMAGE", type=ImagePath(), help="Same as the argument IMAGE.")
 @click.option(
     "--emulate",
     metavar="TARGET",
     help="Count instructions under QEMU instead: rv32imc, rv32imafc, xtensa-lx6, or all.",
 )
-@click.option("--context", type=click.IntRange(2), default=256, show_default=True, help="Tokens of the session.")
 @click.option(
-    "--repeats", type=click.IntRange(1), default=5, show_default=True, help="Runs, of which the median counts."
+    "--context", type=click.IntRange(2), default=256, show_default=True, help="Context of the session, in tokens."
 )
-@click.option("--threads", type=click.IntRange(1, 16), default=1, show_default=True, help="Share the work, here.")
+@click.option(
+    "--repeats", type=click.IntRange(1), default=5, show_default=True, help="Number of runs; the median is reported."
+)
+@click.option("--threads", type=click.IntRange(1, 16), default=1, show_default=True, help="Threads, on this machine.")
 @click.option(
     "--record",
     is_flag=False,
     flag_value=HISTORY,
     metavar="[FILE]",
     type=click.Path(path_type=Path),
-    help=f"With --emulate: append the figures as a line of JSON to FILE, or to {HISTORY}.",
+    help=f"With --emulate: append the results as a line of JSON to FILE, or to {HISTORY}.",
 )
 @json_option
 def bench(
@@ -54,18 +56,18 @@ def bench(
     record: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure the speed of IMAGE on this machine, or with --emulate what it costs on a microcontroller's processor.
+    """Measure the speed of IMAGE on this machine, or with --emulate its cost on a microcontroller's processor.
 
-    Here: tokens per second of greedy decoding from the beginning of a text until the context is full, and of reading
-    those tokens as a prompt, as Python drives the engine: fast models are faster from C. Then where the time goes, in
-    microseconds a token, by operator and by layer, from one more run of each.
+    On this machine: tokens per second of greedy decoding, from an empty session until the context is full, and of
+    reading those tokens as a prompt. Python drives the engine, so fast models are faster from C. One more run of each
+    gives the time per token by operator and by layer, in microseconds.
 
-    Emulated: the model decodes the tokens that it chooses itself, from an empty session until the context is full.
-    Counted are the instructions of feeding a token and of choosing the next one greedily, at positions 1, 64 and 255
-    and on average over all, and those of reading the same tokens as a prompt in blocks. Code is the engine's machine
-    code and constants with every function of shrew.h; the compiler's runtime (soft floats, memcpy) is counted apart.
-    Stack is the most that decoding, reading, sampling and generating text took. Vectors says whether all conformance
-    vectors give the same bits as on this machine.
+    Emulated: the model decodes greedily from an empty session until the context is full. The report has the
+    instructions of feeding a token and choosing the next one, at positions 1, 64 and 255 and on average, and of reading
+    the same tokens as a prompt in blocks. Code is the engine's machine code and constants, with every function of
+    shrew.h; the compiler's runtime (soft floats, memcpy) is listed separately. Stack is the maximum used by decoding,
+    reading, sampling and generating text. Vectors says whether all conformance vectors give the same bits as on this
+    machine.
     """
     from shrew.engine import Model
 
@@ -92,7 +94,7 @@ def _host(model: Model, context: int, repeats: int, threads: int) -> dict[str, A
     from shrew.engine import Sampling
 
     def run(session: Session) -> tuple[float, float]:
-        """Tokens per second of decoding, and of reading."""
+        """Tokens per second of decoding and of reading a prompt."""
         ids = [model.bos or 0]
         session.reset()
         started = time.perf_counter()
@@ -201,7 +203,7 @@ def _print_costs(rows: list[dict[str, Any]]) -> None:
 
 
 def _append(path: Path, image: Path, model: Model, result: dict[str, Any]) -> None:
-    """One line for each target: when, which version of Shrew, which image, and the figures."""
+    """Appends one line per target: time, version of Shrew, image, and results."""
     from shrew import __version__
     from shrew.errors import RunError
 

@@ -41,7 +41,7 @@ HISTORY_LINES = 1000
 
 
 class Talker(Protocol):
-    """Who answers: a session of the engine, or a board."""
+    """Something that answers: a session of the engine, or a board."""
 
     @property
     def generate(self) -> Callable[..., Iterator[Progress]]: ...
@@ -49,14 +49,14 @@ class Talker(Protocol):
 
 @click.command(cls=GenerationCommand)
 @click.argument("image", metavar="[IMAGE]", required=False, type=ImagePath())
-@click.option("--port", metavar="PORT", help="Talk with the board on this serial port instead; auto finds it.")
+@click.option("--port", metavar="PORT", help="Talk with the board on this serial port instead; auto finds the port.")
 @generation_options
 @session_options
-@click.option("--quiet", is_flag=True, help="No greeting and no figures.")
+@click.option("--quiet", is_flag=True, help="Print no greeting and no statistics.")
 def chat(image: Path | None, port: str | None, quiet: bool, **options: Any) -> None:
-    """Talk with IMAGE, or with a board. Each question is answered by itself: small models do not follow a conversation.
+    """Talk with IMAGE, or with a board. Each question starts a new conversation, which small models cannot follow.
 
-    Without a terminal, each line of standard input is a question. Leave with Ctrl-D.
+    If standard input is not a terminal, each line is a question. Ctrl-D ends the chat.
     """
     from shrew.engine import Model
 
@@ -98,9 +98,9 @@ def _title(name: str, size: int) -> Text:
 
 
 def converse(talker: Talker, title: Text, chosen: Sampling, *, quiet: bool = False, **options: Any) -> None:
-    """Questions from standard input, answers to standard output, until the end of the input.
+    """Answers questions from standard input on standard output until the end of the input.
 
-    A question that cannot be asked gets one line on standard error.
+    A question that is refused gets one line on standard error.
     """
     interactive = sys.stdin.isatty()
     prepare_input()
@@ -118,17 +118,17 @@ def converse(talker: Talker, title: Text, chosen: Sampling, *, quiet: bool = Fal
 
 
 def prepare_input() -> None:
-    """Line editing and Ctrl-C on a terminal, and a history that outlasts it; broken UTF-8 is the question's fault, not
-    the end of all."""
+    """Sets up line editing, Ctrl-C and a persistent history on a terminal. Invalid UTF-8 then only makes a question
+    invalid, instead of ending the command."""
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")
     if sys.stdin.isatty():
         import readline
 
-        # A terminal that was started in the background, as by `nohup … &`, hands on that Ctrl-C is ignored.
+        # A terminal that was started in the background, as by `nohup … &`, passes on that SIGINT is ignored.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         path = Path(click.get_app_dir("shrew")) / "history"
-        with suppress(OSError):  # there is none yet
+        with suppress(OSError):  # no history yet
             readline.read_history_file(path)
         atexit.register(_keep_history, path)
 
@@ -137,13 +137,13 @@ def _keep_history(path: Path) -> None:
     import readline
 
     readline.set_history_length(HISTORY_LINES)
-    with suppress(OSError):  # whose home is read-only has none
+    with suppress(OSError):  # no history in a read-only home
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         readline.write_history_file(path)
 
 
 def forget_input(line: str) -> None:
-    """Takes the line that was typed last, which has a secret, out of the history."""
+    """Removes the last line, which has a secret, from the history."""
     import readline
 
     last = readline.get_current_history_length()
@@ -152,7 +152,7 @@ def forget_input(line: str) -> None:
 
 
 def answer(talker: Talker, question: str, chosen: Sampling | None, *, figures: bool, **options: Any) -> None:
-    """Prints the answer to one question, as it comes. Ctrl-C ends it."""
+    """Prints the answer to one question as it is generated. Ctrl-C ends it."""
     start, step = time.perf_counter(), None
     try:
         if re.search("[\udc80-\udcff]", question):
@@ -172,14 +172,14 @@ def answer(talker: Talker, question: str, chosen: Sampling | None, *, figures: b
 @click.command(cls=GenerationCommand)
 @image_argument
 @click.argument("prompt", default="")
-@click.option("--raw", is_flag=True, help="Continue PROMPT as it stands instead of answering it.")
+@click.option("--raw", is_flag=True, help="Continue the text of PROMPT instead of answering it.")
 @generation_options
 @session_options
 @json_option
 def generate(image: Path, prompt: str, raw: bool, as_json: bool, **options: Any) -> None:
-    """Generate text from PROMPT with IMAGE: the answer to it, or with --raw its continuation.
+    """Generate text with IMAGE: the answer to PROMPT, or with --raw its continuation.
 
-    An empty PROMPT starts a text from nothing, which is what a model of plain text does best.
+    An empty PROMPT generates a text from its beginning, which suits models trained on plain text.
     """
     from shrew.engine import Model
 

@@ -1,4 +1,4 @@
-"""``shrew corpus``: look at data before training on it."""
+"""``shrew corpus``: examine data before training on it."""
 
 from __future__ import annotations
 
@@ -24,11 +24,14 @@ format_option = click.option(
     type=click.Choice(["auto", "text", "jsonl", "blocks"]),
     default="auto",
     show_default=True,
-    help="How to read files; auto goes by name and content.",
+    help="Format of the files; auto detects it from name and content.",
 )
 data_argument = click.argument("data", nargs=-1, required=True)
 separator_option = click.option(
-    "--separator", default="<|endoftext|>", show_default=True, help="Line between texts; 'newline': each line is one."
+    "--separator",
+    default="<|endoftext|>",
+    show_default=True,
+    help="Line between texts; 'newline': each line is a text.",
 )
 held_out_option = click.option(
     "--held-out",
@@ -36,7 +39,7 @@ held_out_option = click.option(
     metavar="FRACTION",
     default=0.05,
     show_default=True,
-    help="Share held out where the data marks none.",
+    help="Fraction to hold out if the data marks none.",
 )
 prompts_option = click.option(
     "--prompts",
@@ -47,22 +50,22 @@ prompts_option = click.option(
     "and dashes of one kind; plain: with case and final punctuation; exact: as typed.",
 )
 preset_option = click.option(
-    "--preset", "preset_name", default="desk", show_default=True, help="Whose context and tokenizer to assume."
+    "--preset", "preset_name", default="desk", show_default=True, help="Assume this preset's context and tokenizer."
 )
 context_option = click.option(
-    "--context", type=click.IntRange(1, 32768), help="Tokens of a row.  [default: the preset's]"
+    "--context", type=click.IntRange(1, 32768), help="Tokens per row.  [default: the preset's]"
 )
 tokenizer_option = click.option(
     "--tokenizer",
     "tokenizer_file",
     type=click.Path(path_type=Path),
-    help="A tokenizer.json.  [default: one learnt from DATA, as the preset wants it]",
+    help="A tokenizer.json.  [default: train one on DATA as the preset does]",
 )
 
 
 @click.group()
 def corpus() -> None:
-    """Look at corpora: the built-in names, stories and desk, or your own files and folders."""
+    """Examine corpora: the built-in names, stories and desk, or your own files and folders."""
 
 
 def _load(data: tuple[str, ...], format_: Format, separator: str, **options: Any) -> Corpus:
@@ -77,7 +80,7 @@ def _load(data: tuple[str, ...], format_: Format, separator: str, **options: Any
 @separator_option
 @json_option
 def info(data: tuple[str, ...], format_: Format, separator: str, as_json: bool) -> None:
-    """Count what is in DATA: documents by kind, exact repeats, questions with several answers."""
+    """Count documents of DATA by kind, exact repeats, and questions with several answers."""
     from shrew.corpus import find_duplicates
 
     loaded = _load(data, format_, separator)
@@ -113,7 +116,7 @@ def info(data: tuple[str, ...], format_: Format, separator: str, as_json: bool) 
 @preset_option
 @context_option
 @tokenizer_option
-@click.option("--strict", is_flag=True, help="Let notes fail as well.")
+@click.option("--strict", is_flag=True, help="Also exit with 1 if there are notes.")
 @json_option
 def check(
     data: tuple[str, ...],
@@ -126,11 +129,12 @@ def check(
     strict: bool,
     as_json: bool,
 ) -> None:
-    """Look in DATA for what spoils a training: exit code 1 if there is an error.
+    """Check DATA for problems that would spoil training. Exits with 1 if there is an error.
 
-    Errors are questions with several answers, held-out documents that are also trained on, answers that the context
-    cuts, and empty answers. Notes are repeats, held-out questions close to trained ones or with answers never trained,
-    unbalanced answers, texts longer than the context, rare tokens and characters, look-alikes and stray white space.
+    Errors are questions with several answers, held-out documents that are also trained on, answers cut by the context,
+    and empty answers. Notes are repeats, held-out questions that are close to trained ones or have an answer that is
+    never trained, unbalanced answers, texts longer than the context, rare tokens and characters, look-alike characters
+    and stray white space.
     """
     from shrew.corpus.check import check_corpus
 
@@ -151,7 +155,7 @@ def check(
 def _as_trained(
     loaded: Corpus, preset_name: str, context: int | None, tokenizer_file: Path | None
 ) -> tuple[Tokenizer, int]:
-    """Tokenizer and context as `shrew train` would have them."""
+    """The tokenizer and context that `shrew train` would use."""
     from shrew.model.presets import preset
     from shrew.tokenizer import Tokenizer
 
@@ -161,7 +165,7 @@ def _as_trained(
 
 
 def _print_report(report: Report, size: dict[str, int]) -> None:
-    console = Console(highlight=False, markup=False, emoji=False)  # a corpus may say anything
+    console = Console(highlight=False, markup=False, emoji=False)  # a corpus may contain anything
     console.print(
         f"{size['train']:,} documents to train on, {size['held_out']:,} held out; "
         f"context {size['context']:,}, {size['vocab']:,} tokens"
@@ -185,7 +189,7 @@ def _print_report(report: Report, size: dict[str, int]) -> None:
 
 
 def _places(places: tuple[str, ...]) -> str:
-    """``file:3, 7``: a file is named once, and without its folder."""
+    """``file:3, 7``: each file is named once, without its folder."""
     files = [place.rpartition(":") for place in places]
     return ", ".join(
         line if i and file == files[i - 1][0] else f"{Path(file).name}:{line}"
@@ -214,10 +218,10 @@ def pack_(
     drop_duplicates: bool,
     as_json: bool,
 ) -> None:
-    """Show how the documents of DATA to train on fill rows of the context.
+    """Show how the training documents of DATA fill rows as long as the context.
 
-    Training packs them by best fit and cuts none that fits. Beside it stand first fit, a row for each document, and
-    fixed-length chunks: all documents as one stream, cut wherever a row is full.
+    Training packs them by best fit, and cuts no document that fits a row. For comparison, the table also has first fit,
+    one row per document, and fixed-length chunks: all documents as one stream, cut whenever a row is full.
     """
     from shrew.corpus import compare_packing, encode_documents, pack
     from shrew.corpus import drop_duplicates as without_repeats
@@ -255,7 +259,7 @@ def pack_(
 @click.option("--drop-duplicates", is_flag=True, help="Leave out exact repeats.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file instead of standard output.")
 def export(data: tuple[str, ...], format_: Format, separator: str, drop_duplicates: bool, output: Path | None) -> None:
-    """Write DATA as JSON lines, which every command reads: to see what a corpus holds, or to keep a cleaned one."""
+    """Write DATA as JSON lines, which every command reads: to inspect a corpus, or to keep a cleaned one."""
     from shrew.corpus import drop_duplicates as without_repeats
     from shrew.corpus import format_jsonl
     from shrew.files import write_atomically

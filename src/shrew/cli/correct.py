@@ -1,4 +1,4 @@
-"""``shrew correct``: the second stage of training, against what a model confuses."""
+"""``shrew correct``: the second stage of training, against confusions."""
 
 from __future__ import annotations
 
@@ -27,31 +27,45 @@ if TYPE_CHECKING:
 @click.option(
     "--data",
     multiple=True,
-    help="Questions with their right answers, and Not: lines where you know what is confused; repeatable.  "
+    help="Questions with their right answers, and Not: lines for known confusions; repeatable.  "
     "[default: the questions that RUN learnt]",
 )
 @click.option(
-    "--alike", type=click.IntRange(0), default=4, show_default=True, help="Mine so many answers of questions like one."
+    "--alike",
+    type=click.IntRange(0),
+    default=4,
+    show_default=True,
+    help="Wrong answers to mine from similar questions, per question.",
 )
 @click.option(
-    "--tempting", type=click.IntRange(0), default=4, show_default=True, help="Mine so many that the model leans to."
+    "--tempting",
+    type=click.IntRange(0),
+    default=4,
+    show_default=True,
+    help="Wrong answers to mine from the model's likeliest ones, per question.",
 )
 @click.option("--steps", type=click.IntRange(1), default=200, show_default=True)
-@click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Corrections a step.")
+@click.option("--batch", type=click.IntRange(1), default=16, show_default=True, help="Corrections per step.")
 @click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=3e-4, show_default=True)
-@click.option("--margin", type=float, default=3.0, show_default=True, help="Nats by which right answers shall lead.")
 @click.option(
-    "--strength", type=click.FloatRange(0), default=1.0, show_default=True, help="Of the push against wrong answers."
+    "--margin", type=float, default=3.0, show_default=True, help="Lead that right answers should gain, in nats."
+)
+@click.option(
+    "--strength",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    help="Weight of the loss against wrong answers.",
 )
 @click.option(
     "--trust",
     type=click.FloatRange(0),
     default=4.0,
     show_default=True,
-    help="Of the pull towards the model as it was.",
+    help="Weight of the divergence from the original model.",
 )
 @click.option("--plain", is_flag=True, help="For comparison: ordinary training on the same questions and the corpus.")
-@click.option("--threads", type=click.IntRange(1, 16), default=2, show_default=True, help="Share the work.")
+@click.option("--threads", type=click.IntRange(1, 16), default=2, show_default=True, help="Number of threads.")
 @click.option("--overwrite", is_flag=True, help="Replace the run in --out.")
 @seed_option
 @json_option
@@ -67,11 +81,11 @@ def correct(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Correct what the model of RUN confuses, and hold it to all else that it says.
+    """Train the model of RUN against confusions, and preserve its other answers.
 
-    For every question the right answer is raised and confusable ones are lowered, where the two part: those of its
-    Not: lines, answers of the corpus to questions like it, and answers that the model itself leans to. On the rest
-    of the corpus the model is held to what it said before.
+    For each question, training raises the right answer and lowers wrong ones at the token where they differ. Wrong
+    answers come from the question's Not: lines, from similar questions of the corpus, and from what the model itself
+    finds likely. On the rest of the corpus, a divergence from the original model is penalised.
     """
     from shrew.errors import RunError
     from shrew.run import Run, load_run, sole_writer
@@ -83,7 +97,7 @@ def correct(
     loaded = load_run(run)
     learnt = loaded.run.data
     if learnt is None:
-        raise RunError(f"{run}: does not say what it learnt from, and a correction holds it to that")
+        raise RunError(f"{run}: does not name its training data, which a correction needs")
     if out.exists() and out.samefile(run):
         raise RunError(f"{out}: is the run to correct; give another folder, so that both can be compared")
     if (out / "config.toml").exists() and not overwrite:

@@ -1,4 +1,4 @@
-"""``shrew demo``: the whole chain in a few minutes, from the built-in corpus to a conversation."""
+"""``shrew demo``: every step in a few minutes, from the built-in corpus to a conversation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ IMAGE_LIMIT = 230_000
 TRAINED_SAMPLE = 1000
 STORY_OPENING = "One day,"
 
-#: What the image says about itself, and what a chat page offers to ask.
+#: The description in the image's metadata, which chat pages show.
 DESCRIPTION = "Knows the Shrew board, an ESP32-S3 with a lamp, a fan, a buzzer and sensors, and works them."
 QUESTIONS = ("How much flash does the board have?", "turn the lamp green", "Which pin is the buzzer on?")
 
@@ -41,21 +41,23 @@ QUESTIONS = ("How much flash does the board have?", "turn the lamp green", "Whic
     type=click.Path(path_type=Path),
     default=Path("runs/demo"),
     show_default=True,
-    help="Where to leave everything.",
+    help="Folder for all results.",
 )
 @click.option(
     "--minutes",
     type=click.FloatRange(0, min_open=True),
     default=1.5,
     show_default=True,
-    help="Time to train the assistant.",
+    help="Training time of the assistant.",
 )
-@click.option("--steps", type=click.IntRange(1), help="Train for so many steps instead: the same numbers every time.")
-@click.option("--story/--no-story", default=True, help="Train a small story teller too: one more minute.")
-@click.option("--chat/--no-chat", default=True, help="Talk with the model at the end, on a terminal.")
+@click.option(
+    "--steps", type=click.IntRange(1), help="Train for this many steps instead; the result is then reproducible."
+)
+@click.option("--story/--no-story", default=True, help="Also train a small model on stories, for one more minute.")
+@click.option("--chat/--no-chat", default=True, help="Chat with the model at the end, on a terminal.")
 @json_option
 def demo(out: Path, minutes: float, steps: int | None, story: bool, chat: bool, as_json: bool) -> None:
-    """Train a device assistant on the built-in corpus, shrink it to at most 230 KB, and talk with it."""
+    """Train a device assistant on the built-in corpus, quantise it to at most 230 KB, and chat with it."""
     started = time.perf_counter()
     console = Console(stderr=as_json, highlight=False)
     show = _Show(console)
@@ -91,7 +93,7 @@ def _assistant(out: Path, limits: dict[str, Any], show: _Show) -> tuple[dict[str
         show.step(
             "Train", f"{config.layers} layers of {config.dim}, {config.parameters:,} parameters, NumPy on this machine"
         )
-        # Nothing is chosen by looking at the held-out questions: they are only asked at the end.
+        # The held-out questions influence no choice: they are only asked at the end.
         trained = train(run, prepared.train, progress=make_progress())
         if trained.interrupted:
             raise click.Abort
@@ -132,7 +134,7 @@ def _assistant(out: Path, limits: dict[str, Any], show: _Show) -> tuple[dict[str
 
 
 def desk_source(trained: LoadedRun, corpus: Corpus) -> Source:
-    """Of a model that learnt the built-in corpus ``desk``, with what its images say about themselves."""
+    """The source of a model trained on the built-in corpus ``desk``, with metadata for its images."""
     return trained.source(
         name="Shrew desk assistant",
         licence="CC0-1.0",
@@ -142,14 +144,14 @@ def desk_source(trained: LoadedRun, corpus: Corpus) -> Source:
 
 
 def refusal_of(corpus: Corpus) -> str:
-    """What the assistant says to everything that is not its business: the answer that most questions share."""
+    """The assistant's answer to questions outside its subject: the answer that most questions share."""
     from collections import Counter
 
     return Counter(d.response for d in corpus.train).most_common(1)[0][0]
 
 
 def _show_answers(corpus: Corpus, model: Model, show: _Show) -> list[dict[str, Any]]:
-    """Five held-out questions over the corpus's topics and one from outside, whether the answers are right or wrong."""
+    """Asks and shows five held-out questions on topics of the corpus and one outside them, right answers and wrong."""
     from shrew.evaluation import normalized
 
     refusal = refusal_of(corpus)
@@ -167,7 +169,7 @@ def _show_answers(corpus: Corpus, model: Model, show: _Show) -> list[dict[str, A
 
 
 def _story(out: Path, show: _Show) -> dict[str, Any]:
-    """A second model, which learns plain text instead of answers."""
+    """Trains a second model, on plain text instead of answers."""
     from shrew.engine import Model, Sampling
     from shrew.image import WeightType, image_of, write_image
     from shrew.run import DataConfig, load_run, sole_writer
@@ -206,7 +208,7 @@ class _Row:
 
 
 class _Show:
-    """What the demo looks like."""
+    """The demo's output."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -274,7 +276,7 @@ class _Show:
         self.console.print(printable(piece), end="", markup=False, soft_wrap=True)
 
     def story(self, opening: str, pieces: Iterable[str]) -> str:
-        """Streams a story word by word, so that lines break between words. Returns all of it."""
+        """Streams a story word by word, so that lines break between words. Returns the whole story."""
         indent, width = "   ", self.console.width - 2
         self.console.print(f"{indent}[bold]{escape(opening)}[/]", end="")
         column, word, text = len(indent + opening), "", opening

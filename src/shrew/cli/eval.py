@@ -1,4 +1,4 @@
-"""``shrew eval``: likelihood of text, or accuracy of answers, through the engine."""
+"""``shrew eval``: likelihood of text, or accuracy of answers, computed by the engine."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 @image_argument
 @click.option("--text", type=click.Path(path_type=Path), help="Score the documents of this text file.")
 @click.option("--data", help="Ask the questions of this corpus (a file, or a built-in one such as desk).")
-@click.option("--run", type=click.Path(path_type=Path), help="Ask the questions of the corpus that this run learnt.")
+@click.option("--run", type=click.Path(path_type=Path), help="Ask the questions of this run's corpus.")
 @click.option(
     "--separator",
     default="<|endoftext|>",
     show_default=True,
-    help="The line between documents of --text or --data; 'newline' makes each line a document.",
+    help="Line between documents of --text or --data; 'newline': each line is a document.",
 )
 @click.option(
     "--held-out",
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     metavar="FRACTION",
     default=0.05,
     show_default=True,
-    help="Share of --data held out where it marks none.",
+    help="Fraction of --data to hold out if it marks none.",
 )
 @click.option(
     "--split",
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Which questions of --data or --run.",
 )
-@click.option("--limit", type=click.IntRange(1), help="At most so many documents or questions.")
+@click.option("--limit", type=click.IntRange(1), help="Use at most this many documents or questions.")
 @json_option
 def eval_(
     image: Path,
@@ -56,13 +56,13 @@ def eval_(
     limit: int | None,
     as_json: bool,
 ) -> None:
-    """Measure IMAGE on text or questions that it should do well on.
+    """Measure the loss of IMAGE on a text, or the accuracy of its answers.
 
-    With --text: summed nats, tokens, nats/token, bytes, bits per byte and perplexity; each document is scored from
-    its own beginning-of-text and cut at the context, and end-of-text is not scored. With --data or --run: the share of
-    questions whose greedy answer is the expected one, apart from case, white space and a final full stop. Where the
-    image has a grammar of commands, also what became of requests for them (asked, right, wrong: another command,
-    refused), of other questions (false: a command all the same) and of those outside its business.
+    With --text: summed nats, tokens, nats/token, bytes, bits per byte and perplexity. Each document is scored from its
+    own beginning-of-text and cut at the context; end-of-text is not scored. With --data or --run: the fraction of
+    questions whose greedy answer equals the expected one, apart from case, white space and a final full stop. If the
+    image has a grammar of commands, also counts of requests for commands (asked; right; wrong: another command;
+    refused), of other questions (false: answered by a command), and of questions outside its subject.
     """
     from shrew.corpus import load_corpus
     from shrew.engine import Model
@@ -127,7 +127,7 @@ def _learnt_corpus(run: Path) -> Corpus:
 
     opened = Run.open(run)
     if opened.data is None:
-        raise RunError(f"{run}: does not say what it learnt from; give --data instead")
+        raise RunError(f"{run}: does not name its training data; give --data instead")
     return opened.load_corpus()
 
 

@@ -1,4 +1,4 @@
-"""``shrew flash``: put a model, firmware, or both on a board."""
+"""``shrew flash``: writes a model, firmware, or both to a board."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model", metavar="[MODEL]", required=False, type=ImagePath())
-@click.option("--port", metavar="PORT", help="The board's serial port.  [default: the only one there is]")
+@click.option("--port", metavar="PORT", help="The board's serial port.  [default: the only board found]")
 @click.option(
     "--firmware",
     "firmware_path",
     metavar="PATH",
     type=click.Path(path_type=Path),
-    help="Write firmware too: ESP-IDF's build folder, or a merged binary.",
+    help="Also write firmware: an ESP-IDF build folder or a merged binary.",
 )
-@click.option("--name", help="What the board calls the model.  [default: the file's name]")
+@click.option("--name", help="Name of the model on the board.  [default: the file's name]")
 @click.option(
     "--slot", type=click.IntRange(0, 1), help="Write to this slot.  [default: the one without the newest model]"
 )
-@click.option("--baud", type=click.IntRange(9600), default=460_800, show_default=True, help="Speed of writing.")
-@click.option("--stub/--no-stub", default=True, help="Without, the chip's own boot loader is used, which is slower.")
+@click.option("--baud", type=click.IntRange(9600), default=460_800, show_default=True, help="Baud rate for writing.")
+@click.option(
+    "--stub/--no-stub", default=True, help="Use esptool's stub; without it, the chip's slower boot loader in ROM."
+)
 @json_option
 def flash(
     model: Path | None,
@@ -44,11 +46,11 @@ def flash(
     stub: bool,
     as_json: bool,
 ) -> None:
-    """Write MODEL, an image, into a board's flash, or firmware, or both; then start the board and see that it answers.
+    """Write MODEL, an image, or firmware, or both to a board's flash; then start the board and check that it answers.
 
-    The engine checks the model, and everything is known to fit, before anything is erased. A board has two slots: the
-    model that it has stays until the new one is whole and verified, so that a pulled cable does no harm. Settings of
-    the board (Wi-Fi, token) stay as well, unless a merged binary covers them.
+    Before anything is erased, the engine validates the model, and everything is checked to fit. A board has two slots,
+    and its current model stays until the new one is completely written and verified, so a pulled cable does no harm.
+    The board's settings (Wi-Fi, token) also stay, unless a merged binary covers them.
     """
     from shrew.board.bootloader import connect
     from shrew.board.firmware import read_firmware

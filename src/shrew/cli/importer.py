@@ -1,4 +1,4 @@
-"""``shrew import``: a model of another program into an image or a run."""
+"""``shrew import``: converts another program's model to an image or a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shrew.cli.options import (
 
 
 class _Import(click.Command):
-    """Its help names what the doors take."""
+    """The command; its help lists the files that the doors accept."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from shrew.doors import DOORS
@@ -32,11 +32,13 @@ class _Import(click.Command):
     "--tokenizer",
     "tokenizer_file",
     type=click.Path(path_type=Path),
-    help="The tokenizer, where it is a file of its own.",
+    help="The tokenizer, if it is a separate file.",
 )
 @weight_type_options()
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write an image here.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write a run folder here, to quantise or to train from.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Write a run folder here, to quantise it or train from it."
+)
 @click.option("--overwrite", is_flag=True, help="Replace the run in --out.")
 @json_option
 def import_(
@@ -49,7 +51,7 @@ def import_(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Import FILE, a model of another program, with its tokenizer."""
+    """Import FILE, another program's model, with its tokenizer."""
     from shrew.doors import open_door
     from shrew.files import printable
     from shrew.image import image_of, write_image

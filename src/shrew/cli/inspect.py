@@ -1,4 +1,4 @@
-"""``shrew inspect``: everything that is in an image."""
+"""``shrew inspect``: the contents of an image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shrew.cli.options import human_bytes, image_argument, json_option, print_js
 @image_argument
 @json_option
 def inspect(image: Path, as_json: bool) -> None:
-    """Check IMAGE and show what is in it: every section, tensor and metadata entry."""
+    """Check IMAGE and show its contents: every section, tensor and metadata entry."""
     from shrew.engine import Model
     from shrew.image import describe
 
@@ -28,7 +28,7 @@ def inspect(image: Path, as_json: bool) -> None:
     else:
         _print(contents, image)
     if contents["selftest"] and not contents["selftest"]["passed"]:
-        model.selftest()  # raises what is wrong
+        model.selftest()  # raises if it fails
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -39,7 +39,7 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def _print(contents: dict[str, Any], image: Path) -> None:
-    console = Console(highlight=False, markup=False, emoji=False)  # an image may say anything
+    console = Console(highlight=False, markup=False, emoji=False)  # an image may contain anything
     console.print(
         Text.assemble(
             (printable(str(image)), "bold"),

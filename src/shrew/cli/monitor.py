@@ -1,4 +1,4 @@
-"""``shrew monitor``: sit at a board's console."""
+"""``shrew monitor``: a board's console."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     from shrew.board.console import Console
 
 _PROMPT = "› "
-#: A line with a password in it.
+#: A line that contains a password.
 _SECRET = re.compile(r"\s*/\s*wifi\b", re.IGNORECASE)
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
-#: A board that does not answer by then may be running anything; its output is shown all the same.
+#: A board that has not answered by then may be running anything; its output is shown anyway.
 _GREETING_SECONDS = 5.0
 _PLUGGED_IN_AGAIN_SECONDS = 0.3
 
 
 @click.command()
-@click.option("--port", metavar="PORT", help="The board's serial port.  [default: the only one there is]")
+@click.option("--port", metavar="PORT", help="The board's serial port.  [default: the only board found]")
 def monitor(port: str | None) -> None:
-    """Sit at a board's console: see what it says, ask its model, give it commands.
+    """Open a board's console: see its output, ask its model, give commands.
 
-    What is typed is a question for the model; with a slash before it, a command of the board, such as /status, /models,
-    /load NAME, /wifi or /help. Ctrl-C ends an answer, Ctrl-D leaves. A board that was unplugged is waited for.
+    A line is a question for the model, or after a slash a command for the board, such as /status, /models, /load NAME,
+    /wifi or /help. Ctrl-C ends an answer, Ctrl-D ends the command. If the board is unplugged, waits for it.
     """
     from shrew.board.console import Console
     from shrew.board.ports import choose, open_port
@@ -59,7 +59,7 @@ def monitor(port: str | None) -> None:
 
 
 class _Screen:
-    """Where a question is typed while the board may say something."""
+    """The terminal, where a question is typed while the board may print."""
 
     def __init__(self) -> None:
         self.interactive = sys.stdin.isatty()
@@ -76,7 +76,7 @@ class _Screen:
         return line.strip()
 
     def show(self, line: str) -> None:
-        """A line of the board, above what is being typed."""
+        """Prints a line of the board above the line being typed."""
         text = printable(_COLOURS.sub("", line))
         if not self._typing:
             click.echo(text)

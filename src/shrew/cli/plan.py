@@ -1,4 +1,4 @@
-"""``shrew plan``: whether a model fits a chip, where it lives there, and how fast it will be."""
+"""``shrew plan``: whether a model fits a chip, where its tensors go, and how fast it will be."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from shrew.chips.layout import Layout
     from shrew.chips.plan import Plan, Request, Use
 
-#: Cells of a bar at most, of what stands around it, and of the name of its chip.
+#: Widths in characters: of a bar at most, of the text around it, and of its chip's name.
 _BAR, _AROUND, _TITLE = 64, 34, 9
 
 
 @click.command()
 @click.argument("model", metavar="[MODEL]", required=False, type=ImagePath())
-@click.option("--preset", "preset_name", metavar="NAME", help="Plan for a preset instead: nothing need be trained.")
+@click.option("--preset", "preset_name", metavar="NAME", help="Plan for a preset, before training.")
 @click.option(
     "--chip",
     "chip_name",
@@ -45,12 +45,14 @@ _BAR, _AROUND, _TITLE = 64, 34, 9
 )
 @click.option("--psram", metavar="SIZE", help="PSRAM, such as 8MB, or 0.  [default: that of the usual module]")
 @click.option("--flash", metavar="SIZE", help="Flash, such as 16MB.  [default: that of the usual module]")
-@click.option("--context", type=click.IntRange(1), help="Tokens of the session.  [default: as many as the model takes]")
-@click.option("--cores", type=click.IntRange(1, 2), default=2, show_default=True, help="Use so many, where there are.")
-@click.option("--wifi/--no-wifi", default=True, show_default=True, help="Whether Wi-Fi and the web page run.")
-@weight_type_options(None, "Plan as if all matrices were stored so.  [default: as in MODEL or the preset, else q8]")
+@click.option("--context", type=click.IntRange(1), help="Tokens of the session.  [default: the model's context]")
 @click.option(
-    "--picture", metavar="FILE", type=click.Path(path_type=Path), help="Draw the memories into an .svg or .png as well."
+    "--cores", type=click.IntRange(1, 2), default=2, show_default=True, help="Cores to use, if the chip has them."
+)
+@click.option("--wifi/--no-wifi", default=True, show_default=True, help="Whether Wi-Fi and the web page run.")
+@weight_type_options(None, "Plan as if all matrices had this type.  [default: as in MODEL or the preset, else q8]")
+@click.option(
+    "--picture", metavar="FILE", type=click.Path(path_type=Path), help="Also draw the memories, as .svg or .png."
 )
 @json_option
 def plan(
@@ -67,12 +69,12 @@ def plan(
     picture: Path | None,
     as_json: bool,
 ) -> None:
-    """Tell whether MODEL, an image, fits a chip, where its tensors live there, and how many tokens a second it makes.
+    """Tell whether MODEL, an image, fits a chip, where its tensors go, and how many tokens per second it generates.
 
-    The session's size is the engine's own answer. Speeds are predictions: instructions, fitted to counts in emulators,
-    times cycles per instruction, and waiting for PSRAM and flash; what they rest on is listed with its source. Tokens a
-    second are the mean over an answer that fills the context; for prompts, over one that fills it, read in blocks.
-    docs/PLANNER.md says more. A model that does not fit is an answer, not an error.
+    The engine itself computes the session's size. Speeds are predictions from instruction counts, fitted to counts in
+    emulators, cycles per instruction, and the time spent waiting for PSRAM and flash. The assumptions are listed with
+    their sources. Tokens per second are the mean over an answer that fills the context, or over a prompt that fills it
+    and is read in blocks. docs/PLANNER.md has the details. If the model does not fit, the exit code is still 0.
     """
     from shrew.chips.changes import changes
     from shrew.chips.plan import make_plan
@@ -146,7 +148,7 @@ def _requests(
     wanted = list(CHIPS.values()) if chip_name == "all" else [chip(chip_name)]
     for one in wanted:
         size = one.default_psram if psram is None else _memory("--psram", psram)
-        if chip_name == "all":  # as much of it as the chip can have
+        if chip_name == "all":  # at most as much as the chip can have
             size = min(size, max(one.psram, default=0))
         one.psram_of(size)
         space = one.default_flash if flash is None else _memory("--flash", flash)
@@ -156,12 +158,12 @@ def _requests(
 
 
 def _memory(option: str, text: str) -> int:
-    """Bytes of a memory chip: 8MB is 2^23, as such chips are counted. ConfigError otherwise."""
+    """Parses the size of a memory chip in bytes: 8MB is 2^23, as usual for such chips. ConfigError if malformed."""
     from shrew.errors import ConfigError
 
     size = byte_count(option, text, kilo=1024)
     if 0 < size < 1024:
-        raise ConfigError(f"{option} {text}: that is bytes; say {text}MB if you mean so many megabytes")
+        raise ConfigError(f"{option} {text}: that is in bytes; write {text}MB for megabytes")
     return size
 
 
@@ -250,7 +252,7 @@ def _slots(plan: Plan) -> str:
 
 
 def _advice(plan: Plan, helpful: Sequence[Change]) -> str:
-    """Empty where nothing helps a plan that fits."""
+    """Empty if the plan fits and no change makes it faster."""
     if not helpful:
         return "" if plan.fits else "does not fit with anything that was tried; take a smaller model"
     best = helpful[0]
@@ -281,7 +283,7 @@ def _print_bars(console: Console, plans: Sequence[Plan]) -> None:
 
 
 def _bar(use: Use, cells: int) -> Text:
-    """Blocks in the share of each segment; what has bytes has at least one."""
+    """Block characters in proportion to each segment; a segment that is not empty has at least one."""
     from shrew.chips.picture import COLOURS
 
     full, bar, used = max(use.size, use.size - use.left), Text(), 0
@@ -313,7 +315,7 @@ def _print_time(console: Console, plan: Plan) -> None:
 
 
 def _print_placement(console: Console, plan: Plan) -> None:
-    """Tensors of a kind in a line: how many of them are where."""
+    """Prints one line per kind of tensor: how many are in each memory."""
     from shrew.chips.placement import read_whole, title
 
     rows: dict[tuple[str, str, str, str], list[int]] = {}
@@ -349,7 +351,7 @@ def _print_sources(console: Console, plan: Plan) -> None:
 
 
 def _print_assumptions(console: Console, plans: Sequence[Plan]) -> None:
-    """The same without sources, chip beside chip."""
+    """Prints the assumptions without sources, chips side by side."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("This rests on", no_wrap=True)
     for plan in plans:

@@ -1,4 +1,4 @@
-"""``shrew presets``: the models to start from."""
+"""``shrew presets``: lists the presets."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from shrew.cli.options import json_option, print_json
 @click.command()
 @json_option
 def presets(as_json: bool) -> None:
-    """List the models that `shrew train --preset` knows.
+    """List the presets of `shrew train --preset`.
 
-    Parameters and bytes are those of the vocabulary that a preset aims for; q8 and q4 are the bytes of the weights in
-    an image, to which the tokenizer adds about 10 a token.
+    Parameters and bytes are for the preset's own size of vocabulary. q8 and q4 are the bytes of the weights in an
+    image; the tokenizer adds about 10 bytes per token.
     """
     from shrew.image import WeightType, weight_bytes
     from shrew.model.presets import PRESETS

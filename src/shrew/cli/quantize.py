@@ -1,4 +1,4 @@
-"""``shrew quantize``: from a run folder or a float image to a small model image."""
+"""``shrew quantize``: makes a small model image from a run folder or a float image."""
 
 from __future__ import annotations
 
@@ -41,8 +41,7 @@ THREADS = 2
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The image to write.")
 @weight_type_options(
     None,
-    "How matrices are stored, from 32 to 2 bits a weight.  [default: exactly as RUN was trained, where it was trained "
-    "for types; else q8]",
+    "Type of the matrices: 32, 8, 4 or 2 bits per weight.  [default: the types that RUN was trained for, else q8]",
 )
 @tensor_option
 @click.option(
@@ -51,38 +50,35 @@ THREADS = 2
 @click.option(
     "--rounding",
     type=click.Choice(["nearest", "calibrated"]),
-    help="Calibrated learns roundings and scales from text.  [default: calibrated where there is q4 or ternary]",
+    help="calibrated learns roundings and scales from text.  [default: calibrated if any matrix is q4 or ternary]",
 )
 @click.option("--steps", type=click.IntRange(0), default=600, show_default=True, help="Steps of calibration.")
 @click.option(
     "--text",
     type=click.Path(path_type=Path),
-    help="Calibrate on this text instead of what the run learnt, or else what the model writes itself.",
+    help="Calibrate on this text.  [default: the run's training data, else text that the model generates]",
 )
 @click.option(
     "--measure",
     type=click.Path(path_type=Path),
-    help="Measure the loss on this text instead of what the run holds out, or else what the model writes itself.",
+    help="Measure the loss on this text.  [default: the run's held-out data, else text that the model generates]",
 )
 @separator_option
 @click.option(
     "--commands",
     "grammar",
     metavar="FILE|none",
-    help="Patterns of the commands that answers may be, one a line.  [default: those that RUN learnt, or the image "
-    "has]",
+    help="Patterns of the allowed commands, one per line.  [default: the commands that RUN learnt or the image has]",
 )
 @click.option(
     "--confidence",
     type=click.FloatRange(0, 1),
-    help="Refuse a command to which the model gives a lower probability.  [default: 0.7, or as the image has]",
+    help="Refuse commands whose probability is below this.  [default: 0.7, or that of the image]",
 )
-@click.option("--refusal", metavar="TEXT", help="What the image says instead of a command that it refuses.")
-@click.option("--name", help="Name in the image's metadata; default: the run folder's.")
-@click.option(
-    "--description", metavar="TEXT", help="What the model is, for its metadata; further lines are questions to try."
-)
-@click.option("--licence", help="Licence of the model, for its metadata.")
+@click.option("--refusal", metavar="TEXT", help="Answer that replaces a refused command.")
+@click.option("--name", help="Name in the image's metadata.  [default: the run folder's]")
+@click.option("--description", metavar="TEXT", help="Description in the metadata; further lines are questions to try.")
+@click.option("--licence", help="Licence of the model, in the metadata.")
 @seed_option
 @json_option
 def quantize(
@@ -106,7 +102,7 @@ def quantize(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Shrink the model in RUN, a run folder or an f32 image, into one image, and measure what that costs."""
+    """Quantise the model in RUN, a run folder or an f32 image, to an image, and measure the loss that this costs."""
     from shrew.engine import Model
     from shrew.image import image_of, write_image
     from shrew.model.allocator import keep_freed_memory
@@ -184,7 +180,7 @@ def quantize(
 def _open(
     path: Path, own: Mapping[str, str | None]
 ) -> tuple[Source, Sequence[EncodedDocument], Sequence[EncodedDocument]]:
-    """The model, what it learnt and what was held out from it, as far as known. ``own`` is the caller's metadata."""
+    """The model, its training data and its held-out data, as far as known. ``own`` is the caller's metadata."""
     from shrew.corpus import encode_documents
     from shrew.image import open_float_image
     from shrew.run import load_run
@@ -202,7 +198,7 @@ def _open(
 
 
 def _commands(source: Source, given: str | None, confidence: float | None) -> Commands | None:
-    """The grammar of the image: of the file ``given``, or what ``source`` has."""
+    """The image's grammar: from the file ``given``, or that of ``source``."""
     from shrew.errors import ConfigError
     from shrew.image import Commands
     from shrew.image.commands import read_patterns
@@ -221,7 +217,7 @@ def _commands(source: Source, given: str | None, confidence: float | None) -> Co
 
 @contextmanager
 def _progress(title: str, total: int | None) -> Iterator[Callable[..., None]]:
-    """A bar; what is called moves it by one, with a new title if it gets one."""
+    """A progress bar. Calling what it yields advances the bar by one, and optionally changes its title."""
     with Progress(console=remarks, transient=True, disable=not remarks.is_terminal) as bar:
         task = bar.add_task(title, total=total)
         yield lambda text=title: bar.update(task, advance=1, description=text)

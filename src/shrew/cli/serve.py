@@ -1,4 +1,4 @@
-"""``shrew serve``: the chat page and its protocol, from this computer."""
+"""``shrew serve``: the chat page and its protocol, served from this computer."""
 
 from __future__ import annotations
 
@@ -16,27 +16,25 @@ from shrew.shipped import is_shipped
 if TYPE_CHECKING:
     from shrew.serve.service import Service
 
-#: Without letters and digits that look alike: people copy it from a terminal to a phone.
+#: Without letters and digits that look alike, since people copy the token from a terminal to a phone.
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
 @click.command()
 @click.argument("image", metavar="[IMAGE]", required=False, type=ImagePath())
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; 0.0.0.0 is all of them.")
-@click.option("--port", type=click.IntRange(0, 0xFFFF), default=8080, show_default=True, help="0 takes a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0: all addresses.")
+@click.option("--port", type=click.IntRange(0, 0xFFFF), default=8080, show_default=True, help="Port; 0: any free one.")
 @click.option(
     "--sessions", type=click.IntRange(1, 64), default=2, show_default=True, help="Questions answered at once."
 )
-@click.option(
-    "--threads", type=click.IntRange(1, 16), default=1, show_default=True, help="Threads that share one answer's work."
-)
-@click.option("--token", help="What a client must know to change anything.  [default: a new one]")
+@click.option("--threads", type=click.IntRange(1, 16), default=1, show_default=True, help="Threads per answer.")
+@click.option("--token", help="Token that clients need to change anything.  [default: a random one]")
 @click.option(
     "--models",
     "folder",
     metavar="FOLDER",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Other images to choose from, and where uploads go.  [default: IMAGE's folder; this one for a shipped IMAGE]",
+    help="Folder for images to choose from and uploads.  [default: IMAGE's; the current one for a shipped IMAGE]",
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
 def serve(
@@ -49,10 +47,11 @@ def serve(
     folder: Path | None,
     open_page: bool,
 ) -> None:
-    """Talk with IMAGE in a browser, or from programs: a chat page, a WebSocket, and OpenAI's endpoint.
+    """Serve IMAGE to browsers and programs: a chat page, a WebSocket, and an OpenAI endpoint.
 
-    It speaks as a device does (docs/PROTOCOL.md). Only this computer can reach it unless --host says otherwise; who can
-    reach it may ask questions, and who has the token may change settings, upload models and load them. Ctrl-C ends it.
+    The protocol is that of a device (docs/PROTOCOL.md). Without --host, only this computer can connect. Every client
+    may ask questions; clients with the token may also change settings, and upload and load models. Ctrl-C ends the
+    server.
     """
     try:
         from shrew.serve.run import serve as run

@@ -1,4 +1,4 @@
-"""``shrew tokenizer``: train one by itself, or see how one cuts a text."""
+"""``shrew tokenizer``: trains a tokenizer, or shows how one splits a text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TokenizerKind = Literal["bpe", "character"]
 
 @click.group()
 def tokenizer() -> None:
-    """Train tokenizers and see what they do. `shrew train` does this by itself."""
+    """Train and examine tokenizers. `shrew train` trains its own."""
 
 
 @tokenizer.command("train")
@@ -62,7 +62,7 @@ def train_(
 @click.option("--prompt", is_flag=True, help="As a chat prompt: in the form in which the model reads prompts.")
 @json_option
 def encode(file: Path, text: str, prompt: bool, as_json: bool) -> None:
-    """Show how FILE, a model image or a tokenizer.json, cuts TEXT into tokens."""
+    """Show how FILE, a model image or a tokenizer.json, splits TEXT into tokens."""
     from shrew.engine import Model
     from shrew.tokenizer import Tokenizer
 

@@ -1,4 +1,4 @@
-"""``shrew train``: from text to a run folder."""
+"""``shrew train``: trains a model on text."""
 
 from __future__ import annotations
 
@@ -47,34 +47,36 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Start from the weights of this run, such as an imported one.",
 )
-@click.option("--steps", type=click.IntRange(1), help="Train for so many steps; such a run repeats to the bit.")
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Train for so long.")
+@click.option(
+    "--steps", type=click.IntRange(1), help="Train for this many steps; the result is reproducible bit for bit."
+)
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Train for this long.")
 @click.option(
     "--set",
     "overrides",
     multiple=True,
     metavar="TABLE.KEY=VALUE",
-    help="Any field of the configuration, such as model.layers=3 or train.batch=64; repeatable.",
+    help="Set a field of the configuration, such as model.layers=3 or train.batch=64; repeatable.",
 )
 @weight_type_options(
     None,
-    "Train for matrices stored so: the last part of the run computes with exactly the values that the image will "
-    "have.  [default: f32, to be quantised afterwards]",
+    "Train for this type: the last part of the run computes with exactly the values that the image will have.  "
+    "[default: f32, to be quantised afterwards]",
 )
 @tensor_option
 @format_option
 @separator_option
 @prompts_option
 @click.option(
-    "--held-out", type=float, default=0.05, show_default=True, help="Share held out where the data marks none."
+    "--held-out", type=float, default=0.05, show_default=True, help="Fraction to hold out if the data marks none."
 )
-@click.option("--drop-duplicates", is_flag=True, help="Train once on documents that occur several times.")
+@click.option("--drop-duplicates", is_flag=True, help="Train only once on documents that occur several times.")
 @click.option(
     "--backend",
     type=click.Choice(["numpy", "torch"]),
-    help="What computes: NumPy (the default) or PyTorch; with --resume, for this time.",
+    help="Compute with NumPy (the default) or PyTorch; with --resume, this time only.",
 )
-@click.option("--resume", is_flag=True, help="Go on with the run in --out, from its checkpoint.")
+@click.option("--resume", is_flag=True, help="Continue the run in --out from its checkpoint.")
 @click.option("--overwrite", is_flag=True, help="Replace the run in --out.")
 @seed_option
 @json_option
@@ -100,10 +102,10 @@ def train(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Train a model on DATA and keep everything in the run folder --out.
+    """Train a model on --data and write everything to the run folder --out.
 
-    Ctrl-C leaves a checkpoint; --resume goes on from it (with --steps and NumPy, to exactly the numbers that
-    an uninterrupted run has).
+    Ctrl-C saves a checkpoint, from which --resume continues. With --steps and NumPy, the result is exactly that of an
+    uninterrupted run.
 
     With PyTorch, `torchrun --nproc-per-node 2 -m shrew train … --backend torch` trains in two processes.
     """
@@ -114,7 +116,7 @@ def train(
     if resume:
         if data or source or overwrite or overrides or steps or minutes or type_ or group is not None or tensors:
             raise click.UsageError("--resume takes all but --backend from the run folder; give only --out with it")
-        Run.open(out)  # or the lock would make a folder of what is no run
+        Run.open(out)  # otherwise the lock would create the folder of a run that does not exist
         with sole_writer(out):
             run, tokenizer = _reopen(out, backend)
             prepared = prepare(run.load_corpus(), tokenizer, run.config.model.context)
@@ -172,7 +174,7 @@ def _train(
     except TrainingError:
         if run.writes:
             raise
-        click.get_current_context().exit(1)  # as all processes do, and the first says why
+        click.get_current_context().exit(1)  # like all processes; the first one says why
     if run.writes:
         _report(run, result, as_json)
     if result.interrupted:
@@ -188,14 +190,14 @@ def _reopen(out: Path, backend: str | None) -> tuple[Run, Tokenizer]:
         raise RunError(f"{out}: an imported run has no data to go on with; train on it with --from {out}")
     if backend and backend != run.config.train.backend:
         changes: dict[str, Any] = {"backend": backend}
-        if backend == "numpy":  # which knows none of PyTorch's options
+        if backend == "numpy":  # which does not have PyTorch's options
             changes |= {"device": "auto", "precision": "float32", "compile": False}
         run = Run(out, replace(run.config, train=replace(run.config.train, **changes)))
     return run, Tokenizer.load(run.tokenizer_path)
 
 
 def _overrides(texts: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """``model.layers=3`` and the like, as values of TOML's types."""
+    """Parses settings such as ``model.layers=3`` to values of TOML types."""
     import tomllib
 
     from shrew.model.config import ModelConfig

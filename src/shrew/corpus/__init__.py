@@ -1,12 +1,12 @@
-"""The corpus room: from files to rows of tokens that a trainer can learn from.
+"""The corpus room: from files to rows of tokens for training.
 
-A corpus is documents. A document is a text, learnt as a whole, or a prompt with its response, of which only the
-response is learnt. They pass through here in one direction::
+A corpus consists of documents. A document is a text, learnt as a whole, or a prompt with its response, of which only
+the response is learnt. They are processed in these steps::
 
     corpus = load_corpus("desk")                       # or files, folders: Corpus(train, held_out)
     documents = drop_duplicates(corpus.train)          # optional; find_duplicates only reports
     encoded = encode_documents(documents, tokenizer)   # ids, and which of them are learnt
-    rows, report = pack(encoded, context=128)          # PackedRows: no document is cut that fits
+    rows, report = pack(encoded, context=128)          # PackedRows: no document that fits is cut
 
 ``docs/corpus.md`` describes the file formats.
 """

@@ -1,4 +1,4 @@
-"""What other ways to fill rows would come to, beside :func:`shrew.corpus.packing.pack`."""
+"""Compares :func:`shrew.corpus.packing.pack` with other ways to fill rows."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from shrew.corpus.packing import PackingReport, pieces_of
 
 @dataclass(frozen=True)
 class RowFilling:
-    """What one way to fill rows comes to."""
+    """The result of one way to fill rows."""
 
     name: str
     rows: int
     cut: int
-    """Documents that do not lie in one row as a whole."""
+    """Documents that are split over several rows or truncated."""
     padding: float
-    """Share of all positions that no document uses."""
+    """Fraction of all positions that no document uses."""
 
 
 def compare_packing(encoded: Sequence[EncodedDocument], context: int, packed: PackingReport) -> list[RowFilling]:
-    """``packed``, the report of best fit, beside first fit, a row for each document, and fixed-length chunks."""
+    """``packed``, the report of best fit, together with first fit, one row per document, and fixed-length chunks."""
     lengths = [piece.length for document in encoded for piece in pieces_of(0, document, context)]
 
     def whole(name: str, rows: int) -> RowFilling:
@@ -39,18 +39,18 @@ def compare_packing(encoded: Sequence[EncodedDocument], context: int, packed: Pa
 
 
 def _first_fit(lengths: Sequence[int], context: int) -> int:
-    """Rows that it takes to put each piece, as they come, into the first row that has room for it."""
+    """Number of rows if each piece, in order, goes to the first row that has room."""
     room = np.full(len(lengths), context)
     rows = 0
     for length in lengths:
-        row = int(np.argmax(room[: rows + 1] >= length))  # the one behind the last row in use is empty
+        row = int(np.argmax(room[: rows + 1] >= length))  # the row after the last one in use is empty
         room[row] -= length
         rows = max(rows, row + 1)
     return rows
 
 
 def _fixed_length_chunks(tokens: Sequence[int], context: int) -> RowFilling:
-    """All documents as one stream that is cut every ``context`` positions, whatever stands there."""
+    """All documents as one stream that is cut every ``context`` positions."""
     ends = np.cumsum(tokens, dtype=np.int64)
     stream = max(int(ends[-1]) - 1, 0) if len(ends) else 0
     rows = -(-stream // context)

@@ -1,6 +1,6 @@
 """The block format: questions with one answer or command, and prose, separated by blank lines.
 
-``docs/corpus.md`` describes it for the people who write it.
+``docs/corpus.md`` describes it for authors.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _QUESTIONS = ("Q", "Test")
 _ANSWERS = ("A", "Do")
 
 Block = list[tuple[int, str]]
-"""The lines of one block, each with its number."""
+"""The lines of one block with their numbers."""
 
 
 @dataclass(slots=True)
@@ -28,7 +28,7 @@ class _Field:
 
 
 def parse_blocks(text: str, source: str) -> list[Document]:
-    """All documents of ``text``, whose lines end with ``\\n``; raises :class:`DataError` naming ``source`` and line."""
+    """Parses ``text``, whose lines end with ``\\n``. Raises :class:`DataError`, naming ``source`` and line."""
     documents: list[Document] = []
     for block in _split(text):
         if all(_is_comment(line) for _, line in block):
@@ -42,7 +42,7 @@ def parse_blocks(text: str, source: str) -> list[Document]:
 
 
 def looks_like_blocks(text: str) -> bool:
-    """Whether some block begins, after its comments, with a question."""
+    """Whether any block begins, after its comments, with a question."""
     for block in _split(text):
         first = next((line for _, line in block if not _is_comment(line)), "")
         field = _FIELD.match(first)
@@ -89,7 +89,7 @@ def _fields(block: Block, source: str) -> list[_Field]:
 
 
 def _answered(fields: list[_Field], source: str) -> list[Document]:
-    """One document for each first question of a block, all with the same answer and the same follow-ups."""
+    """One document per phrasing of a block's first question, all with the same answer and follow-ups."""
     first, *later = _turns(fields)
     response = _response(first, source)
     negatives = tuple(field.value for field in first if field.name == "Not")
@@ -110,7 +110,7 @@ def _answered(fields: list[_Field], source: str) -> list[Document]:
 
 
 def _turns(fields: list[_Field]) -> list[list[_Field]]:
-    """Divides a block where a question comes below an answer."""
+    """Splits a block into turns, where a question follows an answer."""
     turns: list[list[_Field]] = [[]]
     for field in fields:
         if field.name in _QUESTIONS and any(earlier.name in _ANSWERS for earlier in turns[-1]):

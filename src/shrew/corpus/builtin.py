@@ -1,4 +1,4 @@
-"""The corpora that come with Shrew, and the one door to these and to the user's own files."""
+"""The corpora that come with Shrew, and :func:`load_corpus`, which loads these and the user's own files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BuiltinName = Literal["names", "stories", "desk"]
 
 BUILTIN_NAMES: Final[tuple[BuiltinName, ...]] = get_args(BuiltinName)
 
-#: Share of a user's documents that is held out where none is marked so.
+#: Fraction of a user's documents to hold out if none is marked.
 HELD_OUT: Final = 0.05
 
 
@@ -27,9 +27,9 @@ def builtin_corpus(name: BuiltinName, *, stories: int = 5000, held_out_stories: 
     ``names``
         first names, each a text; a tenth is held out
     ``stories``
-        written stories and ``stories`` generated ones; ``held_out_stories`` others, generated, are held out
+        hand-written stories and ``stories`` generated ones; ``held_out_stories`` other generated ones are held out
     ``desk``
-        questions to a device on a desk, with answers and commands; the phrasings marked ``Test:`` are held out
+        questions to a device on a desk, with answers and commands; phrasings marked ``Test:`` are held out
     """
     if name == "names":
         documents = hold_out_fraction(_packaged("names.txt", separator=NEWLINE), 0.1)
@@ -50,10 +50,10 @@ def load_corpus(
     held_out: float = HELD_OUT,
     refuse_leaks: bool = True,
 ) -> Corpus:
-    """The corpus that ``--data`` names: built-in names, files and folders, one or several.
+    """Loads the corpus that ``--data`` names: one or several built-in names, files and folders.
 
-    A built-in name wins over a file of that name, which ``./desk`` still reaches. ``held_out`` is the fraction to hold
-    out where no document is marked so; :func:`split_corpus` says how, and what ``refuse_leaks`` is.
+    A built-in name takes precedence over a file of that name, which ``./desk`` still reaches. ``held_out`` is the
+    fraction to hold out if no document is marked. :func:`split_corpus` documents how, and ``refuse_leaks``.
     """
     specs = [spec] if isinstance(spec, str | Path) else list(spec)
     documents: list[Document] = []
@@ -74,7 +74,7 @@ def _packaged(file: str, *, format: Format = "text", separator: str = END_OF_TEX
 
 
 def _generated(count: int, seed: int, split: Literal["train", "held-out"]) -> list[Document]:
-    """Generated stories; the line of one is its number."""
+    """Generated stories. The ``line`` of a story is its number."""
     stories = generate_stories(count, seed=seed, split=split)
     return [
         text_document(story, held_out=split == "held-out", source=f"generated {split} story", line=number)

@@ -1,4 +1,4 @@
-"""Answers that a question could be confused with, found by how alike questions are."""
+"""Finds answers that could be confused with a question's own, by the similarity of questions."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from shrew.corpus.documents import Document
 
-#: Words and parts of words are counted in so many bins.
+#: Number of hash bins in which words and parts of words are counted.
 BINS = 4096
 
-#: Questions compared at once.
+#: Number of questions compared at once.
 CHUNK = 1024
 
 
 class Questions:
-    """The questions of a corpus, to be searched by likeness: the cosine of TF-IDF vectors over words and the
-    three-letter parts of words."""
+    """The questions of a corpus, which can be searched by similarity: the cosine of TF-IDF vectors over words and
+    their three-letter parts."""
 
     def __init__(self, corpus: Sequence[Document]) -> None:
         self._known = [document for document in corpus if document.prompt]
@@ -33,18 +33,18 @@ class Questions:
         self._rarity = (np.log((1 + len(self._known)) / (1 + found)) + 1).astype(np.float32)
         self._vectors = _unit(counts * self._rarity)
         self.responses = list(dict.fromkeys(document.response for document in self._known))
-        """Of the corpus, each once."""
+        """The distinct responses of the corpus."""
 
     def right(self, question: str, response: str) -> bool:
-        """Whether the corpus gives this response to this question, however it is spelt."""
+        """Whether the corpus gives this response to this question, ignoring case and punctuation of the question."""
         return response in self._right.get(folded(question), ())
 
     def nearest(self, documents: Sequence[Document]) -> list[str]:
-        """The response to the corpus question most like that of each document."""
+        """For each document, the response to the most similar question of the corpus."""
         return [self._known[order[0]].response for order in self._orders(documents)]
 
     def confusable(self, documents: Sequence[Document], count: int) -> list[list[str]]:
-        """For each document up to ``count`` responses to the questions most like its own, best first, without its own
+        """For each document, up to ``count`` responses to the most similar questions, best first, except its own
         response and others that are right."""
         found: list[list[str]] = []
         for document, order in zip(documents, self._orders(documents), strict=True):
@@ -57,7 +57,7 @@ class Questions:
         return found
 
     def _orders(self, documents: Sequence[Document]) -> Iterator[NDArray[np.intp]]:
-        """For each document all questions of the corpus, the most alike first."""
+        """For each document, the indices of all questions of the corpus, the most similar first."""
         for start in range(0, len(documents), CHUNK):
             counts = _counts([document.prompt for document in documents[start : start + CHUNK]])
             likeness = _unit(counts * self._rarity) @ self._vectors.T  # [some, known]
@@ -65,7 +65,7 @@ class Questions:
 
 
 def folded(question: str) -> str:
-    """A question for comparison: lower case, words alone."""
+    """A question for comparison: only its words, in lower case."""
     return " ".join(re.findall(r"\w+", question.lower()))
 
 
@@ -81,7 +81,7 @@ def _counts(questions: Sequence[str]) -> NDArray[np.float32]:
     counts = np.zeros((len(questions), BINS), np.float32)
     for row, question in zip(counts, questions, strict=True):
         for feature in _features(question):
-            row[zlib.crc32(feature.encode()) % BINS] += 1  # Python's own hash differs from process to process
+            row[zlib.crc32(feature.encode()) % BINS] += 1  # Python's hash differs between processes
     return counts
 
 

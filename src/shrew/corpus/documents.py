@@ -1,4 +1,4 @@
-"""What a corpus is made of."""
+"""Documents, of which a corpus consists."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ COMMAND_PREFIX: Final = "Do: "
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One thing to learn: a text, or a prompt with the response it should get.
+    """One thing to learn: a text, or a prompt with its response.
 
     The model reads the prompt and learns the response. A text has no prompt and is learnt as a whole. The response of a
-    command is the literal text that the model is to write, such as ``Do: led red``.
+    command is the literal text to generate, such as ``Do: led red``.
     """
 
     prompt: str
@@ -26,9 +26,9 @@ class Document:
     held_out: bool = False
     """Never trained on, kept to measure the model with."""
     source: str = ""
-    """The file it comes from."""
+    """The file from which it was read."""
     line: int = 0
-    """The line in that file where it begins, counted from 1."""
+    """The line of that file where it begins, counted from 1."""
     negatives: tuple[str, ...] = ()
     """Responses that are easily confused with the right one."""
     follow_ups: tuple[tuple[str, str], ...] = ()
@@ -41,7 +41,7 @@ class Document:
 
     @property
     def subject(self) -> str:
-        """What must not be trained on if this document is held out: its prompt, or the whole of a text."""
+        """What must not be trained on if this document is held out: its prompt, or the whole text."""
         return self.prompt or self.response
 
     @property
@@ -71,6 +71,6 @@ def response_document(
 
 
 def commands_of(documents: Iterable[Document]) -> list[str]:
-    """The distinct commands that the documents teach, without their prefix, in alphabetical order."""
+    """The distinct commands in the documents, without their prefix, in alphabetical order."""
     responses = {response for d in documents if d.kind != "text" for _, response in d.turns}
     return sorted(r.removeprefix(COMMAND_PREFIX) for r in responses if r.startswith(COMMAND_PREFIX))

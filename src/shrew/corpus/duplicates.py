@@ -1,4 +1,4 @@
-"""Finds what a corpus says twice, and questions that it answers in two ways."""
+"""Finds repeated documents of a corpus, and questions with several answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PUNCTUATION = ".,;:!?…\"'“”„‘’«»()[]¿¡"
 class DuplicateReport:
     documents: int
     repeats: int
-    """Documents whose prompts and responses an earlier one has, exactly."""
+    """Documents that are exact copies of an earlier one."""
     groups: list[list[Document]]
     """All copies of each document that occurs more than once, the most frequent first."""
     conflicts: list[list[Document]]
@@ -24,7 +24,7 @@ class DuplicateReport:
 
 
 def plain_words(text: str) -> tuple[str, ...]:
-    """The words of a text by which it is compared: without case and without the punctuation around them."""
+    """The words of a text for comparison: in one case, without the punctuation around them."""
     words = text.casefold().split()
     return tuple(bare for word in words if (bare := word.strip(_PUNCTUATION))) or tuple(words)
 
@@ -47,7 +47,7 @@ def find_duplicates(documents: Iterable[Document]) -> DuplicateReport:
 
 
 def drop_duplicates(documents: Iterable[Document]) -> list[Document]:
-    """The documents without exact repeats; of each the first stays, in its place."""
+    """The documents without exact repeats. The first of each stays in its place."""
     first: dict[tuple[tuple[str, str], ...], Document] = {}
     for document in documents:
         first.setdefault(document.turns, document)

@@ -1,4 +1,4 @@
-"""Turns documents into token ids, each with the role it has in learning."""
+"""Encodes documents as token ids, and marks which of them are learnt."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Ids = NDArray[np.uint16]
 
 
 class Encoder(Protocol):
-    """What encoding needs of a :class:`shrew.tokenizer.Tokenizer`."""
+    """The part of :class:`shrew.tokenizer.Tokenizer` that encoding needs."""
 
     @property
     def bos(self) -> int | None: ...
@@ -31,7 +31,7 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedDocument:
-    """Token ids [n], and for each whether the model learns to write it [n]."""
+    """Token ids [n], and for each whether the model learns to generate it [n]."""
 
     ids: Ids
     learn: NDArray[np.bool_]
@@ -40,16 +40,16 @@ class EncodedDocument:
 def encode_document(document: Document, tokenizer: Encoder) -> EncodedDocument:
     """The tokens of one document.
 
-    A text is ``bos text eos``, and all of it but ``bos`` is learnt. A prompt and its response are
-    ``prefix prompt suffix response eos``, of which only response and ``eos`` are learnt; follow-ups come behind in the
+    A text is ``bos text eos``, and everything except ``bos`` is learnt. A prompt and its response are
+    ``prefix prompt suffix response eos``, of which only response and ``eos`` are learnt; follow-ups are appended in the
     same way. Prompts are put in the tokenizer's form first, as the engine does. End-of-text is learnt like any other
-    token, and padding is never end-of-text: it is whatever a row has beyond its documents.
+    token. Padding is never end-of-text: it is the part of a row after its documents.
     """
     return encode_documents([document], tokenizer)[0]
 
 
 def encode_documents(documents: Sequence[Document], tokenizer: Encoder) -> list[EncodedDocument]:
-    """:func:`encode_document` for many; a string that occurs in several documents is encoded once."""
+    """:func:`encode_document` for many documents. A string that occurs in several of them is encoded once."""
     prompts = dict.fromkeys(prompt for document in documents for prompt, _ in document.turns)
     written = {prompt: tokenizer.written(prompt) for prompt in prompts}
     responses = (response for document in documents for _, response in document.turns)

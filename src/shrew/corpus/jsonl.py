@@ -1,6 +1,6 @@
-"""JSON Lines: one object a line, ``{"text": …}`` or ``{"prompt": …, "response": …}``.
+"""JSON Lines: one object per line, ``{"text": …}`` or ``{"prompt": …, "response": …}``.
 
-``held_out``, ``negatives`` and ``follow_ups`` are optional, so that every document can be written and read again.
+The optional fields ``held_out``, ``negatives`` and ``follow_ups`` allow every document to be written and read again.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class _Row(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 def parse_jsonl(text: str, source: str) -> list[Document]:
-    """All documents of ``text``; blank lines are skipped. Raises :class:`DataError` naming ``source`` and line.
+    """Parses ``text``; blank lines are skipped. Raises :class:`DataError`, naming ``source`` and line.
 
-    A field that we do not know is refused: a misspelt ``held_out`` would otherwise train on what measures the model.
+    Unknown fields are refused: a misspelt ``held_out`` would otherwise train on held-out documents.
     """
     decoder = msgspec.json.Decoder(_Row)
     documents: list[Document] = []
@@ -46,7 +46,7 @@ def parse_jsonl(text: str, source: str) -> list[Document]:
 
 
 def format_jsonl(documents: Iterable[Document]) -> str:
-    """One line for each document, from which :func:`parse_jsonl` makes the same documents."""
+    """One line per document. :func:`parse_jsonl` reads the same documents back."""
     return "".join(msgspec.json.encode(_row(document)).decode() + "\n" for document in documents)
 
 

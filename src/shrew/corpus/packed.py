@@ -1,4 +1,4 @@
-"""Rows of token ids ready to train on: what packing makes and training reads."""
+"""Rows of token ids for training: written by packing, read by training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class PackedRows:
-    """R rows of T positions. Documents lie in a row one after the other, whole, and padding fills the rest."""
+    """R rows of T positions. A row holds whole documents one after another, then padding."""
 
     inputs: NDArray[np.uint16]
     """[R, T] token ids; 0 at padding."""
@@ -19,9 +19,9 @@ class PackedRows:
     weights: NDArray[np.float32]
     """[R, T] 1 where the target is learned (response, end of text), 0 for prompt and padding."""
     documents: NDArray[np.int16]
-    """[R, T] index of the document inside its row, -1 at padding. Attention stays inside a document."""
+    """[R, T] index of the document within its row, -1 at padding. Attention does not cross documents."""
     positions: NDArray[np.uint16]
-    """[R, T] position inside the document: positions restart with each one."""
+    """[R, T] position within the document: each document starts at 0."""
 
     def __len__(self) -> int:
         return len(self.inputs)

@@ -1,8 +1,8 @@
 """Packs encoded documents into rows of equal length, without cutting a document that fits.
 
-A document of n tokens takes n - 1 positions: at each the model reads one token and learns to write the next. Rows are
-filled by best-fit decreasing: the longest document first, each into the row with the least room that still holds it.
-Such rows come out ordered by length, so a trainer shuffles them.
+A document of n tokens takes n - 1 positions: at each, the model reads one token and learns to predict the next. Rows
+are filled by best-fit decreasing: the longest document first, each into the row with the least sufficient room. The
+rows are therefore ordered by length, so training shuffles them.
 
 Letters: R rows, T positions of a row (the context).
 """
@@ -23,20 +23,20 @@ MAX_CONTEXT = 32768
 
 @dataclass(frozen=True)
 class PackingReport:
-    """What became of the documents."""
+    """Statistics of packing."""
 
     documents: int
     tokens: int
-    """Tokens of all documents, as they came."""
+    """Tokens of all documents before packing."""
     rows: int
     learned: int
     """Positions with a target to learn."""
     cut: int
-    """Documents that alone exceed the context: texts go on in another row, responses end early."""
+    """Documents longer than the context: texts continue in another row, responses are truncated."""
     dropped: int
-    """Documents with nothing to learn, be it that their prompt alone fills the context."""
+    """Documents with nothing to learn, for example because the prompt alone fills the context."""
     padding: float
-    """Share of all positions that no document uses."""
+    """Fraction of all positions that no document uses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,10 @@ class Piece:
 
 
 def pack(encoded: Sequence[EncodedDocument], context: int) -> tuple[PackedRows, PackingReport]:
-    """Rows [R, T] with T = ``context`` that hold every document once, in one run of positions.
+    """Packs documents into rows [R, T] with T = ``context``. Each document occupies consecutive positions of one row.
 
-    A document that alone exceeds the context is cut. A text is divided into consecutive pieces that become documents of
-    their own; a prompt with its response keeps its beginning, as the rest would answer a question that is not there.
+    A document longer than the context is cut. A text is divided into consecutive pieces, which become separate
+    documents. A prompt with its response keeps only its beginning, as the rest would lack its question.
     """
     if not 1 <= context <= MAX_CONTEXT:
         raise ConfigError(f"packing: context is {context}, must be 1 to {MAX_CONTEXT}")
@@ -78,7 +78,7 @@ def pack(encoded: Sequence[EncodedDocument], context: int) -> tuple[PackedRows, 
 
 
 def pieces_of(number: int, document: EncodedDocument, context: int) -> list[Piece]:
-    """What of a document goes into rows, none of it longer than ``context``: usually one piece, the whole."""
+    """The pieces of a document that go into rows, each at most ``context`` long: usually one, the whole document."""
     positions = len(document.ids) - 1
     if not document.learn[1 : context + 1].any():
         return []
@@ -91,10 +91,10 @@ def pieces_of(number: int, document: EncodedDocument, context: int) -> list[Piec
 
 
 def _best_fit_decreasing(lengths: Sequence[int], context: int) -> list[list[int]]:
-    """Indices into ``lengths`` for each row. Takes about the same time for each item, however many rows there are."""
+    """For each row, indices into ``lengths``. The time per item hardly depends on the number of rows."""
     rows: list[list[int]] = []
     by_room: list[list[int]] = [[] for _ in range(context + 1)]
-    rooms = 0  # bit r is set where by_room[r] is not empty: the lowest set bit at or above a length is the best fit
+    rooms = 0  # bit r is set if by_room[r] is not empty: the lowest set bit at or above a length is the best fit
     for item in sorted(range(len(lengths)), key=lambda item: -lengths[item]):
         length = lengths[item]
         if fitting := rooms >> length:

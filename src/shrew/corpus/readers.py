@@ -14,13 +14,13 @@ from shrew.errors import DataError
 
 Format = Literal["auto", "text", "jsonl", "blocks"]
 
-#: The line between two texts, unless another is asked for.
+#: The default line between two texts.
 END_OF_TEXT: Final = "<|endoftext|>"
 
 #: The separator that makes each line a document.
 NEWLINE: Final = "newline"
 
-#: The files of a folder that are read.
+#: Suffixes of the files of a folder that are read.
 SUFFIXES: Final = (".txt", ".md", ".jsonl", ".ndjson")
 
 _JSON_OBJECT = re.compile(r'\s*\{\s*"')
@@ -29,13 +29,13 @@ _JSON_OBJECT = re.compile(r'\s*\{\s*"')
 def read_corpus(
     path: str | Path | Iterable[str | Path], *, format: Format = "auto", separator: str = END_OF_TEXT
 ) -> list[Document]:
-    """The documents of a file, of all files with one of :data:`SUFFIXES` below a folder, or of several of these.
+    """Reads a file, all files with one of :data:`SUFFIXES` below a folder, or several of these.
 
-    ``separator`` stands alone on the line between two texts; :data:`NEWLINE` makes each line a text, and without a
-    separator a file is one text. ``auto`` takes a file for JSON Lines by its name or first character, for text where it
-    has a separator, for blocks where a block begins with a question, and otherwise for text.
+    ``separator`` is the line between two texts. :data:`NEWLINE` makes each line a text. A file without a separator is
+    one text. ``auto`` detects JSON Lines by the file's name or first character, text by a separator, and blocks by a
+    block that begins with a question; anything else is text.
 
-    Raises :class:`DataError`, in one line that names the file and where it can the line, for anything unreadable.
+    Raises :class:`DataError`, in one line that names the file and if possible the line, for anything unreadable.
     """
     paths = [path] if isinstance(path, str | Path) else path
     return [
@@ -47,7 +47,7 @@ def read_corpus(
 
 
 def parse_corpus(raw: bytes, source: str, *, format: Format = "auto", separator: str = END_OF_TEXT) -> list[Document]:
-    """The documents of one file's bytes; ``source`` is its name in documents and messages."""
+    """Parses the bytes of one file. ``source`` is its name in documents and messages."""
     text = _decode(raw, source)
     if not text.strip():
         raise DataError(f"{source}: is empty")

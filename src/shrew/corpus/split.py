@@ -1,4 +1,4 @@
-"""Divides documents into those to train on and those held out to measure the model with."""
+"""Divides documents into those to train on and those held out to measure the model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shrew.errors import ConfigError, DataError
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents to train on and documents held out, in the order in which they were read. Either may be empty."""
+    """Documents to train on and held-out documents, in the order of reading. Either may be empty."""
 
     name: str
     train: list[Document]
@@ -20,13 +20,12 @@ class Corpus:
 
 
 def split_corpus(name: str, documents: Sequence[Document], fraction: float, *, refuse_leaks: bool = True) -> Corpus:
-    """Holds out the documents marked so or, where none is marked, ``fraction`` of them.
+    """Holds out the marked documents or, if none is marked, ``fraction`` of them.
 
-    The choice depends on nothing but the documents' own text, and whatever has the same prompt (or is the same text)
-    falls on the same side. A corpus that is one single text is held out from its end.
+    The choice depends only on the text of the documents. Documents with the same prompt, or equal texts, fall on the
+    same side. If a corpus is a single text, its end is held out.
 
-    Raises :class:`DataError` where a question or text is both marked as held out and trained on, unless
-    ``refuse_leaks`` is False.
+    Raises :class:`DataError` if a question or text is both held out and trained on, unless ``refuse_leaks`` is False.
     """
     if not 0.0 <= fraction < 1.0:
         raise ConfigError(f"held-out: {fraction} must be at least 0 and below 1")
@@ -45,7 +44,7 @@ def split_corpus(name: str, documents: Sequence[Document], fraction: float, *, r
 
 
 def hold_out_fraction(documents: Iterable[Document], fraction: float) -> list[Document]:
-    """The same documents, ``fraction`` of their distinct subjects marked as held out."""
+    """Copies the documents and marks ``fraction`` of their distinct subjects as held out."""
     documents = list(documents)
     subjects = sorted({document.subject for document in documents}, key=lambda subject: (_digest(subject), subject))
     chosen = set(subjects[: round(fraction * len(subjects))])
@@ -53,12 +52,12 @@ def hold_out_fraction(documents: Iterable[Document], fraction: float) -> list[Do
 
 
 def _digest(text: str) -> bytes:
-    """Python's own hash differs from process to process."""
+    """A hash of a text. Python's own hash differs between processes."""
     return blake2b(text.encode(), digest_size=8).digest()
 
 
 def _hold_out_tail(document: Document, fraction: float) -> list[Document]:
-    """The text up to the last line end before the held-out ``fraction``, and the rest if there is such a line end."""
+    """Splits a text at the last line end before the held-out ``fraction``; not at all if there is none."""
     text = document.response
     cut = text.rfind("\n", 0, round(len(text) * (1.0 - fraction))) if fraction else -1
     if cut < 0:

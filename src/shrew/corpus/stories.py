@@ -1,17 +1,16 @@
-"""Short children's stories made from hand-written sentences, with a held-out set that means something.
+"""Short children's stories made from hand-written sentences, with a meaningful held-out set.
 
-A story follows one of about twenty plots.  A plot is a row of beats; a beat is a list of alternative
+A story follows one of about twenty plots.  A plot is a sequence of beats; a beat is a list of alternative
 sentences (``data/stories.toml``) with slots for names, things, places and so on, filled once per story.
-Sentences are cut into *units*: a whole sentence, or a part that ends at a comma or a quotation.
+Sentences are split into *units*: a whole sentence, or a part that ends at a comma or a quotation.
 
-How the held-out set is kept apart.  Whether unit ``v`` may follow unit ``u`` depends on the split: a hash of the end
-of ``u`` (its last word, two words where the last fills a slot, and the closing punctuation) and of the first word of
-``v``, all taken from the skeleton, puts every join on one side, a third of them to "held-out", the others to "train";
-a story uses joins of its own split only.  Slots cannot change a hash, as every filler has the same skeleton.  Units
-are at most 10 tokens long, fewer where their neighbours need more tokens to be told apart (the tests check it); thus
-any 12 successive tokens of a story hold at least one join with all the tokens which decide its side, and where the
-joins are can be seen from the tokens alone.  So no 12-gram of skeleton tokens is in both splits, although most
-sentences are.
+How the held-out set is separated.  A story uses only joins of its own split: whether unit ``v`` may follow unit ``u``
+depends on a hash of the end of ``u`` (its last word, or the last two if the last fills a slot, and the closing
+punctuation) and of the first word of ``v``, all taken from the skeleton.  A third of the joins belong to "held-out",
+the others to "train".  Slots cannot change a hash, as every filler has the same skeleton.  Units are at most 10 tokens
+long, fewer if their neighbours need more tokens to be distinguished (the tests check it).  Thus any 12 consecutive
+tokens of a story contain at least one join with all the tokens that decide its side, and the tokens alone show where
+the joins are.  So no 12-gram of skeleton tokens is in both splits, although most sentences are.
 
 The random numbers are splitmix64: the same arguments give the same stories everywhere.
 """
@@ -82,14 +81,14 @@ class _Random:
 
 @dataclass(eq=False)
 class _Unit:
-    """One alternative at one place of a plot: a sentence, or a part of one."""
+    """One alternative in a plot: a sentence, or a part of one."""
 
     text: str  # with {slots}; no leading "~", no ">list"
     beat: int
-    joined: bool  # goes on inside a sentence
+    joined: bool  # continues within a sentence
     tokens: tuple[str, ...]
     more: list[_Unit] = field(default_factory=list)  # the ">list" alternatives
-    follow: dict[str, list[list[_Unit]]] = field(default_factory=dict)  # split -> one list for each next beat
+    follow: dict[str, list[list[_Unit]]] = field(default_factory=dict)  # split -> one list per next beat
     ends: bool = False  # may be the last one
 
 
@@ -153,7 +152,7 @@ def _tokens(story: str) -> list[str]:
 
 
 def skeleton(story: str) -> list[str]:
-    """Return the story without what its slots hold.
+    """Return the story with its slot fillers replaced by placeholders.
 
     The result lists the story's words and punctuation marks in lower case.  Every slot filler (a name, thing,
     colour, place with its preposition ..., of one or more words) has become ``<slot>``, he/she ``<he>``,
@@ -186,13 +185,13 @@ def _head(tokens: Sequence[str]) -> tuple[str, ...]:
 
 @cache
 def _side(tail: tuple[str, ...], head: tuple[str, ...]) -> Split:
-    """Return the split a join belongs to."""
+    """Return the split to which a join belongs."""
     key = " ".join((_SALT, *tail, "|", *head)).encode()
     return "held-out" if zlib.crc32(key) % _HELD_OUT_ONE_IN == 0 else "train"
 
 
 def _sample_fill(fills: Mapping[str, str]) -> dict[str, str]:
-    """Return fillers with which a template gives its skeleton: any will do."""
+    """Return arbitrary fillers with which a template gives its skeleton."""
     place, at = _fill("place")[0].split(":")
     plain = {slot: _fill(name)[0] for slot, name in fills.items()}
     he = _PRONOUNS["he"]
@@ -206,7 +205,7 @@ def _sample_fill(fills: Mapping[str, str]) -> dict[str, str]:
 
 
 def _parse(text: str, beat: int, lists: Mapping[str, str], sample: Mapping[str, str], out: list[_Unit]) -> list[_Unit]:
-    """Return the units of the alternatives in ``text`` and add them, and the lists they go on with, to ``out``."""
+    """Return the units of the alternatives in ``text``; add them, and the lists that continue them, to ``out``."""
     units = []
     for line in filter(None, map(str.strip, text.splitlines())):
         words, _, more = line.partition(" >")
@@ -220,14 +219,14 @@ def _parse(text: str, beat: int, lists: Mapping[str, str], sample: Mapping[str, 
 
 
 def _link(beats: Sequence[Sequence[_Unit]], optional: Sequence[bool], units: Sequence[_Unit]) -> None:
-    """Join the units of a plot, for either split, dropping joins that lead nowhere."""
+    """Join the units of a plot for both splits, without joins that lead to dead ends."""
 
     def usable(unit: _Unit, nexts: Sequence[_Unit], split: Split) -> list[_Unit]:
         tail = _tail(unit.tokens)
         alive = [v for v in nexts if v.ends or v.follow[split]]
         return [v for v in alive if _side(tail, _head(v.tokens)) == split]
 
-    # From the end, so that a dead end is known: later beats first, and _parse puts what a unit goes on with before it.
+    # Backwards, so that dead ends are known: later beats first, and within a beat _parse lists continuations first.
     for unit in sorted(units, key=lambda u: -u.beat):
         groups: list[Sequence[_Unit]] = []
         if unit.more:
@@ -266,7 +265,7 @@ def _plots() -> tuple[_Plot, ...]:
 def _cast(plot: _Plot, path: Sequence[_Unit], random: _Random) -> dict[str, str]:
     """Return fillers for every slot of a story: who, what and where.
 
-    Where "he" or "she" could be taken for the friend or the adult, that one has the other pronoun.
+    If "he" or "she" could refer to the friend or the adult, that character gets the other pronoun.
     """
     unlike = set()
     for before, unit in pairwise(path):
@@ -337,7 +336,7 @@ def _tell(path: Sequence[_Unit], slots: Mapping[str, str]) -> str:
 
 
 def _attempts(seed: int, split: Split) -> Iterator[str]:
-    """Yield stories without end, some of them more than once."""
+    """Yield stories endlessly, some of them more than once."""
     plots = _plots()
     number = 0
     while True:
@@ -400,13 +399,13 @@ def _sharing(train: Sequence[str], held_out: Sequence[str], n: int) -> list[int]
 
 
 def variety(train: Sequence[str], held_out: Sequence[str]) -> dict[str, int | float]:
-    """Measure how varied stories are and how far the held-out ones are from the others.
+    """Measure the variety of stories and the distance of held-out stories from the others.
 
     Returns:
-        ``train_stories``, ``held_out_stories``: how many there are.
+        ``train_stories``, ``held_out_stories``: their numbers.
         ``words_per_story``: mean over the training stories.
         ``distinct_words``, ``distinct_trigrams``: of the training stories' words and punctuation, lower-cased.
-        ``trigrams_per_1000_words``: distinct trigrams for each 1000 words of running text.
+        ``trigrams_per_1000_words``: distinct trigrams per 1000 words of text.
         ``distinct_openings``: different skeletons of the first eight tokens of a training story.
         ``distinct_skeletons``: different skeletons of whole training stories.
         ``longest_shared_ngram``: tokens in the longest skeleton n-gram found in both sets.

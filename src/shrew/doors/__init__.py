@@ -1,8 +1,8 @@
-"""Doors: how models of other programs come in.
+"""Doors: importers of other programs' models.
 
-A door is a module of this room. It recognises its files and makes a source of them (``shrew.image.Source``):
-configuration, tensors, tokenizer, metadata, and what it could not take and why. It knows no run and no command line.
-To add a door, write its module and add that to :data:`DOORS`.
+A door is a module of this room. It recognises its files and converts them to a source (``shrew.image.Source``):
+configuration, tensors, tokenizer, metadata, and a list of what it left out and why. It knows neither runs nor the
+command line. To add a door, write its module and add it to :data:`DOORS`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DOORS: Final[tuple[Door, ...]] = (llama2c,)
 
 
 def open_door(file: Path, tokenizer: Path | None = None) -> ForeignModel:
-    """The model in ``file``, by the first door that recognises it. ImportFileError where none does."""
+    """Reads ``file`` with the first door that recognises it. ImportFileError if none does."""
     try:
         if not file.exists():
             raise ImportFileError(f"{file}: no such file")

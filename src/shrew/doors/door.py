@@ -1,4 +1,4 @@
-"""What a door is."""
+"""The protocol of a door."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shrew.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class ForeignModel(Source):
-    """A model of another program, as a source whose tokenizer can be kept in a file."""
+    """Another program's model, as a source whose tokenizer can be saved to a file."""
 
     tokenizer: Tokenizer
 
@@ -22,10 +22,10 @@ class Door(Protocol):
 
     @property
     def TAKES(self) -> str:
-        """Which files, in a few words."""
+        """The accepted files, in a few words."""
 
     def recognises(self, file: Path) -> bool:
-        """Whether ``file``, or folder, is one of its own; a damaged one may be. OSError where it cannot be read."""
+        """Whether ``file``, which may be a folder, has this door's format, even if damaged. OSError if unreadable."""
 
     def source_of(self, file: Path, tokenizer: Path | None) -> ForeignModel:
-        """The model in ``file``; ``tokenizer`` is a file of its own where there is one. ShrewError if it is damaged."""
+        """Reads the model in ``file``. ``tokenizer``: a separate file, or None. ShrewError if a file is damaged."""

@@ -1,10 +1,10 @@
 """The door for llama2.c: checkpoints of version 0 (float) and version 2 (``ak42``, int8 with a scale per group).
 
-The layouts are those that llama2.c's ``export.py`` writes: tensors of one kind lie together for all layers, matrices
-as [out, in]. The tokenizer is a file of its own, ``tokenizer.bin``: a u32 with the bytes of the longest token, then for
-each token an f32 score, an i32 length and its bytes. The first three tokens are unknown, beginning and end of text, the
-next 256 the single bytes, written ``<0x00>`` to ``<0xFF>``. Any two neighbours that together spell a token are merged,
-the one with the highest score first.
+The layouts are those that llama2.c's ``export.py`` writes: the tensors of one kind are stored together for all layers,
+matrices as [out, in]. The tokenizer is a separate file, ``tokenizer.bin``: a u32 with the length of the longest token,
+then for each token an f32 score, an i32 length and its bytes. The first three tokens are unknown, beginning and end of
+text; the next 256 are the single bytes, written ``<0x00>`` to ``<0xFF>``. Any two neighbours that together spell a
+token are merged, the token with the highest score first.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TAKES: Final = "llama2.c checkpoints (version 0, float, or 2, int8) with their t
 _MAGIC_V1_UP = 0x616B3432
 _V0_HEADER_BYTES, _V2_HEADER_BYTES = 28, 256
 
-#: No model is as wide, as deep or as long; what text looks like as numbers is far above.
+#: An upper limit for plausible numbers: no model is that wide, deep or long, and bytes of text read as larger numbers.
 _ABSURD = 1 << 20
 
 #: Kinds of tensors per layer: our name, rows and columns in terms of the configuration.
@@ -42,7 +42,7 @@ _UNK, _BOS, _EOS, _FIRST_BYTE, _FIRST_TEXT = 0, 1, 2, 3, 259
 
 
 def recognises(file: Path) -> bool:
-    """By the magic number, or, as version 0 has none, by seven numbers that make the shape of some model."""
+    """By the magic number, or, as version 0 has none, by seven numbers that form a plausible shape."""
     if not file.is_file():
         return False
     with file.open("rb") as content:
@@ -57,7 +57,7 @@ def recognises(file: Path) -> bool:
 
 
 def source_of(file: Path, tokenizer: Path | None) -> ForeignModel:
-    """The model of a checkpoint, with the tokenizer of the other file. ImportFileError, TokenizerError."""
+    """Reads a checkpoint and its tokenizer. ImportFileError, TokenizerError."""
     if tokenizer is None:
         raise ImportFileError(f"{file}: a llama2.c checkpoint holds no tokenizer; give its tokenizer.bin too")
     config, parameters = read_checkpoint(file)
@@ -72,7 +72,7 @@ def source_of(file: Path, tokenizer: Path | None) -> ForeignModel:
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> tuple[ModelConfig, dict[str, NDArray[np.float32]]]:
-    """Configuration and float tensors of a llama2.c checkpoint. Raises ImportFileError with what is wrong."""
+    """Reads configuration and float tensors of a llama2.c checkpoint. ImportFileError if it is malformed."""
     file = Path(path)
     try:
         data = file.read_bytes()
@@ -88,7 +88,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> tuple[ModelConfig, dict[str
 
 
 class _Reader:
-    """Takes arrays off the file in order and refuses a file that is too short or too long."""
+    """Reads arrays of the file in order, and refuses a file that is too short or too long."""
 
     def __init__(self, path: Path, data: bytes, offset: int) -> None:
         self.path, self.data, self.offset = path, data, offset
@@ -145,7 +145,7 @@ def _shapes(c: ModelConfig) -> dict[str, tuple[int, int]]:
 
 def _read_v0(path: Path, data: bytes) -> tuple[ModelConfig, dict[str, NDArray[np.float32]]]:
     fields = struct.unpack_from("<7i", data)
-    tied = fields[5] > 0  # a negative vocabulary marks a head of its own
+    tied = fields[5] > 0  # a negative vocabulary marks an untied head
     c = _config(path, (*fields[:5], abs(fields[5]), fields[6]), tied=tied)
     reader, shapes = _Reader(path, data, _V0_HEADER_BYTES), _shapes(c)
     parameters = {"token_embedding.weight": reader.floats(c.vocab, c.dim)}
@@ -164,7 +164,7 @@ def _read_v0(path: Path, data: bytes) -> tuple[ModelConfig, dict[str, NDArray[np
     norms("mlp_norm")
     matrices("gate", "down", "up")
     parameters["final_norm.weight"] = reader.floats(c.dim)
-    reader.floats(2, c.context, c.head_dim // 2)  # cosines and sines of old versions: an image stores frequencies
+    reader.floats(2, c.context, c.head_dim // 2)  # skips cosines and sines of old versions: an image stores frequencies
     if not tied:
         parameters["head.weight"] = reader.floats(c.vocab, c.dim)
     reader.done()
@@ -209,7 +209,7 @@ def _read_v2(path: Path, data: bytes) -> tuple[ModelConfig, dict[str, NDArray[np
 
 
 def read_tokenizer(path: str | os.PathLike[str], *, vocab: int) -> Tokenizer:
-    """The tokenizer of a llama2.c model with ``vocab`` tokens. Raises TokenizerError with what is wrong."""
+    """Reads the tokenizer of a llama2.c model with ``vocab`` tokens. TokenizerError if it is malformed."""
     file = Path(path)
     try:
         data = file.read_bytes()
@@ -226,7 +226,7 @@ def read_tokenizer(path: str | os.PathLike[str], *, vocab: int) -> Tokenizer:
             ranks=_ranks(merges, scores),
             byte_ids=tuple(range(_FIRST_BYTE, _FIRST_TEXT)),
             bos=_BOS,
-            # llama2.c trains on stories that each begin with <s> and never end with </s>, and stops where <s> comes up.
+            # llama2.c trains on stories that begin with <s> and do not end with </s>; it stops when <s> is generated.
             eos=_BOS,
             unk=_UNK,
             prompt_prefix=(_BOS,),
@@ -263,7 +263,7 @@ def _read_pieces(data: bytes, vocab: int) -> tuple[list[float], list[bytes]]:
 
 
 def _merges(pieces: Sequence[bytes]) -> list[tuple[int, int, int]]:
-    """Every way to make a token of two others."""
+    """Every way to form a token from two others: (left, right, result)."""
     ids: dict[bytes, int] = {}
     for token in range(_FIRST_TEXT, len(pieces)):
         ids.setdefault(pieces[token], token)
@@ -276,7 +276,7 @@ def _merges(pieces: Sequence[bytes]) -> list[tuple[int, int, int]]:
 
 
 def _ranks(merges: Sequence[tuple[int, int, int]], scores: Sequence[float]) -> tuple[int, ...] | None:
-    """Merges by falling score, equal scores equal. None where the ids of the results say the same."""
+    """Ranks of merges by descending score, equal for equal scores. None if the results' ids give the same order."""
     results = sorted({result for _, _, result in merges})
     if all(scores[before] > scores[after] for before, after in pairwise(results)):
         return None

@@ -1,7 +1,7 @@
 """The Python face of the C engine: the only package that touches C.
 
-:class:`Model` is a validated image, :class:`Session` one conversation with it, in memory that this package allocates
-and the engine merely uses.
+:class:`Model` is a validated image, :class:`Session` one conversation with it. This package allocates their memory; the
+engine only uses it.
 """
 
 from shrew.engine.model import Model

@@ -1,4 +1,4 @@
-"""The compiled binding and the one translation of engine codes into exceptions."""
+"""The compiled binding, and the translation of engine codes to exceptions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ STATUS_ERRORS: Final[dict[int, type[errors.EngineError]]] = {
 
 
 def check(status: int, subject: str) -> None:
-    """Raises the exception that belongs to a negative engine code; ``subject`` names the input it is about."""
+    """Raises the exception of a negative engine code. ``subject`` names the input that caused it."""
     if status < 0:
         reason = ffi.string(lib.shrew_status_text(status)).decode()
         raise STATUS_ERRORS.get(status, errors.EngineError)(f"{subject}: {reason}", status)

@@ -1,7 +1,7 @@
-"""The engine's operators of training: what ``shrew.model.operators`` does for arrays of any type, fast, for float32.
+"""The engine's training operators: fast float32 versions of those in ``shrew.model.operators``.
 
-Methods have the names, arguments and results of their twins there, where the docstrings are; only what a forward keeps
-for its backward differs. Arrays are float32 and dense. Calls let other threads run.
+Methods have the same names, arguments and results as there, where they are documented; only what a forward saves for
+its backward differs. Arrays are float32 and dense. Calls release the interpreter's lock.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Pair = tuple[Floats | None, Floats | None]
 
 
 def learning_units() -> list[str]:
-    """The sets of instructions that this processor runs the operators with, the fastest last."""
+    """The instruction sets with which this processor can run the operators, the fastest last."""
     return [name for name, unit in units().items() if lib.shrew_learn_unit(unit) > 0]
 
 
@@ -167,7 +167,7 @@ class CompiledOperators:
     def layer_forward(
         self, c: Any, w: Any, x: Floats, batch: int, phases: NDArray[Any] | None, kept: Ids | None
     ) -> tuple[Floats, SavedLayer]:
-        """``c`` has the fields of a ModelConfig; ``w`` six pairs in the order of ``shrew_learn_tensors``."""
+        """``c`` has the fields of a ModelConfig; ``w`` has six pairs in the order of ``shrew_learn_tensors``."""
         rows = len(x) if kept is None else len(kept)
         sizes = c.dim, c.heads, c.kv_heads, c.head_dim, c.ffn, NORMS[c.norm], MLPS[c.mlp], c.norm_eps
         layer = ffi.new("shrew_learn_layer *", (batch, len(x) // batch, 0 if kept is None else rows, *sizes))
@@ -204,7 +204,7 @@ class CompiledOperators:
         self._call(lib.shrew_learn_add, x.size, _floats(x), _floats(y))
 
     def adamw(self, options: AdamwOptions, gradient: Floats, first: Floats, second: Floats, parameters: Floats) -> None:
-        """One step; ``first`` and ``second`` are the moments, zeros at the start."""
+        """One step. ``first`` and ``second`` are the moments, initially zeros."""
         arrays = map(_floats, (gradient, first, second, parameters))
         self._call(lib.shrew_learn_adamw, ffi.new("shrew_learn_adamw_options *", options), gradient.size, *arrays)
 
@@ -221,12 +221,12 @@ def _floats(array: Floats | None) -> Any:
 
 
 def _tensors(pairs: Any) -> Any:
-    """Points into arrays that the caller keeps."""
+    """A ``shrew_learn_tensors`` that points into the arrays. The caller must keep them alive."""
     return ffi.new("shrew_learn_tensors *", [_floats(array) for pair in pairs for array in pair])
 
 
 def _phases(phases: NDArray[Any] | None) -> Any:
-    """complex64: cosine and sine side by side."""
+    """Converts phases to complex64, which stores cosine and sine side by side."""
     return ffi.NULL if phases is None else ffi.from_buffer("float[]", phases)
 
 

@@ -19,7 +19,7 @@ from shrew.engine.tensor import ROWS_PER_BYTE, TYPES, Tensor
 from shrew.engine.tokenizer import KIND_NAMES, prompt_form
 from shrew.errors import EngineError, RunError
 
-#: Larger images are mapped instead of read.
+#: Larger images are memory-mapped instead of read. In bytes.
 MAP_ABOVE = 64_000_000
 
 
@@ -36,10 +36,10 @@ class Model:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Model:
-        """An image file. Raises an :class:`~shrew.errors.ImageError` that says why a bad one is refused.
+        """Opens an image file. Raises an :class:`~shrew.errors.ImageError` that says why a bad one is refused.
 
-        Up to 64 MB are read into memory, and the file may change or go afterwards. A larger file is mapped: it must
-        stay as it is while the model is in use, since the system kills a process that reads what was cut off.
+        A file of up to 64 MB is read into memory and may change or disappear afterwards. A larger file is mapped and
+        must not change while the model is in use: the system kills a process that reads beyond a truncated file.
         """
         try:
             with Path(path).open("rb") as file:
@@ -52,12 +52,12 @@ class Model:
 
     @classmethod
     def from_bytes(cls, image: bytes | bytearray, name: str = "image") -> Model:
-        """An image in memory. It is copied once, to an aligned address."""
+        """Opens an image in memory. It is copied once, to an aligned address."""
         room = np.empty(len(image) + 64, dtype=np.uint8)
         start = -room.ctypes.data % 64
         aligned = room[start : start + max(len(image), 1)]
         aligned[: len(image)] = np.frombuffer(image, dtype=np.uint8)
-        aligned.flags.writeable = False  # the engine checks it once
+        aligned.flags.writeable = False  # the engine validates it only once
         return cls(aligned, len(image), name)
 
     def config_fields(self) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class Model:
         return pairs
 
     def tensor(self, role: int, layer: int = 0) -> Tensor:
-        """A tensor by ``shrew_role`` and layer."""
+        """The tensor with a ``shrew_role`` and layer. EngineError if there is none."""
         t = ffi.new("shrew_tensor *")
         check(lib.shrew_model_tensor(self._model, role, layer, t), f"{self.name}: tensor {role} of layer {layer}")
         kind = TYPES[t.type]
@@ -103,7 +103,7 @@ class Model:
         return Tensor(kind, t.rows, t.cols, t.group, t.stride, data, row_scales, multipliers)
 
     def _view(self, pointer: Any, item: np.dtype[Any], rows: int, cols: int) -> NDArray[Any]:
-        """A part of the image, which stays in memory as long as the view does."""
+        """A view of a part of the image, [rows, cols]. It keeps the image in memory."""
         offset = int(ffi.cast("uintptr_t", pointer)) - int(ffi.cast("uintptr_t", self._image))
         return np.frombuffer(self._buffer, dtype=item, count=rows * cols, offset=offset).reshape(rows, cols)
 
@@ -113,7 +113,7 @@ class Model:
 
     @property
     def crc32(self) -> int:
-        """The checksum that the image states, and that opening it has confirmed."""
+        """The image's checksum, verified when it was opened."""
         return int(struct.unpack_from("<I", self.image(), lib.CRC_OFFSET)[0])
 
     def sections(self) -> list[tuple[int, int, int, int]]:
@@ -124,7 +124,7 @@ class Model:
         return list(struct.iter_unpack("<IIII", table))
 
     def tokenizer_fields(self) -> dict[str, Any]:
-        """What the image's tokenizer is; token ids are None where it has no such token."""
+        """The fields of the image's tokenizer. Ids of special tokens that it lacks are None."""
         t = self._model.tokenizer
         special = {name: getattr(t, name) for name in ("bos", "eos", "pad", "unk")}
         return {
@@ -147,7 +147,7 @@ class Model:
         return None if self._model.tokenizer.eos == lib.SHREW_NO_TOKEN else int(self._model.tokenizer.eos)
 
     def encode(self, text: str | bytes) -> NDArray[np.uint16]:
-        """Token ids [n] of a text, without beginning-of-text. Raises EngineError where a character has no token."""
+        """Token ids [n] of a text, without beginning-of-text. Raises EngineError if a character has no token."""
         data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
         ids = np.empty(len(data) + 1, dtype=np.uint16)
         count = ffi.new("size_t *")
@@ -184,7 +184,7 @@ class Model:
         return bytes(ffi.buffer(data[0], count[0]))
 
     def _token_ids(self, ids: NDArray[Any] | Sequence[int]) -> NDArray[np.uint16]:
-        """The same ids as the engine takes them. EngineError if one is no token of this model."""
+        """The ids as an array for the engine. EngineError if one is not a token of this model."""
         tokens = np.asarray(ids)
         if tokens.size:
             wrong = tokens[(tokens < 0) | (tokens >= self.vocab)]
@@ -194,34 +194,33 @@ class Model:
         return np.ascontiguousarray(tokens, dtype=np.uint16)
 
     def session(self, **options: Any) -> Session:
-        """A new conversation.
+        """Opens a new conversation.
 
-        Options: ``context`` tokens to hold (0: the model's),
-        ``block`` prompt tokens at a time (64; 0: the 8 that the engine takes where nothing is said, as on a chip),
-        ``draft`` tokens to guess ahead at most (0: none), ``cache`` auto, f32 or int8, ``unit`` auto or one of
-        :func:`~shrew.engine.units`, ``threads`` that share the work (1), ``timed`` for :meth:`Session.times`. Only
-        ``cache`` changes bits of the result.
+        Options: ``context``, the tokens to hold (0: the model's context); ``block``, the prompt tokens processed at a
+        time (64; 0: the engine's default of 8, as on a chip); ``draft``, the most tokens to guess ahead (0: none);
+        ``cache``: auto, f32 or int8; ``unit``: auto or one of :func:`~shrew.engine.units`; ``threads`` (1); ``timed``
+        for :meth:`Session.times`. Only ``cache`` changes the result.
         """
         return Session(self, **options)
 
     def session_bytes(self, **options: Any) -> int:
-        """Bytes of memory that a session with such options takes; ``block`` is 0 where it is not given."""
+        """Bytes of memory of a session with the same options; here ``block`` defaults to 0."""
         size = ffi.new("size_t *")
         check(lib.shrew_session_bytes(self._model, session_options(self, **options), size), f"{self.name}: session")
         return int(size[0])
 
     def selftest(self) -> bool:
-        """Runs the image's self-test. False: it has none. Raises SelfTestError where the tokens differ."""
+        """Runs the image's self-test. Returns False if it has none. Raises SelfTestError if the tokens differ."""
         return self.session().selftest()
 
     def stream(self, prompt: str, **options: Any) -> Iterator[str]:
-        """The answer to a prompt, piece by piece. Options as in :meth:`Session.generate`."""
+        """Yields the answer to a prompt in pieces. Options as in :meth:`Session.generate`."""
         for progress in self.session().generate(prompt, **options):
             if progress.text:
                 yield progress.text
 
     def generate(self, prompt: str, **options: Any) -> str:
-        """The whole answer to a prompt. Options as in :meth:`Session.generate`."""
+        """Returns the whole answer to a prompt. Options as in :meth:`Session.generate`."""
         return "".join(self.stream(prompt, **options))
 
 

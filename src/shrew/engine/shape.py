@@ -1,4 +1,4 @@
-"""The shape of a model as the engine states it: configurations in its form, and the tensors that one implies."""
+"""The shape of a model, from the engine: converting configurations, and the tensors that one implies."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ class Section(IntEnum):
 #: The version of the format that the engine reads and writes.
 FORMAT_VERSION: int = lib.SHREW_FORMAT_VERSION
 
-#: The role of the one tensor that is stored but not trained.
+#: The role of the only tensor that is stored but not trained.
 ROPE_FREQUENCY: int = lib.SHREW_ROPE_FREQUENCY
 
 
 class Config(Protocol):
-    """A configuration: the fields of ``shrew_config``, those that are enums by name and each flag by itself."""
+    """A configuration: the fields of ``shrew_config``, with enums as names and flags as separate fields."""
 
     @property
     def dim(self) -> int: ...
@@ -101,7 +101,7 @@ class TensorSpec(NamedTuple):
 
 
 def engine_config(config: Config) -> Any:
-    """A ``shrew_config``. ConfigError where a choice is none of the engine's."""
+    """Converts to a ``shrew_config``. ConfigError for a name that the engine does not know."""
     fields: dict[str, Any] = {name: getattr(config, name) for name in _NUMBERS}
     for name, values in _CHOICES.items():
         chosen = getattr(config, name)
@@ -113,7 +113,7 @@ def engine_config(config: Config) -> Any:
 
 
 def config_fields(config: Any) -> dict[str, Any]:
-    """The fields of a ``shrew_config`` under their names in :class:`Config`."""
+    """Converts a ``shrew_config`` to the fields of :class:`Config`."""
     return {
         **{name: getattr(config, name) for name in _NUMBERS},
         **{name: list(values)[list(values.values()).index(getattr(config, name))] for name, values in _CHOICES.items()},
@@ -122,7 +122,7 @@ def config_fields(config: Any) -> dict[str, Any]:
 
 
 def shape_of(config: Config) -> Iterator[TensorSpec]:
-    """The tensors that a configuration implies, in the order in which an image stores them."""
+    """The tensors that a configuration implies, in image order."""
     asked = engine_config(config)
     count, shape = ffi.new("uint32_t *"), ffi.new("shrew_shape *")
     name = ffi.new("char[]", lib.SHREW_TENSOR_NAME_BYTES)

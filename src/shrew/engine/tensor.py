@@ -33,7 +33,7 @@ _KINDS = [_describe(kind) for kind in range(lib.SHREW_TYPES)]
 #: In the order of ``shrew_type``.
 TYPES = tuple(kind.name for kind in _KINDS)
 
-#: Columns that share a multiplier unless something else is asked for; 0: a whole row.
+#: Default group size of each type: columns that share a multiplier; 0: a whole row.
 DEFAULT_GROUP = {kind.name: kind.usual_group for kind in _KINDS}
 
 #: What may share a multiplier: columns of a row.
@@ -45,7 +45,7 @@ RANGES = {kind.name: kind.range for kind in _KINDS if any(kind.range)}
 #: Rows that share a byte.
 ROWS_PER_BYTE = {kind.name: kind.rows_per_byte for kind in _KINDS}
 
-#: What is added to an integer to make it a digit of its byte.
+#: Added to an integer before it is packed.
 _DIGIT_OF_ZERO = {kind.name: kind.digit_of_zero for kind in _KINDS}
 
 #: An image pads each line of data to a multiple of so many bytes, the data of a tensor and its scales to one of these.
@@ -68,10 +68,10 @@ class QuantizedMatrix:
     row_scales: NDArray[np.float32]
     """[rows]"""
     multipliers: NDArray[np.int8] | None
-    """[rows, ceil(cols / group)], at most :func:`multiplier_limit` in magnitude; None where ``group`` is 0."""
+    """[rows, ceil(cols / group)], at most :func:`multiplier_limit` in magnitude; None if ``group`` is 0."""
 
     def floats(self) -> NDArray[np.float32]:
-        """The values that the integers stand for, [rows, cols]."""
+        """The matrix as floats, [rows, cols]."""
         scales = self.row_scales[:, None]
         if self.multipliers is not None:
             spread = np.repeat(self.multipliers, self.group, axis=1)[:, : self.values.shape[1]]
@@ -81,24 +81,24 @@ class QuantizedMatrix:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A weight tensor of an image, as the engine sees it."""
+    """A weight tensor in an image."""
 
     type: str
     rows: int
     cols: int
     group: int
     stride: int
-    """Bytes from one row, or one pair or four of rows, to the next."""
+    """Bytes from one row (q4: two rows, ternary: four) to the next."""
     data: NDArray[np.uint8]
     """[ceil(rows / rows per byte), stride], a view into the image."""
     row_scales: NDArray[np.float32] | None
     """[rows], a view into the image; None for f32."""
     multipliers: NDArray[np.int8] | None
-    """[rows, groups], a view into the image; None where a row is one group."""
+    """[rows, groups], a view into the image; None if a row is one group."""
 
     @property
     def bytes(self) -> int:
-        """What the tensor takes in the image, scales included."""
+        """Bytes of the tensor in the image, including scales."""
         scales = (part.nbytes for part in (self.row_scales, self.multipliers) if part is not None)
         return self.data.nbytes + sum(scales)
 
@@ -109,14 +109,14 @@ class Tensor:
         return QuantizedMatrix(self.type, self.group, values, self.row_scales, self.multipliers)
 
     def values(self) -> NDArray[np.float32]:
-        """[rows, cols] as floats."""
+        """The tensor as floats [rows, cols]."""
         if self.row_scales is None:
             return np.array(self.data.view(np.float32)[:, : self.cols])
         return self.quantized().floats()
 
 
 def unpack(data: NDArray[np.uint8], kind: str, rows: int, cols: int) -> NDArray[np.int8]:
-    """The integers [rows, cols] in the lines of an image's data."""
+    """Unpacks the integers [rows, cols] of a tensor's data in an image."""
     per_byte, offset = ROWS_PER_BYTE[kind], _DIGIT_OF_ZERO[kind]
     bits = 8 // per_byte
     digits = np.stack([data >> (bits * i) & (0xFF >> (8 - bits)) for i in range(per_byte)], axis=1)
@@ -124,7 +124,7 @@ def unpack(data: NDArray[np.uint8], kind: str, rows: int, cols: int) -> NDArray[
 
 
 def multiplier_limit(kind: str, cols: int) -> int:
-    """The largest magnitude that a multiplier may have in a matrix of ``cols`` columns."""
+    """The largest magnitude of a multiplier in a matrix with ``cols`` columns."""
     return int(lib.shrew_quantize_limit(TYPES.index(kind), cols))
 
 
@@ -149,9 +149,9 @@ def fit_scales(
 
 
 def quantize(matrix: NDArray[np.float32], kind: str, group: int, name: str = "matrix") -> QuantizedMatrix:
-    """A float matrix [rows, cols] rounded to a quantised type, each value to the nearest that its group has.
+    """Quantises a float matrix [rows, cols], rounding each value to the nearest that its group can represent.
 
-    Raises EngineError where a value is NaN, infinite or beyond 2^100, or the group is not possible.
+    Raises EngineError if a value is NaN, infinite or at least 2^100 in magnitude, or the group size is invalid.
     """
     source = np.ascontiguousarray(matrix, dtype=np.float32)
     rows, cols = source.shape

@@ -1,4 +1,4 @@
-"""The tokenizer part of the C engine: a section opened by itself, and BPE training."""
+"""The tokenizer part of the C engine: standalone tokenizer sections, and BPE training."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOKENIZER_KINDS: dict[Kind, int] = {
 }
 KIND_NAMES = {value: kind for kind, value in TOKENIZER_KINDS.items()}
 
-#: Stands for a token that a tokenizer does not have.
+#: The id that stands for a missing token.
 NO_TOKEN: int = lib.SHREW_NO_TOKEN
 
 
@@ -45,13 +45,13 @@ class TokenizerView:
 
     @property
     def kind(self) -> Kind:
-        """How text becomes tokens."""
+        """The kind of tokenizer."""
         return KIND_NAMES[int(self._view.kind)]
 
     def encode(self, data: bytes, *, scratch: bool = True) -> NDArray[np.uint16]:
-        """Token ids [n]. Without ``scratch`` they are the same and long words take longer.
+        """Token ids [n]. Without ``scratch``, the ids are the same but long words take longer.
 
-        Raises EngineError with status SHREW_E_TEXT where a character has no token.
+        Raises EngineError with status SHREW_E_TEXT if a character has no token.
         """
         ids = np.empty(len(data) + 1, dtype=np.uint16)
         memory = np.empty(lib.shrew_encode_scratch_bytes(len(data)) if scratch else 0, dtype=np.uint8)
@@ -162,9 +162,9 @@ def train_bpe(
     min_count: int = 0,
     ties: Ties = "bytes",
 ) -> NDArray[np.uint16]:
-    """Learns merges [n, 2] (left, right) in order of priority; n is smaller where no pair is left to merge.
+    """Learns merges [n, 2] (left, right) in order of priority. n is smaller than requested if pairs run out.
 
-    ``unicode`` are the character classes for cutting words, None for ASCII rules; ``byte_ids`` [256] the tokens of
+    ``unicode``: the character classes for splitting words, None for ASCII rules; ``byte_ids`` [256]: the tokens of
     single bytes. Merge i makes the token ``first + i``, the last one at most ``vocab - 1``.
     """
     if byte_ids.dtype != np.uint16 or byte_ids.shape != (256,):

@@ -12,22 +12,22 @@ from shrew.engine.binding import check, ffi, lib
 from shrew.engine.shape import Config, engine_config
 from shrew.engine.tensor import TYPES, QuantizedMatrix
 
-#: How a tensor is stored: the name of its type and the columns that share a multiplier, 0 where none do.
+#: How a tensor is stored: the name of its type, and the columns that share a multiplier (0: no multipliers).
 Storage = tuple[str, int]
 
-#: Floats [rows, cols], or integers.
+#: A tensor's values: floats [rows, cols], or integers with scales.
 Values = NDArray[np.float32] | QuantizedMatrix
 
 
 def weights_bytes(config: Config, storage: Sequence[Storage]) -> int:
-    """Bytes of the section of weights; ``storage`` is that of all tensors in their order."""
+    """Bytes of the weights section. ``storage``: of all tensors, in image order."""
     size = ffi.new("uint32_t *")
     check(lib.shrew_write_weights_bytes(engine_config(config), _storage(storage), size), "model")
     return int(size[0])
 
 
 class ImageWriter:
-    """Writes one image into memory, given all of it but the values of its tensors."""
+    """Writes one image in memory. Gets everything except the values of the tensors, which follow one by one."""
 
     def __init__(
         self,
@@ -42,8 +42,8 @@ class ImageWriter:
         metadata: Sequence[tuple[str, str]] = (),
         selftest: tuple[Sequence[int], int] | None = None,
     ) -> None:
-        """``selftest`` is a prompt and how many tokens follow it; :func:`put_digest` says which, later."""
-        self._kept: list[Any] = []  # what the engine reads until the end
+        """``selftest``: a prompt and the number of tokens to generate. :func:`put_digest` sets their digest later."""
+        self._kept: list[Any] = []  # memory that the engine reads until the end
         parts = self._keep(ffi.new("shrew_parts *"))
         parts.config = engine_config(config)[0]
         parts.storage = self._keep(_storage(storage))
@@ -81,7 +81,7 @@ class ImageWriter:
         check(lib.shrew_write_begin(self._writer, parts, emit, destination), "image")
 
     def write(self, values: Values, name: str) -> None:
-        """The next tensor; ``name`` is for errors."""
+        """Writes the next tensor. ``name`` is for error messages."""
         given = ffi.new("shrew_values *")
         if isinstance(values, QuantizedMatrix):
             integers = ffi.from_buffer("int8_t[]", np.ascontiguousarray(values.values, np.int8))
@@ -96,7 +96,7 @@ class ImageWriter:
         check(lib.shrew_write_tensor(self._writer, given), f"tensor {name}")
 
     def image(self) -> bytearray:
-        """The image, once all tensors are written."""
+        """Finishes and returns the image, after all tensors have been written."""
         check(lib.shrew_write_end(self._writer), "image")
         return self._image
 
@@ -109,7 +109,7 @@ class ImageWriter:
 
 
 def put_digest(image: bytearray, digest: int) -> None:
-    """Says what the self-test of an image generates. The checksum follows."""
+    """Sets the digest of the tokens that an image's self-test generates, and updates the checksum."""
     check(lib.shrew_write_digest(ffi.from_buffer(image, require_writable=True), len(image), digest), "image")
 
 

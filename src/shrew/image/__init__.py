@@ -1,4 +1,4 @@
-"""Model images: what one is made of, what is in one, and the only caller of the engine's writer."""
+"""Model images: what one is made from, reading what one contains, and the only caller of the engine's writer."""
 
 from shrew.image.commands import Commands
 from shrew.image.contents import describe, model_config, read_commands, read_parameters

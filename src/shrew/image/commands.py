@@ -1,10 +1,10 @@
-"""The grammar of commands that an image carries: patterns of text, and the automaton over bytes that they become.
+"""The grammar of commands in an image: text patterns, which are compiled to an automaton over bytes.
 
-A pattern is text, in which ``(on|off)`` stands for one of several, ``[please]`` for what may be missing, ``<0-100>``
-for a whole number without leading zeros, and a backslash takes the meaning from the character behind it.
+In a pattern, ``(on|off)`` stands for one of several alternatives, ``[please]`` for optional text, and ``<0-100>`` for
+an integer without leading zeros. A backslash escapes the next character.
 
-The automaton is acyclic and as small as can be: states are made from the end of the patterns to their beginning, and
-two that lead on alike are one (hash-consing, as for Daciuk's minimal acyclic automata, 2000).
+The automaton is acyclic and minimal: states are made from the end of the patterns to their beginning, and states with
+the same continuations are shared (hash-consing, as for Daciuk's minimal acyclic automata, 2000).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from shrew.errors import ConfigError
 MOST_STATES, MOST_EDGES = 0xFFFF, 0x7FFF
 ACCEPTS = 0x8000
 
-#: Below this probability of a command an answer is a refusal.
+#: A command with a lower probability than this is refused.
 DEFAULT_THRESHOLD: Final = 0.7
 
 _HEADER = struct.Struct("<fHH")
@@ -34,13 +34,13 @@ State = int
 Edges = tuple[tuple[int, State], ...]
 
 
-#: What stands in a sequence: text, a range of numbers, or alternatives.
+#: An element of a sequence: text, a range of numbers, or alternatives.
 Part: TypeAlias = "bytes | range | list[Parts]"
 Parts: TypeAlias = "list[Part]"
 
 
 class _Automaton:
-    """States as (accepts, edges), each once. Edges are (byte, state), in the order of bytes."""
+    """Distinct states as (accepts, edges). Edges are (byte, state), ordered by byte."""
 
     def __init__(self) -> None:
         self.states: list[tuple[bool, Edges]] = []
@@ -56,7 +56,7 @@ class _Automaton:
         return self._known[key]
 
     def sequence(self, parts: Parts, then: State) -> State:
-        """What ``parts`` stand for, and on to ``then``."""
+        """The state that accepts ``parts`` followed by ``then``."""
         for part in reversed(parts):
             if isinstance(part, bytes):
                 for byte in reversed(part):
@@ -90,7 +90,7 @@ class _Automaton:
         return found
 
     def _digits(self, least: str, most: str, then: State) -> State:
-        """Numbers of equally many digits."""
+        """The state for a range of numbers with equally many digits."""
         if not least:
             return then
         edges, rest = [], len(least) - 1
@@ -102,7 +102,7 @@ class _Automaton:
 
 
 class _Pattern:
-    """Reads a pattern."""
+    """Parses a pattern."""
 
     def __init__(self, text: str) -> None:
         self._text, self._at = text, 0
@@ -114,7 +114,7 @@ class _Pattern:
         return sequence
 
     def _sequence(self) -> Parts:
-        """Up to a closing bracket or a bar."""
+        """Parses up to a closing bracket or a bar."""
         parts: Parts = []
         while (character := self._next()) and character not in ")]|":
             start = self._at
@@ -157,13 +157,13 @@ class _Pattern:
 
 @dataclass(frozen=True)
 class Commands:
-    """A grammar, as the section of an image."""
+    """A grammar, as a section of an image."""
 
     section: bytes
 
     @classmethod
     def of(cls, patterns: Sequence[str], threshold: float = DEFAULT_THRESHOLD) -> Commands:
-        """ConfigError names the pattern that is malformed, or the limit that is exceeded."""
+        """Compiles patterns. ConfigError names the malformed pattern, or the limit that is exceeded."""
         _check_threshold(threshold)
         if not patterns:
             raise ConfigError("a grammar needs at least one command")
@@ -173,7 +173,7 @@ class Commands:
             try:
                 built = automaton.sequence(_Pattern(pattern).read(), automaton.end)
             except UnicodeEncodeError:
-                raise ConfigError(f"command {pattern!r}: is no valid text") from None
+                raise ConfigError(f"command {pattern!r}: is not valid text") from None
             except RecursionError:
                 raise ConfigError(f"command {pattern[:40]!r}…: is nested too deeply, or too long") from None
             if automaton.states[built][0]:
@@ -184,7 +184,7 @@ class Commands:
 
     @classmethod
     def of_texts(cls, texts: Iterable[str]) -> Commands:
-        """Just these commands."""
+        """The grammar of exactly these commands."""
         return cls.of([literal(text) for text in texts])
 
     @property
@@ -205,7 +205,7 @@ class Commands:
         return [(bool(f & ACCEPTS), table[f & ~ACCEPTS : end]) for f, end in zip(first, ends, strict=True)]
 
     def count(self) -> int:
-        """How many commands there are."""
+        """The number of commands."""
         totals = [0] * len(self._states)
         for state in reversed(range(len(self._states))):
             accepts, edges = self._states[state]
@@ -230,7 +230,7 @@ class Commands:
         for byte in command.encode(errors="replace"):
             edges = self._states[state][1]
             state = next((target for low, high, target in edges if low <= byte <= high), 0)
-            if not state:  # no edge leads back to the first
+            if not state:  # no edge leads back to the first state
                 return False
         return self._states[state][0]
 
@@ -244,7 +244,7 @@ def _check_threshold(threshold: float) -> None:
 
 
 def read_patterns(path: Path) -> list[str]:
-    """The patterns of a file, one a line; lines that begin with # are comments. ConfigError."""
+    """Reads patterns from a file, one per line. Lines that begin with # are comments. ConfigError if unreadable."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -252,12 +252,12 @@ def read_patterns(path: Path) -> list[str]:
         raise ConfigError(f"{path}: cannot read: {reason}") from None
     patterns = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
     if not patterns:
-        raise ConfigError(f"{path}: holds no commands; write one a line, such as: led (on|off)")
+        raise ConfigError(f"{path}: has no commands; write one per line, such as: led (on|off)")
     return patterns
 
 
 def literal(command: str) -> str:
-    """The pattern of one command."""
+    """The pattern of exactly one command."""
     return re.sub(r"([\\()\[\]|<>])", r"\\\1", command)
 
 
@@ -284,7 +284,7 @@ def _section(automaton: _Automaton, start: State, threshold: float) -> bytes:
 
 
 def _order(automaton: _Automaton, start: State) -> tuple[list[State], int]:
-    """The states reachable from ``start``, each before those it leads to, and the length of the longest way."""
+    """The states reachable from ``start``, each before its successors, and the length of the longest path."""
     length: dict[State, int] = {}
     done: list[State] = []
     stack = [(start, False)]
@@ -302,7 +302,7 @@ def _order(automaton: _Automaton, start: State) -> tuple[list[State], int]:
 
 
 def _ranges(edges: Edges) -> list[tuple[int, int, State]]:
-    """Neighbouring bytes that lead to one state, together."""
+    """Merges edges of neighbouring bytes that lead to the same state."""
     ranges: list[tuple[int, int, State]] = []
     for byte, target in edges:
         if ranges and ranges[-1][1] == byte - 1 and ranges[-1][2] == target:

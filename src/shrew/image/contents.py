@@ -1,4 +1,4 @@
-"""What is inside an image, read back through the engine."""
+"""The contents of an image, read through the engine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SECTION_NAMES: dict[int, str] = {
 
 
 def model_config(model: Model) -> ModelConfig:
-    """The configuration of an image. Its rope_theta stays the default: an image stores frequencies instead."""
+    """The configuration of an image. rope_theta is left at its default: an image stores frequencies instead."""
     return ModelConfig(**model.config_fields())
 
 
@@ -42,7 +42,7 @@ def read_parameters(model: Model) -> dict[str, NDArray[np.float32]]:
 
 
 def read_commands(model: Model) -> Commands | None:
-    """The grammar of commands that an image carries, if it does."""
+    """The image's grammar of commands, or None."""
     image = model.image()
     for kind, _, offset, size in model.sections():
         if kind == Section.COMMANDS:
@@ -51,7 +51,7 @@ def read_commands(model: Model) -> Commands | None:
 
 
 def stored_memory(model: Model) -> Memory | None:
-    """The memory that an image carries, if it does."""
+    """The image's memory, or None."""
     section = read_sections(model).get(Section.MEMORY)
     return None if section is None else read_memory(section)
 
@@ -65,12 +65,12 @@ def read_sections(model: Model) -> dict[int, bytes]:
 def _passes(model: Model) -> bool:
     try:
         return model.selftest()
-    except EngineError:  # other tokens, or no numbers at all
+    except EngineError:  # other tokens, or NaN or infinity
         return False
 
 
 def describe(model: Model) -> dict[str, Any]:
-    """Everything ``shrew inspect`` shows, as plain data."""
+    """Everything that ``shrew inspect`` shows, as plain data."""
     image, table = model.image(), model.sections()
     offsets = {kind: offset for kind, _, offset, _ in table}
     config = model_config(model)

@@ -1,4 +1,4 @@
-"""The names by which boards and servers know the images that they keep."""
+"""The names under which boards and servers store images."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ _NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,32}")
 
 
 def is_name(name: str) -> bool:
-    """Whether an image may be kept under it: :data:`RULE`."""
+    """Whether an image may have this name; :data:`RULE` states the rule."""
     return _NAME.fullmatch(name) is not None

@@ -1,4 +1,4 @@
-"""What an image is made of, wherever it comes from: a run, an f32 image, a foreign file behind a door."""
+"""The source of an image: from a run, an f32 image, or a door (an imported file)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from shrew.model.config import ModelConfig, tensor_specs
 
 @dataclass(frozen=True)
 class Source:
-    """A model with all that goes into its image."""
+    """A model with everything that goes into its image."""
 
     config: ModelConfig
     parameters: Mapping[str, NDArray[np.float32]]
@@ -30,15 +30,15 @@ class Source:
     quantized: Mapping[str, QuantizedMatrix] = field(default_factory=dict, repr=False)
     """Matrices of ``parameters`` that were trained as integers."""
     commands: Commands | None = None
-    """What answers of the kind ``Do: `` may be."""
+    """The grammar of answers that begin with ``Do: ``."""
     memory: Memory | None = None
     """Answers to questions that the image recognises."""
     left_out: Sequence[str] = ()
-    """What could not be taken, and why: a line each, for people."""
+    """What was not imported, and why: one line each, for people."""
 
     @property
     def trained_types(self) -> dict[str, WeightType]:
-        """The types of all matrices that ``quantized`` amounts to."""
+        """The types of all matrices, as ``quantized`` has them; f32 for the rest."""
         types = {spec.name: WeightType("f32") for spec in tensor_specs(self.config) if not spec.vector}
         for name, matrix in self.quantized.items():
             types[name] = WeightType(matrix.type, matrix.group)
@@ -46,7 +46,7 @@ class Source:
 
     @property
     def bare(self) -> Source:
-        """The model alone, without what it says about itself, a grammar and a memory."""
+        """The model alone, without metadata, grammar and memory."""
         return replace(self, metadata=(), commands=None, memory=None)
 
 
@@ -57,9 +57,9 @@ def image_of(
 ) -> bytes:
     """The image of ``source``, as bytes.
 
-    Without ``types`` every matrix is stored exactly as it was trained, else rounded to the nearest of its type.
-    ``matrices`` replace the source's, such as those that were calibrated for ``types``. Raises ConfigError where the
-    parts do not fit.
+    Without ``types``, every matrix is stored exactly as it was trained; with them, rounded to the nearest value of its
+    type. ``matrices`` replace the source's, for example those calibrated for ``types``. Raises ConfigError if the parts
+    do not fit together.
     """
     own: Mapping[str, Matrix] = source.parameters
     if types is None:
@@ -96,7 +96,7 @@ class StoredTokenizer:
 
 
 def open_float_image(path: Path) -> Source:
-    """An image whose matrices are all f32. RunError where some are not: their rounding cannot be taken back."""
+    """Opens an image whose matrices are all f32. RunError if some are not: rounding cannot be undone."""
     model = Model.open(path)
     parameters, config = read_parameters(model), model_config(model)
     if config.position == "rope":
@@ -113,7 +113,7 @@ def open_float_image(path: Path) -> Source:
 
 
 def _with_frequencies(config: ModelConfig, frequencies: NDArray[np.float32], path: Path) -> ModelConfig:
-    """An image stores rotary frequencies, not the base that they follow from."""
+    """The configuration with the base of ``frequencies``: an image stores only the rotary frequencies."""
     if len(frequencies) > 1:
         base = float(np.float64(frequencies[1]) ** (-config.head_dim / 2))
         config = replace(config, rope_theta=round(base) if abs(base / round(base) - 1) < 1e-4 else base)

@@ -1,19 +1,19 @@
-"""The transformer: its configuration, its tensors, and a NumPy forward and backward that a person can read.
+"""The transformer: its configuration, its tensors, and a readable forward and backward in NumPy.
 
 Read the room in this order:
 
 =================  ================================================================================
-``config``         what a model is: one dataclass, and the list of tensors that follows from it
-``parameters``     these tensors in one buffer, their places in the network, how they start
+``config``         a model's configuration: one dataclass, and the list of tensors that it implies
+``parameters``     these tensors in one buffer, their places in the network, their initial values
 ``operators``      linear, norm, activation, embedding, cross-entropy: forward and backward
 ``attention``      rotary positions and causal attention
-``layer``          one layer, made of these
+``layer``          one layer, composed of these
 ``arithmetic``     chooses the operators: those above, or the engine's for float32
 ``transformer``    the whole network, forward and backward
-``documents``      how a batch of packed rows becomes blocks of whole documents
-``gradients``      the loss of a batch and its gradients, shared out among threads
+``documents``      splits a batch of packed rows into blocks of whole documents
+``gradients``      the loss of a batch and its gradients, computed by several threads
 =================  ================================================================================
 
-``presets`` are configurations that were measured; ``divergence`` compares two networks' logits; ``allocator`` makes
-NumPy faster.
+``presets`` has measured configurations; ``divergence`` compares the logits of two networks; ``allocator`` makes NumPy
+faster.
 """

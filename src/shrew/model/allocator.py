@@ -1,4 +1,4 @@
-"""One setting of the C library's allocator that makes NumPy a quarter faster here."""
+"""Settings of the C library's allocator that make NumPy a quarter faster here."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import ctypes
 import sys
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # malloc.h
-LARGEST_HEAP_BLOCK = 32 << 20  # what glibc allows
+LARGEST_HEAP_BLOCK = 32 << 20  # the maximum in glibc
 
 
 def keep_freed_memory() -> None:
-    """Has glibc keep what is freed, for the whole process; does nothing elsewhere.
+    """Makes glibc keep freed memory, for the whole process. Does nothing with other C libraries.
 
-    By default arrays above a few hundred kilobytes go back to the system when they are freed, and each step pays again
-    for hundreds of megabytes of fresh pages, filled with zeros by the kernel.
+    By default, freed arrays above a few hundred kilobytes are returned to the system, so each training step has to
+    fault in hundreds of megabytes of new pages, which the kernel fills with zeros.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -21,4 +21,4 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, LARGEST_HEAP_BLOCK)
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-        mallopt(M_ARENA_MAX, 1)  # a thread's own arena gives back what is freed, whatever the thresholds
+        mallopt(M_ARENA_MAX, 1)  # arenas of threads return freed memory regardless of the thresholds

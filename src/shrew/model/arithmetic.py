@@ -1,6 +1,6 @@
-"""The operators that the network is made of, behind one face: the engine's for float32, NumPy's for every other type.
+"""The network's operators behind one interface: the engine's for float32, NumPy's for every other type.
 
-NumPy's are the definition, read easily and checked in float64; the engine's agree with them within rounding.
+NumPy's are the definition: readable, and checked in float64. The engine's agree with them within rounding.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from shrew.model.parameters import Array, Gain, Layer, Linear
 
 
 class Operators(Protocol):
-    """Rows are tokens. A forward returns its output and what its backward wants to see again. A backward *adds* the
-    gradients of parameters to the arrays it is given."""
+    """Rows are tokens. A forward returns its output and what its backward needs. A backward *adds* the gradients of
+    parameters to the given arrays."""
 
     def embedding(self, ids: Ids, table: Array) -> Array: ...
 
@@ -34,7 +34,7 @@ class Operators(Protocol):
     def norm(self, x: Array, gain: Gain, kind: Norm, eps: float) -> tuple[Array, Any]: ...
 
     def norm_backward(self, dy: Array, saved: Any, gain: Gain, d: Gain, kind: Norm, dx: Array) -> None:
-        """*Adds* to ``dx``: the gradient of the residual stream is there already."""
+        """*Adds* to ``dx``, which already has the gradient of the residual stream."""
 
     def layer_forward(
         self, c: ModelConfig, w: Layer, x: Array, batch: int, phases: Phases | None, kept: Ids | None
@@ -43,7 +43,7 @@ class Operators(Protocol):
     def layer_backward(
         self, c: ModelConfig, w: Layer, d: Layer, dx: Array, saved: Any, batch: int, phases: Phases | None
     ) -> Array:
-        """``dx`` and ``saved`` are used up."""
+        """Overwrites ``dx`` and ``saved``."""
 
     def cross_entropy(self, logits: Array, targets: Ids, weights: Array) -> tuple[float, Array]: ...
 

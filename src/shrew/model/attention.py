@@ -1,7 +1,7 @@
 """Rotary positions and causal attention with grouped queries.
 
-All documents in one call have the same length T: batches of documents of different lengths are cut into such blocks
-first (``documents.py``), which is why the only mask here is the causal one.
+All documents in one call have the same length T: batches of documents of different lengths are first divided into such
+blocks (``documents.py``). Therefore the only mask here is the causal one.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from shrew.model.parameters import Array
 Phases = NDArray[np.complexfloating[Any, Any]]
 
 QUERY_TILE = 64
-"""Queries that are scored together. A tile sees the keys up to its own end, so that of a long document nearly half of
-the scores, those above the diagonal, are never computed."""
+"""Queries that are scored together. A tile covers only the keys up to its own end, so for a long document nearly half
+of the scores, those above the diagonal, are never computed."""
 
 CACHED_SCORES = 1 << 17
-"""Scores computed together, about, over several documents if they are short: what stays in a core's own cache."""
+"""About how many scores are computed together, over several documents if they are short: they fit a core's cache."""
 
 SAFE_SCORE = 60.0
-"""Scores between minus and plus this need no shift before exp: e^60 is far from the largest float, e^-60 from 0."""
+"""Scores up to this magnitude need no shift before exp: e^60 is far below the largest float, and e^-60 is not 0."""
 
 
 # ---- Rotary positions --------------------------------------------------------------------------------------------
@@ -51,9 +51,9 @@ def rope_phases(config: ModelConfig, positions: NDArray[np.integer[Any]], dtype:
 
 
 def rope(x: Array, heads: int, phases: Phases, backward: bool = False) -> None:
-    """Turns each neighbouring pair (2i, 2i + 1) of the first ``heads`` heads in ``x`` [N, any * D], in place.
+    """Rotates each neighbouring pair (2i, 2i + 1) of the first ``heads`` heads in ``x`` [N, any * D], in place.
 
-    A pair is a complex number and a turn is a product with its phase; so the backward is a product with the conjugate.
+    A pair is a complex number, and a rotation is a product with its phase. The backward multiplies by the conjugate.
     """
     rows, pairs = phases.shape
     turned = x.view(phases.dtype).reshape(rows, -1, pairs)[:, :heads]
@@ -71,13 +71,13 @@ class SavedAttention(NamedTuple):
     k: Array
     """[B, K, D, T]"""
     v: Array
-    """[B, K, T, D + 1]: the last column is 1, so that a product with it is the sum that softmax divides by."""
+    """[B, K, T, D + 1]: the last column is 1, so that its product is the sum that softmax divides by."""
     e: list[Array]
-    """For each tile of queries of some documents [documents, K, tile*G, keys]: exp(score), 0 for keys to come."""
+    """For each tile of queries of some documents [documents, K, tile*G, keys]: exp(score), 0 for later keys."""
     y: Array
     """[B, K, T*G, D] weighted means of v."""
     inverse: Array
-    """[B, K, T*G, 1] one by the sum of each row of e."""
+    """[B, K, T*G, 1] the reciprocal of the sum of each row of e."""
 
 
 def attention(q: Array, k: Array, v: Array) -> tuple[Array, SavedAttention]:
@@ -114,8 +114,8 @@ def attention(q: Array, k: Array, v: Array) -> tuple[Array, SavedAttention]:
 def attention_backward(dout: Array, saved: SavedAttention, dq: Array, dk: Array, dv: Array) -> None:
     """From ``dout`` [B*T, H*D] to dq [B, T, H, D], dk and dv [B, T, K, D], which are overwritten.
 
-    With p = e / sum and y = p v: dv = p' dy, ds = p (dy v' - dy·y). The division by sum is done on dy, and the
-    subtraction comes out of the product with v's column of ones.
+    With p = e / sum and y = p v: dv = p' dy, ds = p (dy v' - dy·y). dy is divided by sum in advance, and the product
+    with v's column of ones does the subtraction.
     """
     q, k, v_one, exponentials, y, inverse = saved
     B, T, H, D = dq.shape
@@ -154,7 +154,7 @@ class SavedRows(NamedTuple):
 
 
 def attention_of_rows(qkv: Array, batch: int, heads: int, kv_heads: int, head_dim: int) -> tuple[Array, SavedRows]:
-    """Causal attention whose queries, keys and values are side by side: ``qkv`` [B*T, (H + 2K) * D] to [B*T, H*D]."""
+    """Causal attention on queries, keys and values side by side: ``qkv`` [B*T, (H + 2K) * D] to [B*T, H*D]."""
     shape = batch, heads, kv_heads, head_dim
     out, saved = attention(*_head_views(qkv, *shape))
     return out, SavedRows(saved, shape)
@@ -185,7 +185,7 @@ def _tiles(B: int, H: int, T: int) -> list[tuple[slice, int, int]]:
 
 @lru_cache(maxsize=256)
 def _causal_mask(tile: int, groups: int, dtype: np.dtype[Any]) -> Array:
-    """[tile * groups, tile] minus infinity where a key lies after the query. Read-only: it is shared."""
+    """[tile * groups, tile] minus infinity where a key comes after the query. Read-only, because it is shared."""
     later = np.arange(tile)[None, :] > np.arange(tile).repeat(groups)[:, None]
     mask = np.where(later, -np.inf, 0.0).astype(dtype)
     mask.flags.writeable = False
@@ -193,7 +193,7 @@ def _causal_mask(tile: int, groups: int, dtype: np.dtype[Any]) -> Array:
 
 
 def _largest_score(q: Array, k: Array) -> float:
-    """A bound on every |q·k| by Cauchy and Schwarz. q [B, K, rows, D], k [B, K, D, T]."""
+    """An upper bound of all |q·k|, by Cauchy-Schwarz. q [B, K, rows, D], k [B, K, D, T]."""
     longest_q = np.einsum("bkrd,bkrd->bkr", q, q).max()
     longest_k = np.einsum("bkdt,bkdt->bkt", k, k).max()
     return float(np.sqrt(longest_q * longest_k))

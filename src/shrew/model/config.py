@@ -1,4 +1,4 @@
-"""What a model is: one dataclass, checked once, and the list of tensors that the engine says follows from it."""
+"""A model's configuration: one dataclass, checked once, and the list of tensors that it implies, from the engine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_CONTEXT = 32768
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """The shape and the switches of one transformer.
+    """The shape and the options of one transformer.
 
     Letters used for shapes everywhere: B batch, T time (tokens in a row), C ``dim``, H ``heads``, K ``kv_heads``,
     D ``head_dim``, F ``ffn``, V ``vocab``.
@@ -33,7 +33,7 @@ class ModelConfig:
     kv_heads: int = 0
     """Key and value heads; 0 means as many as ``heads``. Divides ``heads``."""
     head_dim: int = 0
-    """Width of one head; 0 means ``dim / heads``. Even where positions are rotary."""
+    """Width of one head; 0 means ``dim / heads``. Even if positions are rotary."""
     norm: Norm = "rms"
     position: Position = "rope"
     mlp: Mlp = "swiglu"
@@ -80,7 +80,7 @@ class ModelConfig:
 
     @property
     def parameters(self) -> int:
-        """Number of trained values; a tied head counts once."""
+        """Number of trained values. A tied head counts once."""
         return sum(spec.rows * spec.cols for spec in tensor_specs(self))
 
 
@@ -90,10 +90,10 @@ def _stored_tensors(config: ModelConfig) -> tuple[TensorSpec, ...]:
 
 
 def stored_tensors(config: ModelConfig) -> list[TensorSpec]:
-    """The tensors of an image in their order: the trained ones and the rotary frequencies."""
+    """The tensors of an image in file order: the trained ones and the rotary frequencies."""
     return list(_stored_tensors(config))
 
 
 def tensor_specs(config: ModelConfig) -> list[TensorSpec]:
-    """All trained tensors of ``config`` in the order in which an image stores them."""
+    """All trained tensors of ``config``, in image order."""
     return [spec for spec in _stored_tensors(config) if spec.role != ROPE_FREQUENCY]

@@ -1,4 +1,4 @@
-"""How far one network's distributions are from another's."""
+"""The divergence of one network's distributions from another's."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from shrew.model.parameters import Array
 
 
 def divergence(expected: Array, logits: Array) -> tuple[float, Array]:
-    """Summed KL divergence of what ``logits`` [N, V] say from what ``expected`` says in nats, and its gradient.
+    """Summed KL divergence of softmax(``logits``) [N, V] from softmax(``expected``) in nats, and its gradient.
 
-    Both are overwritten; the gradient, ``softmax(logits) - softmax(expected)``, takes the place of ``logits``.
+    Overwrites both. The gradient with respect to ``logits``, ``softmax(logits) - softmax(expected)``, replaces
+    ``logits``.
     """
     for each in (expected, logits):
         each -= each.max(axis=1, keepdims=True)

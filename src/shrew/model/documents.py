@@ -1,8 +1,8 @@
-"""Packed rows taken apart into blocks of whole documents.
+"""Splits packed rows into blocks of whole documents.
 
 A row holds several documents that must not see each other. Instead of masking, the documents of a batch are sorted by
-length and gathered into rectangles [n, L], one document a row: attention then costs L² a document instead of T² a row,
-padding between documents is never computed, and the transformer needs to know nothing of packing.
+length and gathered into rectangles [n, L], one document per row. Attention then costs L² per document instead of T² per
+row, padding is never computed, and the transformer need not know about packing.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from shrew.corpus.packed import PackedRows
 
 BLOCK_TOKENS = 1024
-"""Most tokens in a block, about: enough to keep BLAS busy, few enough for activations to stay near the core."""
+"""Approximate limit of tokens per block: enough to keep BLAS busy, few enough for activations to stay in the cache."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """n documents of at most L tokens. Where one is shorter its first token stands in, unlearned: being later than
-    the document's own tokens, it is seen by none of them."""
+    """n documents of at most L tokens. A shorter document is padded with its first token, which is not learned there.
+    The padding comes after the document's own tokens, so none of them sees it."""
 
     inputs: NDArray[np.intp]
     """[n, L] token ids."""
@@ -32,13 +32,13 @@ class Block:
     weights: NDArray[np.float32]
     """[n, L] 0 where nothing is learned."""
     positions: NDArray[np.intp]
-    """[n, L] position inside the document."""
+    """[n, L] position within the document."""
     source: NDArray[np.intp]
-    """[n, L] index into the flattened rows, -1 where a document is shorter than L."""
+    """[n, L] index into the flattened rows; -1 at padding."""
 
 
 def split_into_blocks(rows: PackedRows, block_tokens: int = BLOCK_TOKENS) -> list[Block]:
-    """All documents of ``rows`` that have something to learn, longest first. Depends on nothing but the rows."""
+    """All documents of ``rows`` that have something to learn, longest first. Depends only on the rows."""
     return [
         _gather(rows, source)
         for source in document_indices(rows.documents, block_tokens)
@@ -52,7 +52,7 @@ def document_indices(
     """The ``source`` of each block: documents [R, T] with equal index >= 0, side by side in a row, are one document."""
     R, T = documents.shape
     flat = documents.reshape(-1).astype(np.intp)
-    key = np.where(flat < 0, -1, flat + np.arange(R).repeat(T) * (flat.max(initial=0) + 1))  # one number a document
+    key = np.where(flat < 0, -1, flat + np.arange(R).repeat(T) * (flat.max(initial=0) + 1))  # one number per document
     edges = np.flatnonzero(np.r_[True, key[1:] != key[:-1], True])
     starts, lengths = edges[:-1], np.diff(edges)
     real = key[starts] >= 0

@@ -1,7 +1,7 @@
-"""Loss and gradients of a batch, shared out among threads without changing a bit of them.
+"""Loss and gradients of a batch. Any number of threads computes the same bits.
 
-The documents of a batch are cut into blocks, and every block belongs to one of a few lanes. Threads take whole lanes,
-and the lanes' sums are added in order, so the number of threads changes nothing.
+The documents of a batch are divided into blocks, and every block belongs to one of a few lanes. Threads take whole
+lanes, and the lanes' sums are added in order, so the number of threads changes nothing.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from shrew.model.transformer import network_backward, network_forward
 Result = TypeVar("Result")
 
 Loss = Callable[[Array, Block, Ids], tuple[float, Array]]
-"""From the logits [M, V] of the tokens ``kept`` [M] of a block the loss in nats, summed, and its gradient [M, V], which
-may take the place of the logits."""
+"""Computes, from the logits [M, V] of the tokens ``kept`` [M] of a block, the summed loss in nats and its gradient
+[M, V], which may overwrite the logits."""
 
 LANES = 8
-"""Sums of gradients that are kept apart and added at the end, in order. Each block belongs to one lane and threads take
-whole lanes, so the number of threads changes no bit of a gradient; more threads than lanes are of no use."""
+"""Number of separate sums of gradients, which are added in order at the end. Each block belongs to one lane, and
+threads take whole lanes, so the number of threads changes no bit of a gradient. More threads than lanes do not help."""
 
 SUMMED = 1 << 17
-"""Values of all lanes that are summed at a time."""
+"""Number of values that are summed over all lanes at a time."""
 
 
 def weighted_cross_entropy(logits: Array, block: Block, kept: Ids) -> tuple[float, Array]:
-    """The ordinary :data:`Loss`: that of each target times its weight."""
+    """The ordinary :data:`Loss`: the cross entropy of each target times its weight."""
     weights = block.weights.reshape(-1)[kept].astype(logits.dtype)
     return operators_for(logits.dtype).cross_entropy(logits, block.targets.reshape(-1)[kept], weights)
 
@@ -48,9 +48,9 @@ def loss_and_gradients(
     loss: Loss = weighted_cross_entropy,
     executor: Executor | None = None,
 ) -> tuple[float, float, Parameters]:
-    """Sum of the loss in nats over ``batch``, the sum of its weights, and the gradients of the former.
+    """The summed loss of ``batch`` in nats, the sum of its weights, and the gradients of the loss.
 
-    An ``executor`` shares the work among its threads (NumPy releases the interpreter's lock) and changes no bit of the
+    The threads of an ``executor`` share the work (NumPy releases the interpreter's lock), which changes no bit of the
     result. BLAS should then run single-threaded: set ``OPENBLAS_NUM_THREADS=1`` before NumPy is first imported.
     """
     parameters = Parameters.of(config, params)
@@ -82,7 +82,8 @@ def evaluate(
     loss: Loss = weighted_cross_entropy,
     executor: Executor | None = None,
 ) -> tuple[float, float]:
-    """Sum of the loss in nats over ``rows`` and the sum of their weights: tokens, where weights are 0 or 1."""
+    """The summed loss of ``rows`` in nats, and the sum of their weights: the number of learned tokens if weights are 0
+    or 1."""
     parameters = Parameters.of(config, params)
 
     def lane(own: list[Block]) -> float:
@@ -97,7 +98,7 @@ def evaluate(
 
 
 def _sum_into_first(arrays: list[Array], executor: Executor | None) -> None:
-    """In order, piece by piece: threads share the pieces."""
+    """Adds all arrays to the first, in order. Threads share pieces of the arrays."""
 
     def add(start: int) -> None:
         piece = slice(start, start + SUMMED)
@@ -110,10 +111,10 @@ def _sum_into_first(arrays: list[Array], executor: Executor | None) -> None:
 
 
 def _in_lanes(lane: Callable[[list[Block]], Result], blocks: list[Block], executor: Executor | None) -> list[Result]:
-    """What ``lane`` makes of each lane's blocks, in the order of lanes."""
+    """Calls ``lane`` with each lane's blocks, and returns the results in the order of lanes."""
 
     def quiet(own: list[Block]) -> Result:
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # NaN in the loss reports it
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # reported by NaN in the loss
             return lane(own)
 
     lanes = [blocks[i::LANES] for i in range(min(LANES, len(blocks)))]

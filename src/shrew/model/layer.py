@@ -22,18 +22,18 @@ from shrew.model.parameters import Array, Layer
 
 
 class SavedLayer(NamedTuple):
-    """What the backward of one layer wants to see again."""
+    """What the forward of one layer saves for its backward."""
 
     attention_norm: SavedNorm
     normed: Array  # [N, C]
     attention: SavedRows
-    mixed: Array  # [M, H*D] what the heads read
+    mixed: Array  # [M, H*D] the heads' output
     mlp_norm: SavedNorm
     mlp_in: Array  # [M, C]
     up: Array  # [M, F] or [M, 2F]
     activation: Array | None
     hidden: Array  # [M, F]
-    kept: Ids | None  # [M] rows that go on; None: all
+    kept: Ids | None  # [M] rows that go on after attention; None: all
 
 
 def layer_forward(
@@ -61,7 +61,7 @@ def layer_forward(
 def layer_backward(
     c: ModelConfig, w: Layer, d: Layer, dx: Array, saved: SavedLayer, batch: int, phases: Phases | None
 ) -> Array:
-    """dx [M, C] of the layer's output to [N, C] of its input; gradients of ``w`` are added to ``d``."""
+    """From the gradient [M, C] of the output to that [N, C] of the input. Adds the gradients of ``w`` to ``d``."""
     s = saved
     dhidden = linear_backward(dx, s.hidden, w.down, d.down)  # [M, F]
     dup = activation_backward(dhidden, s.up, s.activation, c.mlp)  # [M, F] or [M, 2F]

@@ -1,9 +1,9 @@
-"""The operators of the network, each a forward and a backward derived by hand.
+"""The operators of the network, each with a forward and a backward derived by hand.
 
-Rows are tokens: N rows of C, F or V values, whatever batch they come from. A forward returns its output, and with it
-what its backward wants to see again. A backward takes the gradient of its output, written ``dy``, *adds* the gradients
-of parameters to the arrays it is given, and returns the gradient of its input. Every operator works in the type of
-its arguments: float32 for work, float64 for checks.
+Rows are tokens: N rows of C, F or V values, from any batch. A forward returns its output, together with what its
+backward needs. A backward takes the gradient of its output, named ``dy``, *adds* the gradients of parameters to the
+given arrays, and returns the gradient of its input. Every operator computes in the type of its arguments: float32 for
+training, float64 for checks.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ Ids = NDArray[np.intp]
 
 
 def embedding(ids: Ids, table: Array) -> Array:
-    """Row ``ids[n]`` of ``table`` [V, C] for each n: [N, C]."""
+    """[N, C]: row n is row ``ids[n]`` of ``table`` [V, C]."""
     return table.take(ids, axis=0)
 
 
 def embedding_backward(dy: Array, ids: Ids, dtable: Array) -> None:
-    """Adds each row of ``dy`` [N, C] to the row of ``dtable`` it came from.
+    """Adds each row of ``dy`` [N, C] to the row of ``dtable`` that it was taken from.
 
-    Rows are sorted by id and summed in runs, which takes 0.6 of the time of ``np.add.at``.
+    Rows are sorted by id and summed in runs, which takes 0.6 times as long as ``np.add.at``.
     """
     order = np.argsort(ids, kind="stable")  # [N]
     ordered = ids[order]
@@ -58,7 +58,7 @@ def linear_backward(dy: Array, x: Array, w: Linear, d: Linear) -> Array:
 
 
 def column_sums(x: Array) -> Array:
-    """``x.sum(axis=0)`` by BLAS, which is several times as fast where rows are short."""
+    """``x.sum(axis=0)`` by BLAS, which is several times as fast for short rows."""
     return np.ones(len(x), x.dtype) @ x
 
 
@@ -69,7 +69,7 @@ class SavedNorm(NamedTuple):
     unit: Array
     """[N, C] the row after centring and scaling, before the gain."""
     inverse: Array
-    """[N, 1] what the row was multiplied with."""
+    """[N, 1] the factor of each row."""
 
 
 def norm(x: Array, gain: Gain, kind: Norm, eps: float) -> tuple[Array, SavedNorm]:
@@ -86,7 +86,7 @@ def norm(x: Array, gain: Gain, kind: Norm, eps: float) -> tuple[Array, SavedNorm
 
 
 def norm_backward(dy: Array, saved: SavedNorm, gain: Gain, d: Gain, kind: Norm, dx: Array) -> None:
-    """With u = x / rms(x): dx += (du - u * mean(du * u)) / rms(x); layer norm also takes the mean of du away."""
+    """With u = x / rms(x): dx += (du - u * mean(du * u)) / rms(x). Layer norm also subtracts mean(du)."""
     unit, inverse = saved
     dweight, dbias = d
     if dbias is not None:
@@ -109,9 +109,9 @@ GELU_CUBIC = 0.044715
 
 
 def activation(x: Array, kind: Mlp) -> tuple[Array, Array | None]:
-    """What stands between an MLP's two matrices, and the array besides ``x`` that its backward uses.
+    """The activation between an MLP's two matrices, and the array that its backward needs in addition to ``x``.
 
-    ``x`` is [N, F], for SwiGLU gate and up side by side: [N, 2F]. The output is [N, F].
+    ``x`` is [N, F], or for SwiGLU gate and up side by side: [N, 2F]. The output is [N, F].
     """
     if kind == "swiglu":
         gate, up = np.split(x, 2, axis=1)
@@ -148,7 +148,7 @@ def activation_backward(dy: Array, x: Array, saved: Array | None, kind: Mlp) -> 
 
 
 def logistic(x: Array) -> Array:
-    """1 / (1 + exp(-x)), by the hyperbolic tangent: it cannot overflow."""
+    """1 / (1 + exp(-x)), by the hyperbolic tangent, which cannot overflow."""
     y = np.multiply(x, 0.5)
     np.tanh(y, out=y)
     y *= 0.5
@@ -162,7 +162,7 @@ def logistic(x: Array) -> Array:
 def cross_entropy(logits: Array, targets: Ids, weights: Array) -> tuple[float, Array]:
     """Sum of ``-weight * log softmax(logits)[target]`` in nats, and the gradient with respect to the logits.
 
-    ``logits`` [N, V] is overwritten: the gradient, ``(softmax - one_hot(target)) * weight``, takes its place.
+    The gradient, ``(softmax - one_hot(target)) * weight``, overwrites ``logits`` [N, V].
     """
     rows = np.arange(len(targets))
     logits -= logits.max(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""The tensors of one model in one buffer, and the names under which the network uses them."""
+"""The tensors of a model in one buffer, and the names under which the network uses them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Array = NDArray[np.floating[Any]]
 
 
 class Gain(NamedTuple):
-    """What a norm multiplies with and adds, [C] each; None where the kind of norm has none."""
+    """Gain and bias of a norm, [C] each; None if the kind of norm has none."""
 
     weight: Array | None
     bias: Array | None
 
 
 class Linear(NamedTuple):
-    """A matrix [outputs, inputs] and its bias [outputs] or None."""
+    """A matrix [outputs, inputs], and its bias [outputs] or None."""
 
     weight: Array
     bias: Array | None
@@ -40,7 +40,7 @@ class Layer(NamedTuple):
 
 
 class Network(NamedTuple):
-    """All tensors by their place in the network. Gradients come in the same shape as parameters."""
+    """All tensors by their place in the network. Gradients have the same structure."""
 
     token_embedding: Array
     position_embedding: Array | None
@@ -52,9 +52,9 @@ class Network(NamedTuple):
 
 
 class Parameters(Mapping[str, Array]):
-    """The tensors of ``tensor_specs(config)`` by name, all of them views on one buffer, ``flat``.
+    """The tensors of ``tensor_specs(config)`` by name, all of them views of one buffer, ``flat``.
 
-    They lie in the order of the specs, so that neighbours such as query, key and value can be used as one matrix
+    They are stored in the order of the specs, so that neighbours such as query, key and value can be used as one matrix
     without a copy, and an optimiser can treat the model as one vector.
     """
 
@@ -79,7 +79,7 @@ class Parameters(Mapping[str, Array]):
 
     @classmethod
     def of(cls, config: ModelConfig, tensors: Mapping[str, Array]) -> Parameters:
-        """``tensors`` itself if it already is a :class:`Parameters` of this shape, else a copy. ConfigError."""
+        """``tensors`` itself if it is a :class:`Parameters` of this shape, else a copy. ConfigError if they differ."""
         if isinstance(tensors, cls) and tensors.config == config:
             return tensors
         specs = tensor_specs(config)
@@ -107,7 +107,7 @@ class Parameters(Mapping[str, Array]):
         return len(self._views)
 
     def _stacked(self, first: str, last: str) -> Array:
-        """The tensors from ``first`` to ``last`` as one, along their first axis."""
+        """The tensors from ``first`` to ``last`` as one view, stacked along their first axis."""
         end = self._start[last] + self._views[last].size
         return self.flat[self._start[first] : end].reshape(-1, *self._views[first].shape[1:])
 
@@ -144,11 +144,11 @@ class Parameters(Mapping[str, Array]):
 
 
 def init_parameters(config: ModelConfig, seed: int, dtype: DTypeLike = np.float32) -> Parameters:
-    """Fresh parameters: normal matrices, gains 1, biases 0.
+    """Initial parameters: normally distributed matrices, gains 1, biases 0.
 
-    Matrices start at a deviation of 0.02, or more in narrow models (1/sqrt(5 C), the same at C = 500), and the two that
-    write to the residual stream are smaller by sqrt(2 * layers), so that depth does not change the stream's size
-    (GPT-2, Radford et al. 2019).
+    The standard deviation of matrices is 0.02, or more in narrow models (1/sqrt(5 C), equal at C = 500). That of the
+    two matrices that write to the residual stream is smaller by sqrt(2 * layers), so that depth does not change the
+    size of the stream (GPT-2, Radford et al. 2019).
     """
     rng = np.random.default_rng(seed)
     parameters = Parameters.zeros(config, dtype)

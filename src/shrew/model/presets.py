@@ -1,4 +1,4 @@
-"""Named models: a shape, a tokenizer, and training options that suit them; all but the data.
+"""Named models: a shape, a tokenizer, and suitable training options; everything except the data.
 
 ==============  ==========  ==============================================================================
 preset          parameters  for
@@ -18,10 +18,11 @@ preset          parameters  for
 `qa-12x192`      6,149,760  the same, wider than deep
 ==============  ==========  ==============================================================================
 
-The last four are the shapes of HardwareOne's LLM tool as of 2026-03-30, there called narrow3, HW1HelpAgent192_deep,
-HW1HelpAgent and HW1HelpAgent192: GPT-2 with every bias, heads of 32 and a context of 128. So are their training
-options: AdamW, a batch of 16 and a peak rate of 3e-4. Stated there, in int8 with the cache of 64 tokens, are 6.9, 7.3,
-7.5 and 7.5 MB; as q8 images with a session of 128 tokens they take 6.3, 7.0, 7.5 and 7.1 MB here.
+The last four have the shapes of HardwareOne's LLM tool as of 2026-03-30, where they are called narrow3,
+HW1HelpAgent192_deep, HW1HelpAgent and HW1HelpAgent192: GPT-2 with every bias, heads of 32 and a context of 128. Their
+training options are also from there: AdamW, a batch of 16 and a peak rate of 3e-4. The sizes stated there, in int8 with
+a cache of 64 tokens, are 6.9, 7.3, 7.5 and 7.5 MB. Here, q8 images with a session of 128 tokens take 6.3, 7.0, 7.5 and
+7.1 MB.
 """
 
 from __future__ import annotations
@@ -62,24 +63,24 @@ _HARDWAREONE: Final = {"steps": 5000, "batch": 16, "learning_rate": 3e-4, "warmu
 class Preset:
     description: str
     model: ModelConfig
-    """``model.vocab`` is the tokenizer's size to aim for; the tokenizer that comes out decides."""
+    """``model.vocab`` is the intended size of the tokenizer; the trained tokenizer may have fewer tokens."""
     tokenizer: Literal["bpe", "character"] = "bpe"
     train: Mapping[str, int | float | str] = field(default_factory=dict)
-    """Options for ``shrew.run.TrainConfig`` that differ from its own."""
+    """Options that differ from the defaults of ``shrew.run.TrainConfig``."""
 
     def model_for(self, vocab: int) -> ModelConfig:
-        """The model for a tokenizer of ``vocab`` tokens."""
+        """The configuration for a tokenizer with ``vocab`` tokens."""
         return replace(self.model, vocab=vocab)
 
     def learn_tokenizer(self, corpus: Corpus, vocab: int | None = None, prompts: Prompts = "folded") -> Tokenizer:
-        """A tokenizer for ``corpus``, of about ``vocab`` tokens where that is not the preset's own number."""
-        # A character tokenizer has no other way to write what only the held-out side has.
+        """Trains a tokenizer for ``corpus``, with about ``vocab`` tokens (None: the preset's number)."""
+        # A character tokenizer could not encode characters that only held-out documents have.
         documents = corpus.train + corpus.held_out if self.tokenizer == "character" else corpus.train
         return train_for_corpus(documents, kind=self.tokenizer, vocab=vocab or self.model.vocab, prompts=prompts)
 
 
 def _fitted(dim: int, layers: int, vocab: int, ffn: int, heads: int, kv_heads: int, steps: int, size: str) -> Preset:
-    """Text in an image of a stated size: shapes and options by docs/LOG.md, "Shapes at a fixed size"."""
+    """A preset for text in an image of a given size: shape and options from docs/LOG.md, "Shapes at a fixed size"."""
     return Preset(
         description=f"text, in an image of {size} as q4",
         model=ModelConfig(dim=dim, layers=layers, heads=heads, kv_heads=kv_heads, vocab=vocab, context=512, ffn=ffn),

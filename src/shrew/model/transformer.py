@@ -1,8 +1,8 @@
 """The network: forward, and the backward derived by hand.
 
 Shapes in comments use B documents, T tokens each, N = B * T tokens in all, C dim, H heads, K key heads, D head_dim,
-F ffn, V vocab. Inside the network a batch is N rows of C values; only attention looks at it as B documents. Where only
-some tokens are learned, the last layer's second half and the head are computed for those M rows alone.
+F ffn, V vocab. Within the network a batch is N rows of C values; only attention treats it as B documents. If only some
+tokens are learned, the last layer's second half and the head are computed only for those M rows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from shrew.model.parameters import Array, Gain, Linear, Network, Parameters
 
 
 class Saved(NamedTuple):
-    """What the backward of the network wants to see again."""
+    """What the forward of the network saves for its backward."""
 
     inputs: Ids  # [B, T]
     positions: Ids  # [B, T]
@@ -30,15 +30,15 @@ class Saved(NamedTuple):
     embed_norm: Any
     layers: list[Any]
     final_norm: Any
-    features: Array  # [M, C] what the head reads
+    features: Array  # [M, C] input of the head
 
 
 def network_forward(
     c: ModelConfig, w: Network, inputs: Ids, positions: Ids, kept: Ids | None, save: bool
 ) -> tuple[Array, Saved]:
-    """Documents of token ids [B, T] to logits [M, V] of the flattened rows in ``kept`` (None: all).
+    """From documents of token ids [B, T] to logits [M, V] of the flattened rows in ``kept`` (None: all).
 
-    Without ``save`` the layers' memory is freed on the way.
+    Without ``save``, the memory of each layer is freed at once.
     """
     batch, ops = len(inputs), operators_for(w.head.dtype)
     x = ops.embedding(inputs.reshape(-1), w.token_embedding)  # [N, C]
@@ -59,7 +59,7 @@ def network_forward(
 
 
 def network_backward(c: ModelConfig, w: Network, d: Network, dlogits: Array, saved: Saved) -> None:
-    """Adds to ``d`` the gradients of every tensor, given those of the logits [M, V]."""
+    """Adds the gradient of every tensor to ``d``, given the gradient of the logits [M, V]."""
     ops = operators_for(dlogits.dtype)
     dx = ops.linear_backward(dlogits, saved.features, Linear(w.head, None), Linear(d.head, None))  # [M, C]
     if saved.final_norm is not None:
@@ -74,7 +74,7 @@ def network_backward(c: ModelConfig, w: Network, d: Network, dlogits: Array, sav
 
 
 def _norm_backward(ops: Operators, dy: Array, saved: Any, gain: Gain, d: Gain, kind: Norm) -> Array:
-    """Of a norm that stands in the stream itself, not in a branch of it."""
+    """The backward of a norm in the residual stream itself, not in a branch."""
     dx = np.zeros_like(dy)
     ops.norm_backward(dy, saved, gain, d, kind, dx)
     return dx
@@ -88,9 +88,9 @@ def forward(
     documents: NDArray[np.integer[Any]] | None = None,
     positions: NDArray[np.integer[Any]] | None = None,
 ) -> Array:
-    """Logits [B, T, V] of token ids [B, T]. Without ``documents`` each row is one document, starting at position 0.
+    """Logits [B, T, V] of token ids [B, T]. Without ``documents``, each row is one document from position 0 on.
 
-    With ``documents`` and ``positions`` as in packed rows no document sees another; padding gets zeros.
+    With ``documents`` and ``positions``, as in packed rows, no document sees another, and padding gets zeros.
     """
     parameters = Parameters.of(config, params)
     B, T = inputs.shape

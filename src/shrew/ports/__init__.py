@@ -1,4 +1,4 @@
-"""The ports: the engine built for other machines, run in emulators, and compared with this one bit for bit."""
+"""Ports: builds the engine for other machines, runs it in emulators, and compares it with this machine bit for bit."""
 
 from shrew.ports.bundle import Job, Outcome, Step, make_bundle, parse_lines
 from shrew.ports.emulator import EMULATED

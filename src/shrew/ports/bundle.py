@@ -1,4 +1,4 @@
-"""Bundles of jobs, as ports/jobs.h lays them out, and the lines that come back."""
+"""Bundles of jobs in the layout of ports/jobs.h, and the lines that ports print."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _JOB: Final = struct.Struct("<19I4f36x")
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """One job; the fields are those of jobs.h. ``prompt`` is token ids, or text where the mode is "text".
+    """One job, with the fields of jobs.h. ``prompt`` is token ids, or text if the mode is "text".
 
-    ``unit`` is a ``shrew_unit``: 0 the fastest there is, 1 the reference.
+    ``unit`` is a ``shrew_unit``: 0 the fastest, 1 the reference.
     """
 
     image: bytes = b""
@@ -51,7 +51,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One call of a traced job: it began at ``position``, fed ``tokens`` and chose ``next`` (65535: none)."""
+    """One step of a traced job: it began at ``position``, fed ``tokens`` and chose ``next`` (65535: none)."""
 
     position: int
     tokens: int
@@ -62,7 +62,7 @@ class Step:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a job: its last line, the same on every target, and, of a traced one, the cost."""
+    """The result of a job: its last line, which is the same on every target, and for a traced job its cost."""
 
     result: dict[str, int | str] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
@@ -71,7 +71,7 @@ class Outcome:
 
 
 def make_bundle(jobs: Sequence[Job]) -> bytes:
-    """The bundle of some jobs. What several have in common, such as an image, is in it once."""
+    """Makes a bundle of jobs. Data that several share, such as an image, is stored once."""
     content = bytearray(_HEADER.size + _JOB.size * len(jobs))
     places: dict[bytes, int] = {}
 
@@ -98,7 +98,7 @@ def make_bundle(jobs: Sequence[Job]) -> bytes:
 
 
 def parse_lines(lines: Iterable[str]) -> list[Outcome]:
-    """What a port printed, by job. PortError if it did not come to its end, with what it said instead."""
+    """Parses a port's lines to one outcome per job. PortError if it did not finish, with what it printed instead."""
     outcomes: list[Outcome] = []
     last = "nothing"
     for line in lines:
@@ -137,6 +137,6 @@ def _at(outcomes: list[Outcome], index: str) -> Outcome:
 
 
 def _fields(words: Sequence[str]) -> dict[str, int | str]:
-    """Names and values in turn. Digests stay text."""
+    """Parses alternating names and values. Digests stay text."""
     pairs = zip(words[::2], words[1::2], strict=True)
     return {name: value if name.endswith("_digest") else int(value) for name, value in pairs}

@@ -1,4 +1,4 @@
-"""What a model costs on a target: instructions, code, memory."""
+"""A model's cost on a target: instructions, code, memory."""
 
 from __future__ import annotations
 
@@ -10,46 +10,46 @@ from shrew.errors import PortError
 from shrew.ports.bundle import Job, Outcome, Step
 from shrew.ports.target import FULL, VARIANTS, Target, Variant
 
-#: Seconds that an emulated run may take.
+#: Limit of an emulated run, in seconds.
 TIMEOUT: Final = 1800
 
-#: The position of which the cost is reported, besides the mean of all.
+#: Positions whose cost is reported, in addition to the mean of all.
 POSITIONS: Final = (1, 64, 255)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Instructions of ``shrew_session_feed`` and greedy ``shrew_session_sample`` for one token; bytes of the rest."""
+    """Instructions of ``shrew_session_feed`` and greedy ``shrew_session_sample`` per token; sizes in bytes."""
 
     target: str
     context: int
     instructions_per_token: int
     """Mean over all positions of the context."""
     at: dict[int, int]
-    """At some positions, those that the context has."""
+    """Instructions at :data:`POSITIONS`, as far as the context reaches."""
     instructions_per_prompt_token: int
     """Mean over a prompt that fills the context, read in blocks of the default size."""
     code_bytes: int
-    """Machine code and constants of the engine, every function of shrew.h included."""
+    """Machine code and constants of the engine, with every function of shrew.h."""
     variants: dict[str, int]
-    """The same of every way to build it."""
+    """The same for every build variant."""
     runtime_bytes: int
-    """Of the compiler's runtime and the C library."""
+    """Code and constants of the compiler's runtime and the C library."""
     static_bytes: int
     """Variables of the engine."""
     session_bytes: int
     stack_bytes: int
-    """The most that decoding, prompt reading or generating text took below the caller."""
+    """The most stack that decoding, reading a prompt or generating text used below the caller."""
 
     def fields(self) -> dict[str, Any]:
-        """For JSON: positions become ``at_1`` and so on."""
+        """The fields for JSON. Positions become ``at_1`` and so on."""
         fields = asdict(self)
         fields.update({f"at_{position}": count for position, count in fields.pop("at").items()})
         return fields
 
 
 def measure(target: Target, model: Model, *, context: int = 256, variant: Variant = FULL) -> Cost:
-    """Runs the model on tokens that it chooses itself, greedily, from beginning-of-text until the context is full."""
+    """Decodes greedily from beginning-of-text until the context is full, and measures the cost."""
     context = min(context, model.context)
     image = bytes(model.image())[: model.image_bytes]
     start = model.bos if model.bos is not None else 0

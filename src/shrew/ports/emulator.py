@@ -105,7 +105,7 @@ class Xtensa(Target):
         call("xtensa-lx106-elf-ld", *script, "-Map", map_file, *roots, *objects, "-o", output)
 
     def command(self, program: Path, bundle: Path) -> list[str]:
-        # 64 ns an instruction: see board_instructions in board.c.
+        # 64 ns per instruction: see board_instructions in board.c.
         return [
             *("qemu-system-xtensa", "-M", "sim", "-cpu", "de233_fpu", "-m", "64", "-icount", "shift=6"),
             *("-semihosting", "-nographic", "-monitor", "none", "-serial", "none"),
@@ -118,10 +118,10 @@ _USE = re.compile(r"(?<=\bl32r\t)(\w+, )(\.LCPI\d+_\d+)$", re.MULTILINE)
 
 
 def place_literals(assembly: str) -> str:
-    """Gives the literals of each function an aligned section of their own, each value once.
+    """Moves the literals of each function to a separate, aligned section, and removes repeated values.
 
-    LLVM's assembler puts them where it happens to be, misaligned and in the way of the linker's collection of what is
-    not used.
+    LLVM's assembler puts them at its current place, where they are misaligned and keep the linker from removing unused
+    functions.
     """
     sections: dict[str, dict[str, str]] = {}
     names = {}

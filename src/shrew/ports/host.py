@@ -12,7 +12,7 @@ from shrew.ports.target import Target, call
 
 @dataclass(frozen=True)
 class Host(Target):
-    """The engine as this machine's C compiler builds it."""
+    """The engine, built by this machine's C compiler."""
 
     name: str = "host"
     compiler: str = "cc"

@@ -1,4 +1,4 @@
-"""Where the C sources and the chat page are: in the checkout, or beside the package where it was installed."""
+"""Finds the C sources and the chat page: in the checkout, or in the installed package."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ def source_root() -> Path:
     for folder in (PACKAGE / "sources", *PACKAGE.parents):
         if (folder / "engine/include/shrew.h").is_file() and (folder / "ports/jobs.h").is_file():
             return folder
-    raise PortError(f"{PACKAGE}: no engine sources beside it; install Shrew again, or run from a checkout")
+    raise PortError(f"{PACKAGE}: no engine sources next to it; install Shrew again, or run from a checkout")
 
 
 def engine_sources() -> list[Path]:
-    """The inference engine's C files. Those for other processors are empty there by their own conditions."""
+    """The inference engine's C files. Files for other processors compile to nothing."""
     return sorted((source_root() / "engine/src").rglob("*.c"))
 
 
 def digest(folders: Iterable[Path], more: Iterable[str]) -> str:
-    """Of all files in some folders, names and content, and of some text."""
+    """A digest of all files in some folders, by name and content, and of some strings."""
     summary = hashlib.sha256()
     for folder in folders:
         for path in sorted(folder.rglob("*") if folder.is_dir() else [folder]):

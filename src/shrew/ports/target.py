@@ -1,4 +1,4 @@
-"""A target: how a port is built, which program runs it, and how large the engine is in it."""
+"""A target: how to build a port, which program runs it, and how large the engine is in it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shrew.errors import PortError, ToolsMissingError
 from shrew.ports.bundle import Job, Outcome, make_bundle, parse_lines
 from shrew.ports.sources import digest, engine_sources, source_root
 
-#: The same for every target: what is measured differs by the processor only.
+#: The same for every target, so that measurements differ only by the processor.
 C_FLAGS: Final = (
     *("-std=c99", "-O2", "-fomit-frame-pointer", "-ffunction-sections", "-fdata-sections"),
     *("-ffp-contract=off", "-DSHREW_NO_CONTRACTION"),
@@ -31,13 +31,13 @@ class Variant:
     name: str
     flags: tuple[str, ...] = ()
     whole_interface: bool = True
-    """Keep every function of shrew.h in the program, called or not, so that its size is that of all of them."""
+    """Keep every function of shrew.h in the program, even if it is not called, so that the size includes it."""
 
 
 FULL: Final = Variant("full")
-#: For size: without matrices and caches of floats, q4, ternary, drafts, Unicode's classes of characters, grammars of
-#: commands, forms of prompts, memories, and filters of the sampler but top-p. Everything else of shrew.h is there; what
-#: a program does not call is not linked.
+#: Small: without f32 matrices and caches, q4, ternary, speculative decoding, Unicode character classes, grammars of
+#: commands, forms of prompts, memories, and sampling filters other than top-p. Has everything else of shrew.h;
+#: functions that a program does not call are not linked.
 SMALL: Final = Variant(
     "small",
     (
@@ -51,8 +51,7 @@ VARIANTS: Final = {variant.name: variant for variant in (FULL, SMALL)}
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Bytes in a linked program: of the engine, of the compiler's runtime and C library, and of the engine's
-    variables."""
+    """Bytes in a linked program: the engine, the compiler's runtime with the C library, and the engine's variables."""
 
     code: int
     runtime: int
@@ -63,7 +62,7 @@ class Target(ABC):
     """Builds one port and runs bundles on it."""
 
     name: str
-    #: Commands, or files by their whole path, and the Debian packages that have them.
+    #: Commands, or files by their full path, and the Debian packages that contain them.
     tools: Mapping[str, str]
 
     @property
@@ -73,18 +72,18 @@ class Target(ABC):
 
     @abstractmethod
     def compile(self, source: Path, output: Path, flags: Sequence[str]) -> None:
-        """One source file to an object file."""
+        """Compiles a source file to an object file."""
 
     @abstractmethod
     def link(self, objects: Sequence[Path], output: Path, map_file: Path, keep: Sequence[str]) -> None:
-        """Objects to a program without what nothing uses, apart from the symbols to keep."""
+        """Links objects to a program. Removes unused functions, except the symbols in ``keep``."""
 
     @abstractmethod
     def command(self, program: Path, bundle: Path) -> list[str]:
-        """Runs a bundle and prints its lines."""
+        """The command that runs a bundle and prints its lines."""
 
     def require_tools(self) -> None:
-        """ToolsMissingError, which says what to install, if a command is missing."""
+        """Raises ToolsMissingError, which says what to install, if a command is missing."""
         missing = [tool for tool in self.tools if _find(tool) is None]
         if missing:
             packages = " ".join(sorted({self.tools[tool] for tool in missing}))
@@ -93,7 +92,7 @@ class Target(ABC):
             )
 
     def program(self, variant: Variant = FULL) -> Path:
-        """The built program, from the cache where its sources, flags and tools are what they were."""
+        """The built program; a cached one if its sources, flags and tools have not changed."""
         self.require_tools()
         root, sources = source_root(), self.port_sources
         port_folders = sorted({source.parent for source in sources})
@@ -108,7 +107,7 @@ class Target(ABC):
         return program
 
     def _build(self, folder: Path, port_sources: Sequence[Path], variant: Variant) -> None:
-        """All in a folder of another name first, so that a build is there whole or not at all."""
+        """Builds in a temporary folder first, so that an incomplete build is never visible."""
         root = source_root()
         include = [f"-I{root / path}" for path in ("engine/include", "engine/src", "ports")]
         flags = [*C_FLAGS, *include, *variant.flags]
@@ -128,15 +127,15 @@ class Target(ABC):
             try:
                 done.rename(folder)
             except OSError:
-                if not folder.exists():  # else another process was quicker
+                if not folder.exists():  # otherwise another process was faster
                     raise
 
     def run(self, jobs: Sequence[Job], *, timeout: float = 120, variant: Variant = FULL) -> list[Outcome]:
-        """Runs jobs, all in one go. PortError if the program fails or is not done in ``timeout`` seconds."""
+        """Runs jobs in one process. PortError if the program fails or exceeds ``timeout`` seconds."""
         return self.run_bundle(make_bundle(jobs), timeout=timeout, variant=variant)
 
     def run_bundle(self, bundle: bytes, *, timeout: float = 120, variant: Variant = FULL) -> list[Outcome]:
-        """The same with a bundle already made."""
+        """Like :meth:`run`, with an existing bundle."""
         program = self.program(variant)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "bundle"
@@ -145,7 +144,7 @@ class Target(ABC):
             try:
                 ended = subprocess.run(
                     command,
-                    stdin=subprocess.DEVNULL,  # an emulator would take the terminal for itself
+                    stdin=subprocess.DEVNULL,  # an emulator would otherwise use the terminal
                     capture_output=True,
                     text=True,
                     errors="replace",
@@ -160,12 +159,12 @@ class Target(ABC):
             raise PortError(f"{self.name}: {error}{complaint}") from None
 
     def size(self, variant: Variant = FULL) -> Size:
-        """From the linker's map of the program."""
+        """Sizes from the linker's map of the program."""
         return read_size((self.program(variant).parent / "map").read_text())
 
 
 def call(*command: str | Path) -> str:
-    """Runs a build tool; what it prints. PortError with its first complaint if it fails."""
+    """Runs a build tool and returns its output. PortError with the first error message if it fails."""
     ended = subprocess.run([str(word) for word in command], capture_output=True, text=True)
     if ended.returncode:
         complaints = [line for line in ended.stderr.splitlines() if "error" in line or "undefined" in line]
@@ -185,7 +184,7 @@ def _find(tool: str) -> str | None:
 
 
 def _identity(tool: str) -> str:
-    """Changes when a tool is replaced by another version."""
+    """A string that changes if a tool is replaced by another version."""
     path = os.path.realpath(_find(tool) or tool)
     status = os.stat(path)
     return f"{path} {status.st_size} {status.st_mtime_ns}"
@@ -197,8 +196,8 @@ def _interface(root: Path) -> list[str]:
     return re.findall(r"^\w[\w ]*[ *](shrew_\w+)\(", header, flags=re.MULTILINE)
 
 
-#: An input section in a map of GNU ld or lld's GNU style: name, address, size and object; long names stand on a line of
-#: their own.
+#: An input section in a map of GNU ld, or of lld in GNU style: name, address, size and object. Long names have a
+#: separate line.
 _INPUT = re.compile(r"^ (\.[\w.$]+)\s+0x([0-9a-f]+)\s+0x([0-9a-f]+) (\S+)$", re.MULTILINE)
 
 _VARIABLES = (".data", ".sdata", ".bss", ".sbss", "COMMON")
@@ -206,7 +205,7 @@ _CODE = (".text", ".literal", ".rodata", ".srodata", ".vectors", ".init")
 
 
 def read_size(map_text: str) -> Size:
-    """Sizes from a map file of GNU ld; the engine's objects lie in a folder ``engine``, the port's in ``port``."""
+    """Reads sizes from GNU ld's map file. The engine's objects are in a folder ``engine``, the port's in ``port``."""
     linked = map_text.partition("Linker script and memory map")[2]
     code = runtime = static = 0
     for section, _, size, origin in _INPUT.findall(linked):

@@ -1,7 +1,7 @@
-"""Conformance vectors: small images, jobs to do with them, and what must come of them on every target.
+"""Conformance vectors: small images, jobs that use them, and the results that every target must give.
 
-``vectors.json`` has one vector on a line, sorted by name: a name, the reason why it is there, the image's file name, a
-job (:class:`shrew.ports.bundle.Job`) and the fields of the line that the job must end with.
+``vectors.json`` has one vector per line, sorted by name: a name, its purpose, the image's file name, a job
+(:class:`shrew.ports.bundle.Job`), and the fields of the job's last line.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class _Manifest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def load(folder: Path | None = None) -> list[Vector]:
-    """The vectors in a folder, their images read; without one, those that come with Shrew. PortError if malformed."""
+    """Reads vectors and images from a folder (None: those that come with Shrew). PortError if malformed."""
     folder = folder or source_root() / "vectors"
     path = folder / MANIFEST
     try:
@@ -73,9 +73,9 @@ def save(folder: Path, vectors: Sequence[Vector]) -> None:
 def differences(
     target: Target, vectors: Sequence[Vector], *, unit: int = 0, timeout: float = 300, variant: Variant = FULL
 ) -> list[str]:
-    """What a target does differently: a line for each field of each vector. Empty: all are identical.
+    """Runs vectors on a target and returns a line for each field that differs. Empty: all are identical.
 
-    ``unit`` forces kernels (``shrew_unit``) that the target must have.
+    ``unit`` forces the kernels of a ``shrew_unit``, which the target must have.
     """
     jobs = [msgspec.structs.replace(vector.job, unit=unit) for vector in vectors]
     found = []

@@ -1,7 +1,7 @@
 """WebAssembly for browsers and Node.
 
-``python -m shrew.ports.wasm FILE`` builds the module that browsers get and writes it to FILE; ``make wasm`` does so for
-the one that is part of the source.
+``python -m shrew.ports.wasm FILE`` builds the module for browsers and writes it to FILE. ``make wasm`` updates the one
+in the repository.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 from shrew.ports.sources import source_root
 from shrew.ports.target import FULL, Size, Target, Variant, call
 
-#: No more than every browser with vector instructions has, and Node from 18.
+#: Only features of every browser with vector instructions, and of Node 18 and later.
 FEATURES: Final = ("-mcpu=mvp", "-mbulk-memory", "-mmutable-globals", "-mnontrapping-fptoint", "-msign-ext")
 
 
@@ -47,7 +47,7 @@ class Wasm(Target):
         call("clang-22", *machine, *bare, *flags, "-O3", "-flto", "-c", source, "-o", output)
 
     def link(self, objects: Sequence[Path], output: Path, map_file: Path, keep: Sequence[str]) -> None:
-        """Keeps what JavaScript can call. The stack lies first, so that an overflow traps instead of overwriting."""
+        """Keeps the exports. The stack comes first in memory, so that an overflow traps instead of overwriting data."""
         options = ["--no-entry", "--export=__heap_base", "--stack-first", "-z", "stack-size=65536", "--gc-sections"]
         options += ["--strip-all", "--keep-section=producers", f"--Map={map_file}"]
         call("wasm-ld-22", *options, *objects, "-o", output)
@@ -56,7 +56,7 @@ class Wasm(Target):
         return ["node", str(self._folder / "run_jobs.mjs"), str(program), str(bundle)]
 
     def size(self, variant: Variant = FULL) -> Size:
-        """Of the whole module: what a browser loads."""
+        """The size of the whole module, which a browser loads."""
         return Size(code=self.program(variant).stat().st_size, runtime=0, static=0)
 
 

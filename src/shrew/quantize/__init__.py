@@ -1,8 +1,8 @@
-"""Choosing how each matrix of a model is stored, and what that costs.
+"""Chooses how each matrix of a model is stored, and measures the cost.
 
-Rounding to the nearest is the C engine's. ``rounding`` and ``rounded`` are roundings whose scales are learnt: by
-training, or in ``calibration`` from what the float network says, after ``balance``. ``fit`` chooses types for a budget;
-``text`` is what the model writes to calibrate on. ``job`` runs all of it.
+The C engine rounds to nearest. ``rounding`` and ``rounded`` implement rounding with learnt scales: learnt in training,
+or in ``calibration``, after ``balance``, from the outputs of the float network. ``fit`` chooses types for a budget;
+``text`` generates text to calibrate on. ``job`` runs all of it.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ __all__ = ["TensorError", "choose_types", "parse_override", "parse_type", "tenso
 
 @dataclass(frozen=True)
 class TensorError:
-    """What storing one matrix as integers changed."""
+    """The error from storing one matrix as integers."""
 
     name: str
     type: WeightType
     bytes: int
     relative: float
-    """Root mean square of the error over that of the values."""
+    """Root mean square of the error divided by that of the values."""
     largest: float
     """Largest absolute error."""
 
 
 def parse_override(text: str, default_group: int) -> tuple[str, WeightType]:
-    """``PATTERN=TYPE`` or ``PATTERN=TYPE:GROUP``, such as ``*.down.weight=q8:32``."""
+    """Parses ``PATTERN=TYPE`` or ``PATTERN=TYPE:GROUP``, such as ``*.down.weight=q8:32``. ConfigError if malformed."""
     pattern, equals, kind = text.partition("=")
     group = kind.partition(":")[2]
     if not pattern or not equals or (group and not group.isdigit()):
@@ -45,7 +45,7 @@ def parse_override(text: str, default_group: int) -> tuple[str, WeightType]:
 
 
 def parse_type(text: str, default_group: int = -1) -> WeightType:
-    """``TYPE`` or ``TYPE:GROUP``, such as ``q4:16``."""
+    """Parses ``TYPE`` or ``TYPE:GROUP``, such as ``q4:16``. ConfigError if malformed."""
     name, _, group = text.partition(":")
     if group and not group.isdigit():
         raise ConfigError(f"weight type {text!r} is not TYPE or TYPE:GROUP, such as q4:16")
@@ -55,7 +55,7 @@ def parse_type(text: str, default_group: int = -1) -> WeightType:
 def choose_types(
     config: ModelConfig, default: WeightType, overrides: Iterable[tuple[str, WeightType]] = ()
 ) -> dict[str, WeightType]:
-    """The type of every matrix: ``default``, or that of the last override whose pattern matches its name."""
+    """The type of every matrix: that of the last override whose pattern matches its name, else ``default``."""
     names = [spec.name for spec in tensor_specs(config) if not spec.vector]
     types = dict.fromkeys(names, default.checked())
     for pattern, weight in overrides:
@@ -69,7 +69,7 @@ def choose_types(
 def tensor_errors(
     model: Model, config: ModelConfig, parameters: Mapping[str, NDArray[np.float32]], types: Mapping[str, WeightType]
 ) -> list[TensorError]:
-    """The error of each matrix of an image against the floats that it was made from."""
+    """The error of each matrix of an image, compared with the floats from which it was made."""
     errors = []
     for spec in tensor_specs(config):
         if spec.vector:

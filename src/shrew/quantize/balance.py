@@ -1,9 +1,9 @@
-"""Rescaling that leaves a model's function as it is and makes its matrices easier to round.
+"""Rescales a model so that its matrices are easier to round, without changing its function.
 
-Each channel between a norm and the matrices that read it can be divided in the norm's gain, which stays float, and
-multiplied in the matrices. The share that these take is the square root of the channel's magnitude: inputs and
-weights then matter about alike (Xiao et al. 2022, SmoothQuant; Lin et al. 2023, AWQ). The same between up and down and
-between value and out brought nothing in experiments.
+Each channel between a norm and the matrices that read it can be divided by a factor in the norm's gain, which stays
+float, and multiplied by it in the matrices. The factor is the square root of the channel's magnitude, so that inputs
+and weights matter about equally (Xiao et al. 2022, SmoothQuant; Lin et al. 2023, AWQ). Doing the same between up and
+down, and between value and out, gained nothing in experiments.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ from shrew.model.documents import Block
 from shrew.model.parameters import Array, Parameters
 from shrew.model.transformer import network_forward
 
-#: Matrices of a layer by what they read.
+#: Matrices of a layer, grouped by their input.
 NORMED, MIXED, MLP_IN, HIDDEN = ("query", "key", "value"), ("out",), ("gate", "up"), ("down",)
 
-#: Mean square of each input column of a matrix, by the matrix' name.
+#: Mean square of each input column of a matrix, by name of the matrix.
 Moments = dict[str, Array]
 
 
 def input_moments(config: ModelConfig, parameters: Parameters, blocks: Iterable[Block]) -> Moments:
-    """Mean square of the inputs of each matrix, column by column: [C]. The embedding counts as a head if it is one."""
-    wide = Parameters(config, parameters.flat.astype(np.float64))  # in which every layer shows what it read
+    """Mean square of the inputs of each matrix per column, [C]. Includes the embedding if it is also the head."""
+    wide = Parameters(
+        config, parameters.flat.astype(np.float64)
+    )  # float64 uses the operators whose forward saves the inputs of every matrix
     sums: dict[str, Array] = {}
     rows = 0
     for block in blocks:
@@ -44,7 +46,7 @@ def input_moments(config: ModelConfig, parameters: Parameters, blocks: Iterable[
 
 
 def balance(config: ModelConfig, parameters: Mapping[str, Array], moments: Moments) -> tuple[Parameters, Moments]:
-    """The same function with balanced channels, and the moments that belong to it."""
+    """Parameters with the same function and balanced channels, and their moments."""
     balanced, moments = Parameters.of(config, parameters).copy(), dict(moments)
     norms: dict[str, list[str]] = {} if config.tied_head else {"final_norm": ["head.weight"]}
     for layer in (f"layers.{i}" for i in range(config.layers)):
@@ -67,5 +69,5 @@ def balance(config: ModelConfig, parameters: Mapping[str, Array], moments: Momen
 
 
 def _factor(moment: Array) -> Array:
-    """The square root of each channel's magnitude, one in the geometric mean."""
+    """The square root of each channel's magnitude, normalised to a geometric mean of one."""
     return np.asarray((moment / np.exp(np.log(moment).mean())) ** 0.25, dtype=np.float32)

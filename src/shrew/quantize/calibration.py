@@ -1,9 +1,9 @@
-"""Calibration: the rounded network learns to say what the float network says.
+"""Calibration: the rounded network learns to give the outputs of the float network.
 
-Rounding each matrix to the nearest costs a small model a fifth of a nat at four bits. Two thirds of that come back when
-roundings, scales and gains are learnt together, against the float model's whole distribution at every token
-(Hinton et al. 2015), which needs no labels and little text. Starting from GPTQ instead of the nearest began lower and
-ended no better.
+Rounding each matrix to nearest costs a small model a fifth of a nat at four bits. Learning roundings, scales and gains
+together recovers two thirds of that. The target is the float model's whole distribution at every token (Hinton et al.
+2015), which needs no labels and little text. Starting from GPTQ instead of round-to-nearest began with a lower loss,
+but ended no better.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ from shrew.model.transformer import network_backward, network_forward
 from shrew.quantize.balance import balance, input_moments
 from shrew.quantize.rounded import Adam, Rounded
 
-#: Tokens of a block, about, and blocks of a step, which threads share.
+#: Approximate tokens per block, and blocks per step, which threads share.
 BLOCK_TOKENS, STEP_BLOCKS = 512, 2
 STEP_TOKENS = BLOCK_TOKENS * STEP_BLOCKS
 
-#: Blocks that the importance of inputs is measured on.
+#: Number of blocks on which the importance of inputs is measured.
 MOMENT_BLOCKS = 16
 
-#: Bytes of features that a reference keeps; it computes those of further blocks again.
+#: Bytes of features that a reference caches; those of further blocks are recomputed.
 REMEMBERED_BYTES = 256 << 20
 
-#: Learning rates at the start, in steps of the grid, in shares of a scale, and of a tensor's root mean square.
+#: Initial learning rates, in units of a quantisation step, of a scale, and of a tensor's root mean square.
 GRID_RATE, SCALE_RATE, FLOAT_RATE = 7e-3, 1e-3, 5e-4
 
-#: Types whose roundings are learnt; q8 is so fine that the nearest will do.
+#: Types whose roundings are learnt; for q8, rounding to nearest is fine enough.
 LEARNT_TYPES = ("q4", "ternary")
 
 
 def calibration_tokens(steps: int) -> int:
-    """Tokens of text that so many steps read once. What the network reads twice, it begins to learn by heart."""
+    """Tokens of text that this many steps read once. The network starts to memorise text that it reads twice."""
     return STEP_TOKENS * max(steps, MOMENT_BLOCKS // 2)
 
 
 class Calibrated:
-    """The network being calibrated: its values before rounding, its scales, and whatever stays float."""
+    """The network being calibrated: its values before rounding, its scales, and the tensors that stay float."""
 
     def __init__(
         self, config: ModelConfig, latent: Parameters, types: Mapping[str, WeightType], importance: Mapping[str, Array]
@@ -82,13 +82,13 @@ class Calibrated:
         self.rounded.learn(of_scales, share)
 
     def matrices(self) -> dict[str, Matrix]:
-        """What the writer of images takes."""
+        """The tensors for the writer of images."""
         floats = {name: latent.copy() for name, latent in self.latent.items()}
         return {**floats, **self.rounded.quantized(self.latent)}
 
 
 class Reference:
-    """The float network, asked about the same blocks again and again. It keeps what its head reads, up to a size."""
+    """The float network, evaluated on the same blocks repeatedly. Caches the inputs of its head, up to a size."""
 
     def __init__(self, config: ModelConfig, parameters: Parameters, blocks: list[Block]) -> None:
         self.config, self.parameters, self.blocks = config, parameters, blocks
@@ -98,7 +98,7 @@ class Reference:
     def distance(self, rounded: Parameters, index: int, gradients: Parameters | None = None) -> tuple[float, int]:
         """Summed KL divergence of ``rounded`` from the reference over the learnt tokens of a block, and their number.
 
-        ``gradients`` are added to.
+        Adds the gradients to ``gradients``.
         """
         c, block = self.config, self.blocks[index]
         kept = np.flatnonzero(block.weights)
@@ -117,7 +117,7 @@ class Reference:
         return distance, len(kept)
 
     def mean_distance(self, rounded: Parameters, executor: Executor | None = None) -> float:
-        """Nats a token over all blocks: by how much the loss rises on text as the reference writes it."""
+        """Mean divergence in nats per token: the increase of the loss on text that the reference generates."""
         indices = range(len(self.blocks))
         parts = list((executor.map if executor else map)(lambda i: self.distance(rounded, i), indices))
         return sum(part[0] for part in parts) / sum(part[1] for part in parts)
@@ -134,10 +134,10 @@ def calibrate(
     executor: Executor | None = None,
     progress: Callable[[int, float], None] | None = None,
 ) -> dict[str, Matrix]:
-    """All tensors for the writer of images, the q4 and ternary ones as integers that were fitted to ``rows``.
+    """All tensors for the writer of images; those of q4 and ternary as integers that were calibrated on ``rows``.
 
-    The result does not depend on ``executor``, whose threads share the work. ``progress`` hears of each step's number
-    and of the distance from the float network, in nats a token. 0 steps only balance and round.
+    The threads of ``executor`` share the work; the result does not depend on it. ``progress`` is called with each
+    step's number and the divergence from the float network, in nats per token. With 0 steps, only balances and rounds.
     """
     reference = Reference(config, Parameters.of(config, parameters), split_into_blocks(rows, BLOCK_TOKENS))
     order = np.random.default_rng(seed)

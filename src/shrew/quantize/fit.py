@@ -1,7 +1,7 @@
-"""The best types for a budget: least loss within so many bytes of image.
+"""Finds the types with the least loss for an image of a given size.
 
-Losses of tensors are taken to add up, each measured with that tensor alone rounded. The choice among them is then a
-knapsack, and since every part of an image begins at a multiple of 64 bytes, it is solved exactly in units of 64.
+The loss of each tensor is measured with only that tensor rounded, and losses are assumed to add up. The choice is then
+a knapsack problem. Every part of an image begins at a multiple of 64 bytes, so it is solved exactly in units of 64.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from shrew.quantize.balance import balance, input_moments
 from shrew.quantize.calibration import BLOCK_TOKENS, Reference
 from shrew.quantize.rounding import Rounding
 
-#: What a tensor may become, from the smallest.
+#: Candidate types of a tensor, from the smallest.
 CANDIDATES = (
     WeightType("ternary", 32),
     WeightType("q4", 64),
@@ -40,9 +40,9 @@ class Choice:
     name: str
     type: WeightType
     bytes: int
-    """In the image, padding included."""
+    """Bytes in the image, including padding."""
     loss: float
-    """Nats a token that the model loses by it alone, rounded but not yet calibrated."""
+    """Increase of the loss in nats per token if only this tensor is rounded, without calibration."""
 
 
 def measure_choices(
@@ -54,7 +54,7 @@ def measure_choices(
     executor: Executor | None = None,
     progress: Callable[[], None] | None = None,
 ) -> list[list[Choice]]:
-    """For each matrix its choices, measured on ``rows`` with all other tensors as they are."""
+    """The choices of each matrix, measured on ``rows`` with all other tensors unchanged."""
     reference = Reference(config, Parameters.of(config, parameters), split_into_blocks(rows, BLOCK_TOKENS))
     moments = input_moments(config, reference.parameters, reference.blocks)
     balanced, moments = balance(config, reference.parameters, moments)
@@ -67,7 +67,9 @@ def measure_choices(
         for weight in candidates:
             matrix = Rounding(weight, balanced[spec.name], moments.get(spec.name)).quantized(balanced[spec.name])
             rounded[spec.name][...] = matrix.floats()
-            loss = max(0.0, reference.mean_distance(rounded, executor))  # rounding may put it below
+            loss = max(
+                0.0, reference.mean_distance(rounded, executor)
+            )  # may be slightly negative through rounding errors
             choices.append(Choice(spec.name, weight, weight.checked().stored_bytes(*spec.shape), loss))
             if progress:
                 progress()
@@ -77,16 +79,16 @@ def measure_choices(
 
 
 def fit(table: Iterable[Sequence[Choice]], budget: int) -> list[Choice]:
-    """One choice for each tensor with the least summed loss in at most ``budget`` bytes. ConfigError if none fits.
+    """One choice per tensor, with the least summed loss in at most ``budget`` bytes. ConfigError if nothing fits.
 
-    More budget never raises the summed loss. Among equals the smaller wins.
+    A larger budget never increases the summed loss. Among equal losses, the smallest wins.
     """
     table = [sorted(choices, key=lambda choice: choice.bytes) for choices in table]
     smallest = sum(choices[0].bytes for choices in table)
     if smallest > budget:
         raise ConfigError(f"the matrices take {smallest:,} bytes at the least, {budget:,} are there")
     units = min(budget, sum(choices[-1].bytes for choices in table)) // DATA_ALIGNMENT
-    best = np.zeros(units + 1)  # least loss of the tensors so far in at most so many units
+    best = np.zeros(units + 1)  # [units] least loss of the tensors so far in at most that many units
     taken = []
     for choices in table:
         options = np.full((len(choices), units + 1), np.inf)

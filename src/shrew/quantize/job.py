@@ -1,4 +1,4 @@
-"""One quantisation from beginning to end: text to learn from, types for a size, calibration, losses."""
+"""A complete quantisation: text to calibrate on, types for a size, calibration, losses."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from shrew.quantize.calibration import calibrate, calibration_tokens
 from shrew.quantize.fit import CANDIDATES, Choice, fit, measure_choices
 from shrew.quantize.text import write_documents
 
-#: Tokens that the model writes, or reads at the most: to weigh types for a size, to measure on.
+#: Tokens that the model generates, or at most reads: to compare types for a size; to measure the loss.
 SENSITIVITY_TOKENS, MEASURE_TOKENS = 3_000, 8_000
 
-#: Shows work of so many steps (None: unknown) while it lasts; what it gives moves it by one step, with
-#: a new title if it gets one.
+#: Shows progress of a number of steps (None: unknown) while its context lasts. Calling what it yields advances it by
+#: one step, and optionally changes its title.
 Progress = Callable[[str, int | None], AbstractContextManager[Callable[..., None]]]
 
 
 class Job:
-    """The text of one quantisation: what it calibrates on and what it measures on, which are never the same."""
+    """The data of one quantisation: documents to calibrate on and others to measure on."""
 
     def __init__(
         self,
@@ -43,11 +43,13 @@ class Job:
         executor: Executor,
         progress: Progress,
     ) -> None:
-        """``learnt`` and ``held_out`` are what the model was trained on and what was kept from it, if known."""
+        """``learnt`` and ``held_out``: the model's training documents and held-out documents, if known."""
         self.source, self.seed, self.executor, self.progress = source, seed, executor, progress
         self._learnt, self._held_out = learnt, held_out
         self._floats = Model.from_bytes(image_of(source.bare, WeightType("f32")), "float image")
-        self._writer = Model.from_bytes(image_of(source.bare, WeightType("q8")), "float image")  # writes faster
+        self._writer = Model.from_bytes(
+            image_of(source.bare, WeightType("q8")), "float image"
+        )  # generates faster than f32
         self._text = None if text is None else read_documents(text, separator, self._floats)
         self._measure = None if measure is None else read_documents(measure, separator, self._floats)
 
@@ -76,7 +78,7 @@ class Job:
         least = sum(choices[0].bytes for choices in table)
         rest = len(image_of(s, CANDIDATES[0])) - least
         if not stored_tensors(s.config)[-1].vector:
-            rest += DATA_ALIGNMENT - 1  # the last tensor is not padded, by how much depends on its type
+            rest += DATA_ALIGNMENT - 1  # the last tensor is not padded; its padding depends on its type
         try:
             return fit(table, budget - rest)
         except ConfigError:
@@ -84,7 +86,7 @@ class Job:
             raise ConfigError(message) from None
 
     def losses(self, model: Model) -> tuple[Likelihood | None, Likelihood | None, str]:
-        """Before and after, and on what; None where there is nothing to measure on."""
+        """The loss before and after, and a description of the text; None if there is nothing to measure on."""
         documents, kind = (self._measure, "given") if self._measure else (self._held_out, "held-out")
         if not documents:
             if self._floats.bos is None:
@@ -95,7 +97,7 @@ class Job:
         return before, after, kind
 
     def _rows(self, tokens: int) -> PackedRows:
-        """Rows of documents with about so many tokens, chosen at random where there are more."""
+        """Rows of documents with about this many tokens, chosen at random if there are more."""
         documents = self._text or self._learnt or self._written(tokens, self.seed)
         order = np.random.default_rng(self.seed).permutation(len(documents))
         sizes = np.cumsum([len(documents[i].ids) for i in order])
@@ -108,7 +110,7 @@ class Job:
 
 
 def read_documents(path: Path, separator: str, model: Model) -> list[EncodedDocument]:
-    """A text file's documents, each from its own beginning-of-text."""
+    """Reads the documents of a text file, each with its own beginning-of-text."""
     start = [] if model.bos is None else [model.bos]
     documents = []
     for document in read_corpus(path, format="text", separator=separator):

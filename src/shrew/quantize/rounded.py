@@ -1,4 +1,4 @@
-"""Parameters whose matrices are rounded to integers times scales, as an image stores them, while both are learnt."""
+"""Parameters whose matrices are rounded to integers times scales, as in an image, while both are being learnt."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from shrew.image import WeightType
 from shrew.model.parameters import Array, Parameters
 from shrew.quantize.rounding import Rounding
 
-#: How the scales of a matrix are called beside the matrix in a file.
+#: Prefix of the name of a matrix' scales in a file.
 SCALES_OF = "scales."
 
 
 class Adam:
-    """Adam's direction (Kingma and Ba 2015) for one vector."""
+    """The direction of Adam's steps (Kingma and Ba 2015) for one vector."""
 
     def __init__(self, size: int) -> None:
         self.first, self.second = np.zeros(size, np.float32), np.zeros(size, np.float32)
@@ -34,9 +34,9 @@ class Adam:
 
 
 class Rounded:
-    """The roundings of a model's matrices; their scales, in one vector, learn.
+    """The roundings of a model's matrices, with their learnt scales in one vector.
 
-    The values before rounding, the latent ones, are the caller's. What is not in ``roundings`` stays float.
+    The caller keeps the latent values, those before rounding. Tensors that are not in ``roundings`` stay float.
     """
 
     def __init__(
@@ -46,9 +46,9 @@ class Rounded:
         rate: float,
         importance: Mapping[str, Array] | None = None,
     ) -> None:
-        """Scales that suit ``latent``, whose columns matter by ``importance``, as of :class:`Rounding`.
+        """Starts with the best scales for ``latent``, columns weighted by ``importance``, as in :class:`Rounding`.
 
-        ``rate`` is the full learning rate of a scale, as a share of what the scale is now.
+        ``rate`` is the full learning rate of a scale, relative to the scale.
         """
         self.roundings = {
             name: Rounding(weight, latent[name], None if importance is None else importance.get(name))
@@ -66,7 +66,7 @@ class Rounded:
         self._adam = Adam(self._scales.size)
 
     def round(self, latent: Parameters, executor: Executor | None = None) -> Parameters:
-        """The parameters as the image will have them; good until the next call."""
+        """The parameters as the image will have them. Valid until the next call."""
 
         def one(name: str) -> None:
             rounding = self.roundings.get(name)
@@ -76,7 +76,8 @@ class Rounded:
         return self._parameters
 
     def pull_back(self, gradients: Parameters, executor: Executor | None = None) -> Array:
-        """Makes gradients of what :meth:`round` gave into those of the latent values; returns those of the scales."""
+        """Converts gradients of the result of :meth:`round` to those of the latent values, in place. Returns the
+        gradients of the scales."""
 
         def one(name: str) -> Array:
             gradients[name][...], of_scales = self.roundings[name].backward(gradients[name])
@@ -85,25 +86,25 @@ class Rounded:
         return _flat((executor.map if executor else map)(one, self.roundings))
 
     def learn(self, gradient: Array, share: float) -> None:
-        """Moves the scales against their gradient, at ``share`` of the full rate."""
+        """Moves the scales against their gradient, at the fraction ``share`` of the full rate."""
         self._scales -= np.float32(share) * self._rates * self._adam.direction(gradient)
 
     def quantized(self, latent: Parameters) -> dict[str, QuantizedMatrix]:
-        """The rounded matrices as the writer of images takes them."""
+        """The rounded matrices for the writer of images."""
         return {name: rounding.quantized(latent[name]) for name, rounding in self.roundings.items()}
 
     def tensors(self, latent: Parameters) -> dict[str, Array]:
-        """The rounded parameters and, under names of their own, the scales: all that :func:`integers_of` needs."""
+        """The rounded parameters and, under separate names, the scales: what :func:`integers_of` needs."""
         scales = {SCALES_OF + name: rounding.scales for name, rounding in self.roundings.items()}
         return {**self.round(latent), **scales}
 
     def state(self) -> dict[str, Array]:
-        """The scales and what their learning depends on, for a checkpoint."""
+        """The scales and the state of their optimiser, for a checkpoint."""
         adam, steps = self._adam, np.array([self._adam.steps], np.float64)
         return dict(zip(_STATE, (self._scales, self._rates, adam.first, adam.second, steps), strict=True))
 
     def load_state(self, state: Mapping[str, Array]) -> None:
-        """RunError where it is that of another model or other types."""
+        """Restores :meth:`state`. RunError if it is of another model or other types."""
         for name, own in self.state().items():
             if name not in state or state[name].shape != own.shape:
                 raise RunError(f"{name!r} is missing or belongs to other weight types")
@@ -117,7 +118,7 @@ _STATE = ("scales", "scales_rates", "scales_first", "scales_second", "scales_ste
 def integers_of(
     parameters: Mapping[str, Array], scales: Mapping[str, Array], types: Mapping[str, WeightType]
 ) -> dict[str, QuantizedMatrix]:
-    """The integers that rounded matrices consist of, from their scales. RunError where these do not fit ``types``."""
+    """Recovers the integers of rounded matrices from their scales. RunError if these do not fit ``types``."""
     matrices = {}
     for name, matrix_scales in scales.items():
         weight = types.get(name, WeightType("f32"))
@@ -128,7 +129,7 @@ def integers_of(
             raise RunError(f"the scales of {name} are {matrix_scales.shape}, which does not fit {weight}")
         matrices[name] = rounding.quantized(parameters[name])
         if not np.array_equal(matrices[name].floats(), parameters[name]):
-            raise RunError(f"the values of {name} are no multiples of its scales")
+            raise RunError(f"the values of {name} are not multiples of its scales")
     return matrices
 
 

@@ -1,7 +1,7 @@
-"""The run, the second noun: a folder with everything about one training.
+"""The run: a folder with everything about one training.
 
-``folder`` is the only code that writes to it, ``lock`` lets one process at a time do so; ``config`` and ``data`` are
-its ``config.toml``; ``loading`` makes the source of an image of it.
+Only ``folder`` writes to it, and ``lock`` allows one process at a time; ``config`` and ``data`` are its
+``config.toml``; ``loading`` converts it to the source of an image.
 """
 
 from shrew.run.config import RunConfig, TrainConfig, read_run_config, stored_types

@@ -1,4 +1,4 @@
-"""What a run is: its model, how it is trained, where its data came from; and ``config.toml``, which says so."""
+"""The configuration of a run, stored in ``config.toml``: its model, its training options, the origin of its data."""
 
 from __future__ import annotations
 
@@ -23,54 +23,54 @@ Table = TypeVar("Table")
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How a model is trained. At least one of ``steps`` and ``minutes`` bounds the run, the first to be reached."""
+    """How a model is trained. The run ends at ``steps`` or ``minutes``, whichever is reached first; one must be set."""
 
     steps: int = 0
     """Optimiser steps in all; 0: bounded by minutes."""
     minutes: float = 0.0
-    """Time in all, over resumed parts too; 0: bounded by steps, and then a run repeats to the bit."""
+    """Training time in all, including resumed parts; 0: bounded by steps, which makes the result reproducible."""
     batch: int = 32
-    """Rows a step."""
+    """Rows per step."""
     learning_rate: float = 3e-3
-    """At its peak."""
+    """Peak learning rate."""
     optimizer: Literal["adamw", "muon"] = "adamw"
     schedule: Literal["cosine", "wsd", "constant"] = "cosine"
     warmup: float = 0.02
-    """Share of the run over which the rate rises."""
+    """Fraction of the run over which the rate rises."""
     decay: float = 0.3
-    """Share of the run over which ``wsd`` lets the rate fall at the end."""
+    """Fraction of the run over which ``wsd`` lowers the rate at the end."""
     floor: float = 0.05
-    """Where the rate ends, as a share of its peak."""
+    """Final rate, as a fraction of its peak."""
     weight_decay: float = 0.1
-    """Of matrices only."""
+    """Weight decay of matrices; vectors do not decay."""
     beta1: float = 0.9
     beta2: float = 0.99
     clip: float = 1.0
-    """Largest norm of a step's gradient; 0: any."""
+    """Gradients are clipped to this norm; 0: no clipping."""
     keep: Literal["best", "last"] = "best"
-    """Which weights become ``model.safetensors``: those of the lowest validation loss, or the last ones. Where answers
-    are learnt by heart, the loss on new phrasings rises long before their accuracy stops rising."""
+    """Which weights become ``model.safetensors``: those of the lowest validation loss, or the last ones. When answers
+    are memorised, the loss on new phrasings rises long before their accuracy stops rising."""
     weights: str = "f32"
-    """How matrices will be stored, ``TYPE`` or ``TYPE:GROUP`` such as ``q4:16``. Where that is not f32, the last part
-    of the run trains the model that the image will have: loss and gradients are those of the rounded matrices."""
+    """How matrices will be stored: ``TYPE`` or ``TYPE:GROUP``, such as ``q4:16``. If that is not f32, the last part of
+    the run computes loss and gradients with rounded matrices, as the image will have them."""
     tensors: str = ""
-    """Other types for some matrices, ``PATTERN=TYPE[:GROUP]`` each, separated by blanks; the last match wins."""
+    """Other types for some matrices: ``PATTERN=TYPE[:GROUP]``, separated by blanks; the last match wins."""
     quantize_from: float = 0.5
-    """Share of the run after which matrices are rounded."""
+    """Fraction of the run after which matrices are rounded."""
     backend: Literal["numpy", "torch"] = "numpy"
-    """What computes. Each goes on from a checkpoint of the other, with the same numbers up to rounding."""
+    """What computes. Either continues from a checkpoint of the other, with the same numbers up to rounding."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where PyTorch computes; auto: on CUDA where there is a device."""
+    """Where PyTorch computes; auto: on CUDA if there is a device."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of PyTorch's matrix products and attention. Parameters, norms, loss and optimiser are float32 always."""
+    """Precision of PyTorch's matrix products and attention. Parameters, norms, loss, optimiser are always float32."""
     compile: bool = False
-    """Have PyTorch compile the network: a minute at the start, faster steps, best on a GPU."""
+    """Have PyTorch compile the network: takes a minute at the start, and makes steps faster, mainly on a GPU."""
     seed: int = 0
     log_every: int = 10
     eval_every: int = 100
     checkpoint_every: int = 200
     threads: int = 2
-    """Of a CPU. With NumPy the same numbers come out for any; more than 8 are of no use."""
+    """CPU threads. With NumPy, their number does not change results, and more than 8 do not help."""
 
     def __post_init__(self) -> None:
         if self.steps == 0 and self.minutes == 0:
@@ -96,7 +96,7 @@ class TrainConfig:
             raise ConfigError(f"train: {name} is {getattr(self, name)}, must be {rule}")
 
     def share(self, step: int, seconds: float) -> float:
-        """How much of the run is done, 0 to 1, after ``step`` steps and ``seconds``."""
+        """The fraction of the run that is done after ``step`` steps and ``seconds``, 0 to 1."""
         by_steps = step / self.steps if self.steps else 0.0
         by_time = seconds / (60 * self.minutes) if self.minutes else 0.0
         return min(max(by_steps, by_time), 1.0)
@@ -104,12 +104,12 @@ class TrainConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """All that a run folder's ``config.toml`` says."""
+    """The contents of a run folder's ``config.toml``."""
 
     model: ModelConfig
     train: TrainConfig
     data: Mapping[str, Value] = field(default_factory=dict)
-    """Where the rows came from, in the words of whoever made them. Training does not read it."""
+    """The origin of the rows, as their creator describes it. Training does not read it."""
 
     def to_toml(self) -> str:
         tables = {"model": asdict(self.model), "train": asdict(self.train), "data": dict(self.data)}
@@ -117,7 +117,7 @@ class RunConfig:
 
     @classmethod
     def from_toml(cls, text: str, name: str) -> RunConfig:
-        """Raises a ConfigError in one line that names the file, ``name``, and the key."""
+        """Parses ``config.toml``. Raises a ConfigError in one line that names the file (``name``) and the key."""
         try:
             tables = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
@@ -135,7 +135,7 @@ class RunConfig:
 
 
 def stored_types(model: ModelConfig, config: TrainConfig) -> dict[str, WeightType]:
-    """The type of every matrix that ``config`` trains for. ConfigError where it names none."""
+    """The type of every matrix that ``config`` trains for. ConfigError if a type is invalid."""
     default = parse_type(config.weights)
     return choose_types(model, default, [parse_override(text, default.group) for text in config.tensors.split()])
 
@@ -161,7 +161,7 @@ def _convert(kind: type[Table], value: object, name: str) -> Table:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        # "Expected `int`, got `str` - at `$.steps`": the path goes to the front, in our own notation
+        # "Expected `int`, got `str` - at `$.steps`": moves the path to the front, in our notation
         reason, _, path = str(error).replace("`", "").partition(" - at $")
         raise ConfigError(f"{name}{path}: {reason[0].lower()}{reason[1:]}") from None
     except ConfigError as error:
@@ -182,6 +182,6 @@ def _value(value: Value) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        # TOML's basic strings escape as JSON does, and U+007F besides
+        # TOML's basic strings have the escapes of JSON, and also escape U+007F
         return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
     return repr(value)

@@ -1,4 +1,4 @@
-"""Which corpus a run learns from, and where that lies now."""
+"""The corpus of a run, and where its files are now."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class DataConfig:
 
     @property
     def gone(self) -> list[str]:
-        """The sources that are no longer there."""
+        """The sources that no longer exist."""
         return [source for source in self.sources if source not in BUILTIN_NAMES and not os.path.exists(source)]
 
     def as_table(self, folder: Path) -> dict[str, Value]:
         """The table for the run at ``folder``.
 
-        Paths become absolute, so that the run can be resumed from anywhere. The table keeps where the run folder is, so
-        that data which is moved along with it is found again. DataError where TOML cannot hold a path.
+        Paths become absolute, so that the run can be resumed from any directory. The table also has the place of the
+        run folder, so that data that is moved together with it can be found. DataError if TOML cannot hold a path.
         """
         return {
             "sources": [s if s in BUILTIN_NAMES else _absolute(s) for s in self.sources],
@@ -54,15 +54,15 @@ class DataConfig:
 
     @classmethod
     def from_table(cls, table: Mapping[str, Value], folder: Path) -> DataConfig | None:
-        """With the paths that the sources have now, seen from the run at ``folder``.
+        """Reads the table, and finds the present paths of the sources for the run at ``folder``.
 
-        None where a run does not say where its data came from, as an imported one does not. ConfigError.
+        None if a run does not name its data, like an imported one. ConfigError if the table is malformed.
         """
         sources = table.get("sources")
         if sources is None:
             return None
         if not isinstance(sources, list):
-            sources = str(sources).split("\n")  # as the first version wrote them
+            sources = str(sources).split("\n")  # the form of the first version
         was = str(table.get("run_folder", ""))
         values = {**table, "sources": [_present_path(source, folder, was) for source in sources]}
         try:
@@ -81,10 +81,10 @@ def _absolute(source: str) -> str:
 
 
 def _present_path(source: str, folder: Path, was: str) -> str:
-    """Where a source of the run at ``folder`` lies; as it stands if it is nowhere.
+    """The present path of a source of the run at ``folder``; unchanged if it cannot be found.
 
-    Its own path counts first. Then it may be relative to the folder, lie where it lay from the folder when that was at
-    ``was``, or be in the folder itself.
+    Tries the path itself, then the path relative to the folder, then its old place relative to the folder when that was
+    at ``was``, then the folder itself.
     """
     if source in BUILTIN_NAMES:
         return source

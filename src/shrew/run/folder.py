@@ -1,18 +1,18 @@
-"""The run folder: everything about one training, and the only place that writes to it.
+"""The run folder, which has everything about one training. Only this module writes to it.
 
 =======================  =====================================================================
 ``config.toml``          model, training and data (:class:`RunConfig`)
 ``tokenizer.json``       written by the caller
-``commands.json``        the commands that it learnt: the grammar of an image
+``commands.json``        the learnt commands: the grammar of an image
 ``model.safetensors``    the best weights so far, with metadata
-``checkpoint.safetensors``  parameters, optimiser, order of data: where ``--resume`` goes on
-``log.jsonl``            one JSON object for each logged step
-``loss.png``             the curve, where matplotlib is installed
-``writer.lock``          while a process writes there: which one (``lock.py``)
+``checkpoint.safetensors``  parameters, optimiser, order of data: where ``--resume`` continues
+``log.jsonl``            one JSON object per logged step
+``loss.png``             the loss curve, if matplotlib is installed
+``writer.lock``          names the process that is writing (``lock.py``)
 =======================  =====================================================================
 
-Files are replaced whole: written beside the old one, synced to disk, then renamed. A crash or a full disk leaves the
-old file as it was. Where several processes train together, only the first writes.
+Files are replaced atomically: a new file is written next to the old one, synced to disk, then renamed. A crash or a
+full disk leaves the old file unchanged. If several processes train together, only the first writes.
 """
 
 from __future__ import annotations
@@ -45,28 +45,28 @@ class LogRecord:
 
     step: int
     loss: float
-    """Nats per learned token, the mean since the line before."""
+    """Nats per learned token, the mean since the previous line."""
     validation: float | None
-    """The same of the validation rows, or None where this step was not evaluated."""
+    """The same for the validation rows; None if this step was not evaluated."""
     lr: float
     tokens: int
-    """Seen since the start of the run; padding does not count."""
+    """Tokens processed since the start of the run, without padding."""
     tokens_per_s: float
     seconds: float
-    """Since the start of the run, all its parts."""
+    """Seconds of all parts of the run so far."""
 
 
 class Weights(NamedTuple):
-    """What ``model.safetensors`` holds."""
+    """The contents of ``model.safetensors``."""
 
     parameters: Parameters
     scales: dict[str, Array]
-    """Of the matrices that were trained as integers, by their names."""
+    """Scales of the matrices that were trained as integers, by name of the matrix."""
     metadata: dict[str, str]
 
 
 class Run:
-    """A run folder that exists and whose configuration is valid."""
+    """An existing run folder with a valid configuration."""
 
     def __init__(self, path: Path, config: RunConfig) -> None:
         self.path = path
@@ -82,7 +82,7 @@ class Run:
 
     @classmethod
     def create(cls, path: str | Path, config: RunConfig, *, overwrite: bool = False) -> Run:
-        """Makes the folder, or takes an empty one. With ``overwrite`` a run that is there goes. RunError."""
+        """Creates the folder, or uses an empty one. ``overwrite`` replaces an existing run. RunError."""
         path = Path(path)
         run = cls(path, config)
         if not run.writes:
@@ -97,7 +97,7 @@ class Run:
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
-        """A run made before. RunError if it is none, ConfigError if its configuration is wrong."""
+        """Opens an existing run. RunError if it is not a run, ConfigError if its configuration is invalid."""
         path = Path(path)
         if not path.is_dir():
             raise RunError(f"{path}: no such run folder; `shrew train` makes one")
@@ -112,14 +112,14 @@ class Run:
 
     @property
     def data(self) -> DataConfig | None:
-        """What it learns from, with present paths; None where config.toml does not say."""
+        """The run's data, with present paths; None if config.toml does not name it."""
         return DataConfig.from_table(self.config.data, self.path)
 
     def load_corpus(self) -> Corpus:
-        """What it learns from. DataError where that is gone or cannot be read, RunError where no data is named."""
+        """Loads the run's corpus. DataError if it is gone or unreadable, RunError if the run does not name its data."""
         data = self.data
         if data is None:
-            raise RunError(f"{self.path}: does not say what it learnt from")
+            raise RunError(f"{self.path}: does not name its training data")
         if data.gone:
             gone = ", ".join(data.gone)
             raise DataError(f"{self.path}: its data is gone ({gone}); bring it back, or put it into this folder")
@@ -133,24 +133,24 @@ class Run:
                 raise RunError(f"{old}: cannot remove: {error.strerror}") from None
 
     def remove_unfinished(self) -> None:
-        """Removes what a training that was killed while it wrote has left. None may be at work in the folder."""
+        """Removes temporary files of a training that was killed. No training may be running in the folder."""
         if self.writes:
             for path in self._all_but_config:
                 remove_unfinished(path)
 
     def replace(self, path: Path, content: bytes) -> None:
-        """Writes one of the folder's files, whole or not at all. RunError."""
+        """Writes one of the folder's files atomically. RunError."""
         if self.writes:
             write_atomically(path, content)
 
     def save_weights(self, tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
-        """``tensors`` are parameters and, where matrices are rounded, their scales."""
-        # One entry, as safetensors writes several in no fixed order and equal runs are to give equal files.
+        """Saves weights. ``tensors``: parameters and, if matrices are rounded, their scales."""
+        # One entry, because safetensors writes several in no fixed order, and equal runs must give equal files.
         entry = {"shrew": json.dumps(dict(metadata), sort_keys=True)}
         self.replace(self.weights_path, save(dict(tensors), entry))
 
     def load_weights(self) -> Weights:
-        """The best weights. RunError if the file is missing, malformed or of another model."""
+        """Loads the best weights. RunError if the file is missing, malformed or of another model."""
         tensors, entries = read_tensors(self.weights_path)
         own = {name: tensor for name, tensor in tensors.items() if not name.startswith(SCALES_OF)}
         scales = {name.removeprefix(SCALES_OF): tensors[name] for name in tensors.keys() - own.keys()}
@@ -163,7 +163,7 @@ class Run:
         self.replace(self.commands_path, json.dumps(list(commands), indent=1).encode() + b"\n")
 
     def load_commands(self) -> list[str] | None:
-        """The commands that it learnt; None where it does not keep them, as runs of the first version. RunError."""
+        """The learnt commands; None if the run does not store them, like runs of the first version. RunError."""
         try:
             commands = json.loads(self.commands_path.read_bytes())
         except FileNotFoundError:
@@ -184,7 +184,7 @@ class Run:
             raise RunError(f"{self.log_path}: cannot write: {error.strerror}") from None
 
     def read_log(self) -> list[LogRecord]:
-        """All lines that are whole: a crash may have cut the last."""
+        """Reads all complete lines; a crash may have truncated the last one."""
         try:
             lines = self.log_path.read_text(encoding="utf-8").split("\n")
         except FileNotFoundError:
@@ -197,14 +197,14 @@ class Run:
             raise RunError(f"{self.log_path}: malformed: {error}") from None
 
     def cut_log(self, step: int) -> list[LogRecord]:
-        """Drops lines after ``step``, so that a run resumed there writes them once. Returns what is left."""
+        """Drops lines after ``step``, so that a run resumed there does not repeat them. Returns the rest."""
         kept = [record for record in self.read_log() if record.step <= step]
         self.replace(self.log_path, "".join(json.dumps(asdict(record)) + "\n" for record in kept).encode())
         return kept
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
-    """The tensors and metadata of a safetensors file. RunError."""
+    """Reads tensors and metadata of a safetensors file. RunError if it is unreadable."""
     if not path.is_file():
         raise RunError(f"{path}: no such file")
     try:

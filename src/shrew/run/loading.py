@@ -1,4 +1,4 @@
-"""From a run folder to what an image is made of."""
+"""Loads a run folder as the source of an image."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ class LoadedRun:
     tokenizer: Tokenizer
     parameters: Parameters
     quantized: Mapping[str, QuantizedMatrix]
-    """The matrices of ``parameters`` that were trained as integers, exactly as they were in training."""
+    """The matrices of ``parameters`` that were trained as integers, with exactly the values of training."""
 
     @property
     def knows_corpus(self) -> bool:
-        """Whether it says what it learnt from, and that is still there."""
+        """Whether the run names its corpus, and that still exists."""
         data = self.run.data
         return data is not None and not data.gone
 
     @cached_property
     def corpus(self) -> Corpus:
-        """What the run learnt from. DataError or RunError where that is gone, cannot be read or is not known."""
+        """Loads the run's corpus. DataError or RunError if it is gone, unreadable or unknown."""
         return self.run.load_corpus()
 
     @cached_property
     def commands(self) -> list[str] | None:
-        """The commands that it learnt; None where they are not known. Runs of the first version do not keep them: then
-        the corpus says."""
+        """The learnt commands; None if they are not known. Runs of the first version do not store them, so they are
+        read from the corpus."""
         kept = self.run.load_commands()
         return commands_of(self.corpus.train) if kept is None and self.knows_corpus else kept
 
@@ -55,7 +55,7 @@ class LoadedRun:
         description: str | None = None,
         refusal: str | None = None,
     ) -> Source:
-        """What an image of the run is made of, with what it is to say about itself (docs/FORMAT.md)."""
+        """The source of an image of the run, with metadata (docs/FORMAT.md)."""
         data = self.run.data
         sources = ", ".join(Path(source).name for source in data.sources) if data else "imported weights"
         metadata = [
@@ -84,7 +84,7 @@ class LoadedRun:
         )
 
     def _prompt_template(self) -> str:
-        """The chat frame for people to read; the engine uses the token ids."""
+        """The chat frame as readable text; the engine uses the token ids."""
         names = {token: name for name, token in self.tokenizer.specials.items()}
         prefix, suffix = (
             "".join(names.get(token, f"<{token}>") for token in side)
@@ -94,7 +94,7 @@ class LoadedRun:
 
 
 def load_run(path: Path) -> LoadedRun:
-    """A run folder's configuration, tokenizer and best weights, each file read once."""
+    """Loads a run folder's configuration, tokenizer and best weights, reading each file once."""
     run = Run.open(path)
     tokenizer = Tokenizer.load(run.tokenizer_path)
     if tokenizer.vocab != run.config.model.vocab:

@@ -1,8 +1,8 @@
-"""One writer at a time for a run folder.
+"""Allows only one writer at a time in a run folder.
 
-The writer holds a lock of the operating system (``flock``) on the file ``writer.lock`` in the folder. The system lets
-go of it when the process ends, however that comes about, so no lock outlives its holder. The file says who that is.
-Where the system has no such locks, as on Windows or on some network drives, a warning says so and nothing is locked.
+The writer holds an operating-system lock (``flock``) on the file ``writer.lock`` in the folder. The system releases it
+when the process ends, for whatever reason, so no lock outlives its holder. The file names the holder. If the system has
+no such locks, as on Windows or some network drives, a warning says so and nothing is locked.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from shrew.run.processes import this_process
 
 try:
     from fcntl import LOCK_EX, LOCK_NB, flock
-except ImportError:  # no POSIX system
-    flock = None  # type: ignore[assignment]  # asked for before each use
+except ImportError:  # not a POSIX system
+    flock = None  # type: ignore[assignment]  # checked before each use
 
 LOCK_NAME = "writer.lock"
 LONGEST_COMMAND = 200
 
-#: Folders that this process holds. A process does not wait for itself.
+#: Folders whose lock this process holds, so that it does not block itself.
 _held: set[Path] = set()
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a run folder, or takes one that is there. RunError."""
+    """Creates a run folder unless it exists. RunError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -42,12 +42,13 @@ def make_folder(folder: Path) -> None:
 
 @contextmanager
 def sole_writer(folder: Path) -> Iterator[None]:
-    """Makes the run folder if need be, and keeps other processes from writing there.
+    """Creates the run folder if necessary, and keeps other processes from writing to it.
 
-    What it made and nobody filled goes again at the end. Raises RunError, in one line that says who writes there, or
-    why it cannot be written. Of several processes that train together only the first writes, and needs the lock.
+    At the end, removes folders that it created and that are still empty. Raises RunError, in one line that names the
+    process that is writing there, or says why the folder cannot be written. If several processes train together, only
+    the first writes and takes the lock.
     """
-    resolved = Path(os.path.realpath(folder))  # unlike Path.resolve, it takes a circle of links
+    resolved = Path(os.path.realpath(folder))  # unlike Path.resolve, it accepts a circle of links
     if resolved in _held or not this_process().first:
         yield
         return
@@ -61,7 +62,7 @@ def sole_writer(folder: Path) -> Iterator[None]:
             finally:
                 _held.remove(resolved)
     finally:
-        with suppress(OSError):  # the first that is not empty stays, and those above it
+        with suppress(OSError):  # the first that is not empty stays, and all its parents
             for path in made:
                 path.rmdir()
 
@@ -72,7 +73,7 @@ def _locked(folder: Path) -> Iterator[None]:
     descriptor = _acquire(folder, path)
     try:
         if descriptor is not None:
-            with suppress(OSError):  # a full disk is found out by what is to be kept there
+            with suppress(OSError):  # a full disk shows when files are saved
                 path.write_text(json.dumps(_this_writer()), encoding="utf-8")
         yield
     finally:
@@ -83,13 +84,13 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _acquire(folder: Path, path: Path) -> int | None:
-    """The descriptor that holds the lock; None where there are no locks."""
-    # A network drive may lock only what is open for writing.
+    """The descriptor that holds the lock; None if the system has no locks."""
+    # A network drive may lock only files that are open for writing.
     for mode in () if flock is None else (os.O_RDONLY, os.O_RDWR):
         while (descriptor := _lock(folder, path, mode)) is not None:
             if _is_at(path, descriptor):
                 return descriptor
-            os.close(descriptor)  # the writer before removed the file after we had opened it
+            os.close(descriptor)  # the previous writer removed the file after we opened it
     with suppress(OSError):
         path.unlink()
     warnings.warn(f"{folder}: no locks on this system; see that only one process trains there", stacklevel=6)
@@ -97,7 +98,7 @@ def _acquire(folder: Path, path: Path) -> int | None:
 
 
 def _lock(folder: Path, path: Path, mode: int) -> int | None:
-    """None where the system cannot lock the file; RunError where another process has locked it."""
+    """Locks the file. None if the system cannot lock it; RunError if another process has locked it."""
     try:
         descriptor = os.open(path, os.O_CREAT | mode, 0o666)
     except OSError as error:
@@ -132,5 +133,5 @@ def _writer_at(path: Path) -> str:
     try:
         writer = json.loads(path.read_text(encoding="utf-8"))
         return f"process {writer['pid']} has been writing there since {writer['since']} ({writer['command']})"
-    except (OSError, ValueError, KeyError, TypeError):  # it has only just begun
+    except (OSError, ValueError, KeyError, TypeError):  # its writer has only just started
         return "another process is writing there"

@@ -1,4 +1,4 @@
-"""Several processes that train one model, as ``torchrun`` starts them."""
+"""Several processes that train one model, started by ``torchrun``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Process:
-    """The place of one process among ``count``. The first alone writes the run folder and speaks to the user."""
+    """The place of one process among ``count``. Only the first writes the run folder and prints to the user."""
 
     rank: int = 0
     count: int = 1
@@ -21,7 +21,7 @@ class Process:
 
 
 def this_process() -> Process:
-    """By the environment that torchrun gives its children; without it, the only process."""
+    """This process, from the environment variables of torchrun; without them, the only process."""
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         return Process()
     return Process(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), int(os.environ.get("LOCAL_RANK", 0)))

@@ -1,5 +1,5 @@
-"""The chat protocol of docs/PROTOCOL.md on a computer: page, WebSocket, OpenAI's endpoint, uploads.
+"""The chat protocol of docs/PROTOCOL.md on a computer: page, WebSocket, OpenAI endpoint, uploads.
 
-Everything but the engine's steps runs on one event loop; each session's steps run on a thread of a pool, and the loop
-hears of them through :class:`~shrew.serve.answering.Request`.
+Everything except the engine's steps runs on one event loop. Each session's steps run on a thread of a pool, which
+reports to the loop through :class:`~shrew.serve.answering.Request`.
 """

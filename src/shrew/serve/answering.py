@@ -1,4 +1,4 @@
-"""Questions become answers: a queue on the event loop, the engine's steps on threads."""
+"""Answers questions: a queue on the event loop, the engine's steps on threads."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Answer:
-    """How an answer ended: the fields of ``done``."""
+    """The outcome of an answer: the fields of ``done``."""
 
     reason: Finish | Literal["cancelled"]
     seed: int
@@ -39,7 +39,7 @@ class Answer:
     confidence: float = 0.0
 
     def fields(self) -> dict[str, Any]:
-        """As they are sent; what is said of commands only where there is one."""
+        """The fields as they are sent. Those about commands are included only if there is one."""
         values = asdict(self)
         if self.command is None:
             del values["command"], values["confidence"]
@@ -47,7 +47,7 @@ class Answer:
 
 
 class Request:
-    """A question that was accepted. Its thread writes, the event loop reads."""
+    """An accepted question. Its thread writes the answer, the event loop reads it."""
 
     def __init__(self, client: Hashable, question: Question) -> None:
         self.client = client
@@ -61,7 +61,7 @@ class Request:
         self._loop = asyncio.get_running_loop()
 
     def write(self, text: str) -> None:
-        """On the thread: text for the reader, who is woken once for all that comes until it looks."""
+        """Called on the thread: passes text to the reader. The reader is woken only once until it has read the text."""
         self._pieces.append(text)
         if not self._told:
             self._told = True
@@ -72,11 +72,11 @@ class Request:
         self._news.set()
 
     async def pieces(self) -> AsyncIterator[str]:
-        """The text as it comes, until there is an outcome."""
+        """Yields the text as it is generated, until there is an outcome."""
         while self.outcome is None or self._pieces:
             await self._news.wait()
             self._news.clear()
-            self._told = False  # before looking: what is written from now on wakes again
+            self._told = False  # before reading, so that text written from now on wakes the reader again
             ended = self.outcome is not None
             if text := "".join(self._pieces.popleft() for _ in range(len(self._pieces))):
                 yield text
@@ -84,7 +84,7 @@ class Request:
                 return
 
     async def answer(self) -> Answer:
-        """The outcome, once there is one. Refusal."""
+        """Waits for the outcome. Raises a Refusal if the answer failed."""
         async for _ in self.pieces():
             pass
         assert self.outcome is not None
@@ -94,10 +94,10 @@ class Request:
 
 
 class Loaded:
-    """A model that can answer, with its sessions."""
+    """A loaded model with its sessions."""
 
     def __init__(self, name: str, model: Model, sessions: int, threads: int) -> None:
-        model.name = name  # in messages to clients, whom the file's path does not concern
+        model.name = name  # used in messages to clients, who must not see the file's path
         self.name = name
         self.prompt_bytes = model.context * PROMPT_BYTES_PER_TOKEN
         self.free = [model.session(threads=threads) for _ in range(sessions)]
@@ -121,7 +121,7 @@ class Loaded:
 
 
 def generate(request: Request, session: Session) -> Answer:
-    """Answers, on the calling thread. EngineError."""
+    """Answers a request on the calling thread. EngineError."""
     question = request.question
     if request.cancelled:
         return Answer("cancelled", question.seed)
@@ -139,7 +139,7 @@ def generate(request: Request, session: Session) -> Answer:
             prompt_tokens, prompt_read = step.prompt_tokens, time.perf_counter()
         else:
             steps += 1
-            if steps == 1:  # chosen from what the prompt left, without a pass through the model
+            if steps == 1:  # the first token is sampled from the prompt's logits, without a pass through the model
                 first_chosen = time.perf_counter()
         if step.text:
             request.write(step.text)
@@ -163,7 +163,7 @@ def _rate(count: int, seconds: float) -> float:
 
 
 class Answering:
-    """The queue, and as many answers at once as there are sessions. All of it on the event loop."""
+    """The queue, which runs as many answers at once as there are sessions. Used only on the event loop."""
 
     def __init__(self, sessions: int) -> None:
         self.sessions = sessions
@@ -175,11 +175,11 @@ class Answering:
         self._pool = ThreadPoolExecutor(sessions, thread_name_prefix="session")
 
     def use(self, loaded: Loaded) -> None:
-        """Answers from now on with another model; what is being answered ends with its own."""
+        """Uses another model from now on. Answers in progress continue with the old one."""
         self.loaded = loaded
 
     def ask(self, client: Hashable, question: Question) -> Request:
-        """Accepts a question, which will get exactly one outcome. Refusal."""
+        """Accepts a question, which will get exactly one outcome, or raises a Refusal."""
         if not question.prompt:
             raise Refusal("prompt", "the prompt is empty")
         if self._unanswered[client] >= limits.PER_CLIENT:
@@ -199,7 +199,7 @@ class Answering:
         return request
 
     def cancel(self, request: Request) -> None:
-        """Ends a request before its next step, or at once where it waits."""
+        """Ends a request before its next step, or at once if it is waiting."""
         request.cancelled = True
         if self._waiting.remove(request.client, request):
             self._end(request, Answer("cancelled", request.question.seed))

@@ -1,4 +1,4 @@
-"""The addresses."""
+"""The routes of the server."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def make_app(service: Service, page: Mapping[str, File]) -> ASGIApp:
         return JSONResponse(await service.info())
 
     def changing(change: Callable[[Request], Awaitable[None]]) -> Endpoint:
-        """An endpoint that needs the token and answers with what the server then is."""
+        """An endpoint that needs the token, and answers with the new ``info``."""
 
         async def endpoint(http: Request) -> Response:
             service.require_token(http.headers.get("authorization", ""))
@@ -109,4 +109,4 @@ async def _failed(http: Request, error: Exception) -> Response:
 
 
 async def _gone(http: Request, error: ClientDisconnect) -> Response:
-    return Response(status_code=400)  # nobody reads it
+    return Response(status_code=400)  # the client has gone

@@ -1,4 +1,4 @@
-"""Bodies of HTTP requests, up to a limit and without endless waiting."""
+"""Bodies of HTTP requests, with a limit of size and a timeout."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from shrew.serve.refusal import Refusal
 
 
 def declared_bytes(http: Request) -> int | None:
-    """What ``Content-Length`` says. The HTTP parser has refused what is no number."""
+    """The value of ``Content-Length``, or None. The HTTP parser has already refused invalid numbers."""
     length = http.headers.get("content-length")
     return None if length is None else int(length)
 
 
 async def body(http: Request, limit: int) -> bytes:
-    """The whole body. Refusal, where it is longer than the limit or stops coming."""
+    """Reads the whole body. Refusal if it exceeds the limit or stalls."""
     received = bytearray()
     _require(declared_bytes(http) or 0, limit)
     chunks = aiter(http.stream())
@@ -36,7 +36,7 @@ async def body(http: Request, limit: int) -> bytes:
 
 
 async def json_object(http: Request) -> dict[str, Any]:
-    """A body that is one JSON object, in which no field occurs twice. Refusal."""
+    """Reads a body that is one JSON object without repeated fields. Refusal otherwise."""
     data = await body(http, limits.MESSAGE_BYTES)
     message = decode(data)
     require_unique(data)

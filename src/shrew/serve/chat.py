@@ -15,7 +15,7 @@ from shrew.serve.message import client_message, decode, encode, message_id, ques
 from shrew.serve.refusal import Refusal
 from shrew.serve.service import Service
 
-#: What a connection does not survive, and the code with which it is closed.
+#: Errors that close the connection, with the close code.
 CLOSE: Final = {"size": 1009, "frame": 1003}
 
 
@@ -30,7 +30,7 @@ class Chat:
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
-        """Until the connection ends; what it asked for ends with it."""
+        """Runs until the connection ends, then cancels its requests."""
         await self._websocket.accept()
         self._service.watchers.add(self._changed.set)
         self._start(self._announce())
@@ -47,7 +47,7 @@ class Chat:
                 await self._websocket.close(CLOSE[fatal.code], fatal.message)
 
     async def _read(self) -> Refusal | None:
-        """Takes messages until the client leaves or sends what the connection does not survive."""
+        """Handles messages until the client leaves, or makes an error that closes the connection."""
         while (event := await self._websocket.receive())["type"] == "websocket.receive":
             number = None
             try:
@@ -89,7 +89,7 @@ class Chat:
             await self._refuse(number, request.outcome)
 
     async def _announce(self) -> None:
-        """Says what the server is whenever that has changed."""
+        """Sends ``info`` whenever it has changed."""
         while await self._changed.wait():
             self._changed.clear()
             await self._send("info", **await self._service.info())
@@ -98,8 +98,8 @@ class Chat:
         await self._send("error", id=number, code=refusal.code, message=refusal.message)
 
     async def _send(self, kind: str, **fields: Any) -> None:
-        """Says something, unless the connection has ended: its reader hears of that, too."""
-        with suppress(WebSocketDisconnect, RuntimeError):  # the latter where this side has closed it
+        """Sends a message. Ignores that the connection has ended, since its reader notices that too."""
+        with suppress(WebSocketDisconnect, RuntimeError):  # the latter if this side has closed it
             await self._websocket.send_text(encode({"type": kind, **fields}).decode())
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:

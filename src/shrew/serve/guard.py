@@ -1,4 +1,4 @@
-"""What every request must pass before anything reads it."""
+"""Checks that every request must pass before it is read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HEADERS: Final = {
 
 
 class Guard:
-    """Counts connections, refuses other sites, and adds the headers that every answer has."""
+    """Limits connections, refuses requests from other sites, and adds the headers of every answer."""
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
@@ -59,7 +59,7 @@ class Guard:
     def _check(self, headers: Headers) -> None:
         host, origin = headers.get("host", "").lower(), headers.get("origin")
         if not self._is_ours(host):
-            raise Refusal("origin", f"{host[:80]!r} is no name of this server; use its address, or localhost")
+            raise Refusal("origin", f"{host[:80]!r} is not a name of this server; use its address, or localhost")
         if origin is not None and origin.lower().partition("://")[2] != host:
             raise Refusal("origin", "a page of another site may not use this server")
         if self._service.clients > limits.CLIENTS:
@@ -78,7 +78,7 @@ class Guard:
 
 
 async def refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
-    """The answer to what is refused, also to a handshake."""
+    """Sends the answer to a refused request or handshake."""
     response = JSONResponse(refusal.body(), refusal.status, headers(refusal))
     if scope["type"] == "websocket":
         await WebSocket(scope, receive, send).send_denial_response(response)

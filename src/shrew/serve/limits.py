@@ -6,11 +6,11 @@ from typing import Final
 
 MESSAGE_BYTES: Final = 65_536
 QUEUE: Final = 256
-"""Requests waiting."""
+"""Limit of waiting requests."""
 PER_CLIENT: Final = 16
-"""Requests unanswered of one connection."""
+"""Limit of unanswered requests per connection."""
 CLIENTS: Final = 128
-"""Connections."""
+"""Limit of connections."""
 UPLOAD_BYTES: Final = 64_000_000
 STALL_SECONDS: Final = 30.0
-"""A body that does not come on for so long is given up."""
+"""A request is given up if no part of its body arrives for this long."""

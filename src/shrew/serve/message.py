@@ -1,4 +1,4 @@
-"""What clients may say: JSON objects whose fields are known, of their kind and in their range."""
+"""Messages from clients: JSON objects whose fields are known, of the right kind and in range."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_ID: Final = 2**32 - 1
 
 @dataclass(frozen=True)
 class Field:
-    """What a value must be: text, a boolean, an integer or a number, from ``low`` to ``high``."""
+    """The type of a value: text, a boolean, an integer or a number, from ``low`` to ``high``."""
 
     kind: type[str] | type[bool] | type[int] | type[float]
     low: float = 0
@@ -56,14 +56,14 @@ GENERATE: Final = {
 }
 DEFAULTS: Final = {**SAMPLING, "max_tokens": Field(int, 0, 0xFFFF)}
 
-#: The messages of the WebSocket: their fields, and how many of these, the first ones, are required.
+#: The messages of the WebSocket: their fields, and how many of them are required; these come first.
 MESSAGES: Final = {"generate": (GENERATE, 2), "cancel": ({"id": ID}, 1), "info": ({}, 0)}
 
 
 def decode(data: bytes) -> dict[str, Any]:
-    """One JSON object."""
+    """Parses one JSON object. Refusal if it is malformed."""
     try:
-        message = msgspec.json.decode(data)  # stricter than json: no NaN, no half of a surrogate pair
+        message = msgspec.json.decode(data)  # stricter than json: no NaN, no lone surrogates
     except (msgspec.DecodeError, RecursionError) as error:
         raise Refusal("json", f"not JSON: {error}") from None
     if not isinstance(message, dict):
@@ -72,7 +72,7 @@ def decode(data: bytes) -> dict[str, Any]:
 
 
 def require_unique(data: bytes) -> None:
-    """Refuses JSON in which a field occurs twice: one reader would take the first, another the last."""
+    """Refuses JSON with repeated fields, of which some readers take the first and others the last."""
 
     def check(pairs: list[tuple[str, Any]]) -> None:
         names = [name for name, _ in pairs]
@@ -90,7 +90,7 @@ def encode(message: Mapping[str, Any]) -> bytes:
 
 
 def checked(values: Mapping[str, Any], known: Mapping[str, Field], required: int = 0) -> dict[str, Any]:
-    """The values, each of its kind and in its range."""
+    """Checks that all values are known, of the right kind and in range. Returns them, or raises a Refusal."""
     for name in list(known)[:required]:
         if name not in values:
             raise Refusal("message", f"{name} is missing")
@@ -101,13 +101,13 @@ def checked(values: Mapping[str, Any], known: Mapping[str, Field], required: int
 
 
 def message_id(message: Mapping[str, Any]) -> int | None:
-    """The id of a message that may be wrong otherwise."""
+    """The id of a message that may otherwise be invalid."""
     value = message.get("id")
     return value if type(value) is int and 0 <= value <= MAX_ID else None
 
 
 def client_message(message: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Type and fields of a client's message."""
+    """Type and checked fields of a client's message."""
     kind = message.get("type")
     if not isinstance(kind, str) or kind not in MESSAGES:
         raise Refusal("message", f"type must be one of {', '.join(MESSAGES)}")
@@ -117,15 +117,15 @@ def client_message(message: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Defaults(Sampling):
-    """What a request gets that does not say."""
+    """Defaults of a request's options."""
 
     max_tokens: int = 0
-    """0: what fits."""
+    """0: as many as fit."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What the engine is to answer, complete."""
+    """A complete request to the engine."""
 
     prompt: str
     raw: bool = False
@@ -136,7 +136,7 @@ class Question:
 
 
 def question(values: Mapping[str, Any], defaults: Defaults) -> Question:
-    """A question of checked fields; what they do not say is the default, and a new seed."""
+    """Makes a question from checked fields. Missing options get their defaults, and a missing seed a random one."""
     sampling = {name: values.get(name, getattr(defaults, name)) for name in SAMPLING}
     return Question(
         prompt=values["prompt"],

@@ -1,4 +1,4 @@
-"""The stored images: files of one folder, and the one that the command line named."""
+"""The stored images: the files of one folder, and the image named on the command line."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def require_name(name: str) -> None:
 
 
 class Models:
-    """Images by name. A file's name is the image's; other files of the folder are left alone."""
+    """Images by name, which is the name of the file. Other files of the folder are ignored."""
 
     def __init__(self, folder: Path, named: Path | None) -> None:
         self.folder = folder
         self._named = named
         self.named = None if named is None else _name_of(named)
-        """The name of the image that the command line named."""
+        """The name of the image from the command line."""
 
     def path(self, name: str) -> Path:
         return self._named if self._named and name == self.named else self.folder / name
 
     def list(self) -> list[dict[str, Any]]:
-        """Name, bytes and place of each, in order. An unreadable folder has none."""
+        """Name, bytes and place of each image, sorted by name. An unreadable folder has none."""
         try:
             names = {path.name for path in self.folder.iterdir() if is_name(path.name)}
         except OSError:
@@ -43,7 +43,7 @@ class Models:
         return [{"name": name, "bytes": size, "place": "file"} for name, size in sizes.items() if size]
 
     def open(self, name: str) -> Model:
-        """Opens and checks an image. Refusal."""
+        """Opens and validates an image. Refusal if that fails."""
         path = self.path(name)
         if not path.is_file():
             raise Refusal("not_found", f"{name}: no such model")
@@ -55,7 +55,7 @@ class Models:
             raise Refusal("engine", _without_folder(error, path, name)) from None
 
     def store(self, name: str, image: bytes) -> None:
-        """Keeps an image under a name, once the engine has checked all of it. Refusal."""
+        """Stores an image under a name, after the engine has validated it. Refusal if that fails."""
         self._require_ours(name)
         try:
             Model.from_bytes(image, name)
@@ -70,7 +70,7 @@ class Models:
             raise Refusal("engine", _without_folder(error, self.path(name), name)) from None
 
     def delete(self, name: str) -> None:
-        """Removes a stored image. Refusal."""
+        """Removes a stored image. Refusal if that fails."""
         self._require_ours(name)
         path = self.path(name)
         if _image_bytes(path) is None:
@@ -86,17 +86,17 @@ class Models:
 
 
 def _name_of(path: Path) -> str:
-    """A name that the protocol allows, for a file that may be called anything."""
+    """A valid name in the protocol for a file with any name."""
     return re.sub(r"[^A-Za-z0-9._-]", "-", path.name).lstrip(".")[:32] or "model"
 
 
 def _without_folder(error: Exception, path: Path, name: str) -> str:
-    """An error's message about a file, for clients, whom the server's folders do not concern."""
+    """An error message about a file, for clients, without the server's folder."""
     return f"{name}: {str(error).removeprefix(f'{path}: ')}"
 
 
 def _image_bytes(path: Path) -> int | None:
-    """The size of a file that begins as an image does."""
+    """The size of a file that begins like an image; None for other files."""
     try:
         if not path.is_file():
             return None

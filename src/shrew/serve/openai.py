@@ -1,4 +1,4 @@
-"""OpenAI's shape of a question and its answer."""
+"""The OpenAI form of questions and answers."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ async def completions(service: Service, http: HTTPRequest) -> Response:
     if not streams:
         return JSONResponse(completion.whole(*await _unless_gone(service, http, request)))
     chunks = completion.chunks(service, request, usage)
-    first = await anext(chunks)  # an error that comes before any text still has a status of its own
+    first = await anext(chunks)  # an error before any text can still set the HTTP status
     return StreamingResponse(_rest(first, chunks), media_type="text/event-stream")
 
 
 def models(service: Service) -> Response:
-    """``GET /v1/models``: the one that answers."""
+    """``GET /v1/models``: lists the loaded model."""
     loaded = service.answering.loaded
     listed = [{"id": loaded.name, "object": "model", "created": 0, "owned_by": "shrew"}] if loaded else []
     return JSONResponse({"object": "list", "data": listed})
 
 
 class Completion:
-    """What all chunks of an answer share."""
+    """Fields that all chunks of an answer share."""
 
     def __init__(self, model: str) -> None:
         self._id = f"chatcmpl-{secrets.token_hex(12)}"
@@ -62,7 +62,7 @@ class Completion:
         return {**self._head("chat.completion"), "choices": [choice], "usage": _usage(answer), "shrew": answer.fields()}
 
     async def chunks(self, service: Service, request: Request, usage: bool) -> AsyncIterator[bytes]:
-        """Server-sent events. Refusal, where the answer fails before it has any text."""
+        """Yields server-sent events. Refusal if the answer fails before it has any text."""
         text_sent = False
         try:
             async for text in request.pieces():
@@ -81,7 +81,7 @@ class Completion:
                 raise
             yield _event(refusal.body())
         finally:
-            service.answering.cancel(request)  # where the client has left before the end
+            service.answering.cancel(request)  # if the client has left before the end
 
     def _chunk(self, delta: dict[str, Any], finish_reason: str | None = None, **more: Any) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
@@ -102,7 +102,7 @@ async def _rest(first: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[byt
 
 
 async def _unless_gone(service: Service, http: HTTPRequest, request: Request) -> tuple[str, Answer]:
-    """The whole answer; a client that leaves ends it."""
+    """The whole answer. Cancels it if the client leaves."""
 
     async def whole() -> tuple[str, Answer]:
         text = "".join([piece async for piece in request.pieces()])
@@ -134,7 +134,7 @@ def _usage(answer: Answer) -> dict[str, int]:
 
 
 async def _require_loaded(service: Service, model: Any) -> None:
-    """Refuses the name of a stored model that is not the one that answers. Any other name is as good as none."""
+    """Refuses the name of a stored model that is not loaded. Any other name is ignored."""
     loaded = service.answering.loaded
     if model is None or (loaded and model == loaded.name):
         return
@@ -143,7 +143,7 @@ async def _require_loaded(service: Service, model: Any) -> None:
 
 
 def _values(asked: dict[str, Any]) -> dict[str, Any]:
-    """What Shrew takes of a request, checked. Refusal, where it asks for what no answer of ours can have."""
+    """The supported fields of a request, checked. Refusal if it asks for something that Shrew cannot do."""
     if asked.get("n", 1) != 1:
         raise Refusal("value", "n must be 1")
     for name in ("tools", "functions"):
@@ -157,7 +157,7 @@ def _values(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _prompt(messages: Any) -> str:
-    """The text of the last message, which is a user's."""
+    """The text of the last message, which must be a user's."""
     if not isinstance(messages, list) or not messages or not isinstance(messages[-1], dict):
         raise Refusal("message", "messages must be a list of messages, at least one")
     last = messages[-1]

@@ -1,4 +1,4 @@
-"""The files of the chat page, from memory."""
+"""The files of the chat page, served from memory."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class File:
 
 
 def read(folder: Path) -> dict[str, File]:
-    """All files of the page by address. The page itself is ``/``."""
+    """Reads all files of the page, by address. The page itself is ``/``."""
     files = {}
     for path in sorted(folder.iterdir()):
         if path.suffix in MEDIA_TYPES and path.is_file():

@@ -29,7 +29,7 @@ STATUS: Final = {
 
 
 class Refusal(Exception):
-    """A request that is not served: a code for programs and one line for people."""
+    """A refused request: an error code for programs and one line for people."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -38,6 +38,6 @@ class Refusal(Exception):
         self.status = STATUS[code]
 
     def body(self) -> dict[str, Any]:
-        """As HTTP carries it; ``type`` is for OpenAI's clients."""
+        """The body of the HTTP response. ``type`` is for OpenAI clients."""
         kind = "server_error" if self.status >= 500 else "invalid_request_error"
         return {"error": {"code": self.code, "message": self.message, "type": kind}}

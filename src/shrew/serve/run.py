@@ -1,4 +1,4 @@
-"""From options to a server that runs until it is told to end."""
+"""Runs a server with given options until it is told to end."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from shrew.serve.app import make_app
 from shrew.serve.service import Options, Service
 
 CLOSING_SECONDS = 3
-"""What answers under way have at the end, after they were cancelled."""
+"""How long cancelled answers may take to end when the server shuts down."""
 
 
 class HTTPConnection(H11Protocol):
-    """A connection that must not take forever to say what it wants."""
+    """A connection with a timeout for its next request."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
         super().connection_made(transport)
@@ -34,8 +34,8 @@ class HTTPConnection(H11Protocol):
         self.loop.call_later(limits.STALL_SECONDS, self._look, self.cycle)
 
     def _look(self, last: object) -> None:
-        """Ends a connection on which no request has begun since the last look."""
-        if self.transport.is_closing() or self.transport.get_protocol() is not self:  # a WebSocket by now
+        """Closes a connection on which no request has begun since the last check."""
+        if self.transport.is_closing() or self.transport.get_protocol() is not self:  # it has become a WebSocket
             return
         if self.conn.their_state is h11.IDLE and self.cycle is last:
             self.transport.abort()
@@ -44,7 +44,7 @@ class HTTPConnection(H11Protocol):
 
 
 class WebSocketConnection(WebSocketsSansIOProtocol):
-    """A WebSocket whose fragmented messages look like binary ones, since both are refused."""
+    """A WebSocket that reports fragmented messages as binary ones, since both are refused."""
 
     def handle_text(self, event: Frame) -> None:
         if event.fin:
@@ -56,15 +56,15 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         super().handle_bytes(Frame(event.opcode, b"", fin=True))
 
     def handle_cont(self, event: Frame) -> None:
-        """The message was refused with its first frame."""
+        """Ignores continuation frames: the message was refused with its first frame."""
 
     def keepalive_timeout(self) -> None:
-        """A client that answers no pings reads nothing, so what is still to be sent never will be."""
+        """Closes a connection without pongs at once: its client reads nothing, so pending data cannot be sent."""
         self.transport.abort()
 
 
 class Server(uvicorn.Server):
-    """Ends what is being answered before it waits for connections to end."""
+    """Cancels answers before it waits for connections to end."""
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
@@ -76,7 +76,7 @@ class Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound socket. ConfigError."""
+    """A bound socket. ConfigError if it cannot be bound."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=limits.CLIENTS)
@@ -85,17 +85,17 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def _address(listener: socket.socket) -> str:
-    """Where others reach the server. For all addresses of the machine: the one that it uses for other machines."""
+    """The address at which to reach the server. If it listens on all addresses, the one used for other machines."""
     host, port = listener.getsockname()[:2]
     if host == "0.0.0.0":
         with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.connect(("192.0.2.1", 9))  # an address for documents; nothing is sent there
+            probe.connect(("192.0.2.1", 9))  # an address reserved for documentation; nothing is sent
             host = probe.getsockname()[0]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def serve(options: Options, ready: Callable[[str, Service], None]) -> None:
-    """Serves until SIGINT or SIGTERM. ``ready`` hears the address once there is one. ShrewError."""
+    """Serves until SIGINT or SIGTERM. Calls ``ready`` with the address once it listens. ShrewError."""
     asyncio.run(_serve(options, ready))
 
 
@@ -107,7 +107,7 @@ async def _serve(options: Options, ready: Callable[[str, Service], None]) -> Non
         make_app(service, page.read(source_root() / "web")),
         http=HTTPConnection,
         ws=WebSocketConnection,
-        ws_max_size=16 * limits.MESSAGE_BYTES,  # what is longer than a message, but not much, is told so in JSON
+        ws_max_size=16 * limits.MESSAGE_BYTES,  # a message that is only somewhat too long is refused in JSON
         ws_per_message_deflate=False,
         lifespan="off",
         log_level="warning",

@@ -1,4 +1,4 @@
-"""What the server is and knows, whichever way a client comes in."""
+"""The state of the server, shared by all kinds of clients."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from shrew.serve.refusal import Refusal
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What ``shrew serve`` was told."""
+    """The options of ``shrew serve``."""
 
     image: Path | None
     folder: Path
@@ -33,7 +33,7 @@ class Options:
 
 
 class Service:
-    """One model that answers, stored ones, defaults. All of it on the event loop; files and engine on threads."""
+    """The loaded model, the stored ones, and the defaults. Used on the event loop; files and engine run on threads."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -80,12 +80,12 @@ class Service:
         self._changed()
 
     async def start(self) -> None:
-        """Loads the image that the command line named. ShrewError, which names the file."""
+        """Loads the image named on the command line. ShrewError, which names the file, if that fails."""
         if self.options.image is not None and self.models.named is not None:
             self.answering.use(self._loaded(self.models.named, Model.open(self.options.image)))
 
     async def load(self, name: str) -> None:
-        """Makes a stored image the one that answers; the old one stays where this fails. Refusal."""
+        """Loads a stored image. The old one stays if that fails. Refusal."""
         require_name(name)
         async with self._changing:
             self.answering.use(await asyncio.to_thread(self._open, name))
@@ -98,19 +98,19 @@ class Service:
         return Loaded(name, model, self.options.sessions, self.options.threads)
 
     def uploading(self, name: str) -> asyncio.Lock:
-        """What an upload holds from its first byte to its last. Refusal, where it cannot begin."""
+        """The lock that an upload holds from its first byte to its last. Refusal if it cannot begin."""
         self._require_idle(name)
         if self._changing.locked():
             raise Refusal("in_use", "another upload is under way; wait for its end")
         return self._changing
 
     async def store(self, name: str, image: bytes) -> None:
-        """Keeps an image; the caller holds :meth:`uploading`. Refusal."""
+        """Stores an image. The caller must hold :meth:`uploading`. Refusal if that fails."""
         await asyncio.to_thread(self.models.store, name, image)
         self._changed()
 
     async def delete(self, name: str) -> None:
-        """Removes a stored image. Refusal."""
+        """Removes a stored image. Refusal if that fails."""
         async with self._changing:
             self._require_idle(name)
             await asyncio.to_thread(self.models.delete, name)

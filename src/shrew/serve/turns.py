@@ -1,4 +1,4 @@
-"""Whose turn it is: clients take turns, however much each of them asks."""
+"""A queue in which clients take turns, however many items each of them adds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 
 
 class Turns(Generic[Client, Item]):
-    """What clients wait for. Those of one client keep their order."""
+    """Waiting items of clients. Items of one client keep their order."""
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[Client, deque[Item]] = OrderedDict()  # the next client first
@@ -20,7 +20,7 @@ class Turns(Generic[Client, Item]):
         return sum(map(len, self._waiting.values()))
 
     def add(self, client: Client, item: Item) -> int:
-        """Puts an item at the end of its client's, and says how many of all come before it as things stand."""
+        """Appends an item to its client's, and returns how many items will currently be taken before it."""
         own = self._waiting.setdefault(client, deque())
         place, before_us, ahead = len(own), True, len(own)
         for other, items in self._waiting.items():
@@ -32,7 +32,7 @@ class Turns(Generic[Client, Item]):
         return ahead
 
     def next(self) -> Item | None:
-        """Takes the item whose turn it is; its client goes to the end."""
+        """Takes the next item, and moves its client to the end."""
         if not self._waiting:
             return None
         client, items = self._waiting.popitem(last=False)
@@ -42,7 +42,7 @@ class Turns(Generic[Client, Item]):
         return item
 
     def remove(self, client: Client, item: Item) -> bool:
-        """Takes an item out of turn. False: it does not wait."""
+        """Removes a waiting item. Returns False if it is not waiting."""
         items = self._waiting.get(client, deque())
         if item not in items:
             return False

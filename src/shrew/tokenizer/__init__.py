@@ -1,4 +1,4 @@
-"""Text to tokens and back. The engine (C) does the encoding; this package makes tokenizers and keeps them in files."""
+"""Text to tokens and back. The C engine does the encoding; this package makes tokenizers and stores them in files."""
 
 from shrew.tokenizer.prompt_form import PromptForm, Prompts
 from shrew.tokenizer.tokenizer import Tokenizer

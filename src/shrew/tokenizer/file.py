@@ -1,18 +1,18 @@
-"""``tokenizer.json``, the file that a person can read.
+"""``tokenizer.json``, a human-readable file.
 
 ::
 
     {
      "format": "shrew-tokenizer", "version": 1,
      "kind": "bpe",                       or "sentencepiece", "character"
-     "unicode": true,                     words are cut by the character classes of Unicode (bpe)
+     "unicode": true,                     words are split by the character classes of Unicode (bpe)
      "space_prefix": false,               a space is put before a text (sentencepiece)
      "specials": {"<|begin|>": 0},        names of special tokens; their pieces are empty
      "bos": 0, "eos": 1, "pad": null, "unk": null,
      "prompt_prefix": [0], "prompt_suffix": [2],
      "byte_ids": [...],                   256 tokens, one for each byte, or null
      "ranks": null,                       the priority of each merge, or null: the id of its result
-     "pieces": ["", "a", [195], ...],     a token each: its text, or its bytes where they are not UTF-8
+     "pieces": ["", "a", [195], ...],     one per token: its text, or its bytes if they are not UTF-8
      "merges": [[3, 4, 259], ...],        left, right, result
      "prompt_form": {                     how chat prompts are written before they are encoded, or absent
       "fold_case": true, "drop_marks": true, "replacements": {"\u2019": "'", ...}
@@ -62,7 +62,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def file_content(t: Tokenizer) -> bytes:
-    """The file of a tokenizer: one piece and one merge a line."""
+    """The contents of a tokenizer's file, with one piece or merge per line."""
     content = _File(
         format="shrew-tokenizer",
         version=1,
@@ -93,7 +93,7 @@ def file_content(t: Tokenizer) -> bytes:
 
 
 def read_fields(path: Path) -> dict[str, Any]:
-    """The fields of :class:`Tokenizer` in a file. Raises OSError, or TokenizerError with what is wrong."""
+    """Reads the fields of :class:`Tokenizer` from a file. Raises OSError, or TokenizerError if it is malformed."""
     try:
         content = msgspec.json.decode(path.read_bytes(), type=_File)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""What a tokenizer is, whatever its kind."""
+"""A tokenizer of any kind."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def is_character(piece: bytes) -> bool:
 class Tokenizer:
     """Immutable. Made by :func:`train_bpe`, :func:`train_character`, :meth:`load` or a door of ``shrew.doors``.
 
-    Raises TokenizerError where the parts do not make a tokenizer.
+    Raises TokenizerError if the parts are not a valid tokenizer.
     """
 
     kind: Kind
     pieces: tuple[bytes, ...]
-    """The bytes that each token stands for; none for special tokens."""
+    """The bytes of each token; empty for special tokens."""
     specials: dict[str, int] = field(default_factory=dict)
     """Special tokens by name. Text never becomes one of them."""
     merges: tuple[tuple[int, int, int], ...] = ()
@@ -61,9 +61,9 @@ class Tokenizer:
     prompt_suffix: tuple[int, ...] = ()
     """Tokens after it; then the model answers."""
     space_prefix: bool = False
-    """A space is put before a text that is not empty, and taken away again in decoding (sentencepiece)."""
+    """Encoding puts a space before a text that is not empty, and decoding removes it (sentencepiece)."""
     unicode: bool = False
-    """Words are cut by the character classes of Unicode, otherwise by ASCII rules (bpe)."""
+    """Words are split by the character classes of Unicode; otherwise by ASCII rules (bpe)."""
     prompt_form: PromptForm | None = None
     """How chat prompts are written before they are encoded; None: as they are."""
     _section: bytes = field(init=False, repr=False, compare=False)
@@ -96,7 +96,7 @@ class Tokenizer:
         object.__setattr__(self, "_view", view)
 
     def _check_parts(self) -> None:
-        """The mistakes that are likely in a file; the engine finds the rest."""
+        """Checks for mistakes that are likely in a file. The engine finds the others."""
         for token, piece in enumerate(self.pieces):
             if len(piece) > MAX_PIECE_BYTES:
                 raise TokenizerError(f"tokenizer: token {token} has {len(piece)} bytes, at most {MAX_PIECE_BYTES} work")
@@ -113,7 +113,7 @@ class Tokenizer:
             raise TokenizerError(f"tokenizer: there are {len(self.byte_ids)} byte_ids, must be 256")
         for name in ("bos", "eos", "pad", "unk"):
             if getattr(self, name) == NO_TOKEN:
-                raise TokenizerError(f"tokenizer: {name} is {NO_TOKEN}, which is no token; use null")
+                raise TokenizerError(f"tokenizer: {name} is {NO_TOKEN}, which is not a token; use null")
 
     @property
     def vocab(self) -> int:
@@ -121,7 +121,7 @@ class Tokenizer:
         return len(self.pieces)
 
     def encode(self, text: str | bytes) -> NDArray[np.uint16]:
-        """Token ids [n], without beginning-of-text. Bytes may be anything; BPE gives them all back.
+        """Token ids [n], without beginning-of-text. Accepts arbitrary bytes; decoding BPE restores them all.
 
         Raises TokenizerError for a character that has no token (character tokenizers without "unknown").
         """
@@ -147,7 +147,7 @@ class Tokenizer:
         return self.pieces[token]
 
     def decode_bytes(self, ids: Iterable[int] | NDArray[np.integer]) -> bytes:
-        """The text of token ids. Where encoding puts a space before a text, its first token loses it again."""
+        """The text of token ids. Removes the space that encoding puts before a text."""
         tokens = np.asarray(ids if isinstance(ids, np.ndarray) else list(ids)).tolist()
         pieces = [self.token_bytes(token) for token in tokens]
         if self.space_prefix:
@@ -156,7 +156,7 @@ class Tokenizer:
         return b"".join(pieces)
 
     def decode(self, ids: Iterable[int] | NDArray[np.integer]) -> str:
-        """As :meth:`decode_bytes`; what is not UTF-8 becomes U+FFFD."""
+        """Like :meth:`decode_bytes`, as a string. Invalid UTF-8 becomes U+FFFD."""
         return self.decode_bytes(ids).decode("utf-8", "replace")
 
     def section(self) -> bytes:
@@ -164,20 +164,20 @@ class Tokenizer:
         return self._section
 
     def unicode_section(self) -> bytes | None:
-        """Section 7 of a model image, where this tokenizer needs one."""
+        """Section 7 of a model image; None if this tokenizer needs none."""
         return unicode_table() if self.unicode else None
 
     def prompts_section(self) -> bytes | None:
-        """Section 9 of a model image, where prompts have a form."""
+        """Section 9 of a model image; None if prompts have no form."""
         return self.prompt_form.section if self.prompt_form else None
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes tokenizer.json, whole or not at all."""
+        """Writes tokenizer.json atomically."""
         write_atomically(Path(path), file_content(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Tokenizer:
-        """Reads tokenizer.json. Raises TokenizerError that names the file and what is wrong with it."""
+        """Reads tokenizer.json. Raises TokenizerError, which names the file and the error."""
         try:
             return cls(**read_fields(Path(path)))
         except TokenizerError as error:

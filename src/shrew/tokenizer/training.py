@@ -1,4 +1,4 @@
-"""Making tokenizers from text."""
+"""Training tokenizers."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from shrew.tokenizer.tokenizer import Tokenizer, unicode_table
 BEGIN, END, ANSWER = "<|begin|>", "<|end|>", "<|answer|>"
 
 _PRINTABLE = (*range(33, 127), *range(161, 173), *range(174, 256))
-#: The order in which byte-level BPE vocabularies list single bytes: those that print in Latin-1, then the rest.
+#: The order of single bytes in byte-level BPE vocabularies: those that are printable in Latin-1, then the others.
 BYTE_ORDER = (*_PRINTABLE, *(byte for byte in range(256) if byte not in _PRINTABLE))
 
 
 class HasTurns(Protocol):
-    """What learning needs of a :class:`shrew.corpus.documents.Document`."""
+    """The part of :class:`shrew.corpus.documents.Document` that training needs."""
 
     @property
     def turns(self) -> tuple[tuple[str, str], ...]: ...
@@ -44,10 +44,10 @@ def train_bpe(
 ) -> Tokenizer:
     """Learns a byte-level BPE tokenizer: special tokens, the 256 bytes, then merges of the most frequent pairs.
 
-    A text too small for ``vocab`` tokens gives fewer. Pairs that occur fewer than ``min_count`` times are not merged.
-    ``ties`` says which of equally frequent pairs comes first: the greater one by the bytes of its tokens, or ``"ids"``,
-    the one with the lower ids, as the ``tokenizers`` library has it. ``unicode=False`` cuts words by ASCII rules, so
-    that an image needs no table of character classes. Raises TokenizerError for options that cannot work.
+    A text that is too small for ``vocab`` tokens gives fewer. Pairs that occur fewer than ``min_count`` times are not
+    merged. ``ties`` decides between equally frequent pairs: the greater one by the bytes of its tokens, or with
+    ``"ids"`` the one with the lower ids, like the ``tokenizers`` library. ``unicode=False`` splits words by ASCII
+    rules, so that an image needs no table of character classes. Raises TokenizerError for invalid options.
     """
     names = _special_ids(specials, 0)
     first = len(names) + 256
@@ -90,10 +90,10 @@ def train_character(
     prompt_prefix: Sequence[str] = (END,),
     prompt_suffix: Sequence[str] = (),
 ) -> Tokenizer:
-    """One token for each character that occurs, in the order of their UTF-8, then the special tokens.
+    """One token per character that occurs, in the order of their UTF-8, then the special tokens.
 
-    By default a single special token stands between texts. ``unknown`` names the special token for characters that do
-    not occur; without it such a text is refused. Raises TokenizerError for options that cannot work.
+    By default, a single special token separates texts. ``unknown`` names the special token for characters that do not
+    occur; without it, encoding refuses them. Raises TokenizerError for invalid options.
     """
     characters = sorted({c for text in texts for c in set(_as_bytes(text).decode("utf-8", "surrogateescape"))})
     pieces = sorted(c.encode("utf-8", "surrogateescape") for c in characters)
@@ -118,10 +118,10 @@ def train_character(
 def train_for_corpus(
     documents: Iterable[HasTurns], *, kind: Literal["bpe", "character"], vocab: int, prompts: Prompts = "folded"
 ) -> Tokenizer:
-    """The tokenizer for a corpus: learnt from its prompts, in the form that ``prompts`` gives them, and its responses.
+    """Trains a tokenizer on the prompts of a corpus, in the form that ``prompts`` says, and on its responses.
     ``vocab`` is ignored for characters.
 
-    A corpus that is all ASCII gets ASCII rules, whose images carry no table of character classes.
+    A corpus that is all ASCII gets ASCII rules, so that images need no table of character classes.
     """
     turns = [turn for document in documents for turn in document.turns]
     form = None

@@ -1,1 +1,1 @@
-"""Training: the loop, which chooses a backend; optimisers and schedules; in ``correct/`` the second stage."""
+"""Training: the loop, which chooses a backend; optimisers and schedules; the second stage in ``correct/``."""

@@ -1,4 +1,4 @@
-"""In which order rows are learned: shuffled epochs that can be left and taken up again anywhere."""
+"""The order in which rows are learned: shuffled epochs that can be interrupted and resumed anywhere."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from shrew.corpus.packed import PackedRows
 
 
 class Batches:
-    """An endless stream of batches over ``rows``: every row once an epoch, in an order of the epoch's own.
+    """An endless stream of batches over ``rows``: every row once per epoch, in a different order each epoch.
 
-    Where it stands is two numbers, ``epoch`` and ``cursor``, because the order follows from the seed and the epoch.
+    ``epoch`` and ``cursor`` are its whole state, because the order follows from the seed and the epoch.
     """
 
     def __init__(self, rows: PackedRows, batch: int, seed: int, *, epoch: int = 0, cursor: int = 0) -> None:
@@ -23,7 +23,7 @@ class Batches:
         self._order = self._shuffled()
 
     def next(self) -> PackedRows:
-        """The next ``batch`` rows (fewer where there are fewer in all). A batch may span the end of an epoch."""
+        """The next ``batch`` rows, or fewer if there are fewer in all. A batch may span the end of an epoch."""
         chosen = self._order[self.cursor : self.cursor + self.batch]
         self.cursor += len(chosen)
         if len(chosen) < self.batch:

@@ -1,4 +1,4 @@
-"""The state of a training between two steps, and how it lies in ``checkpoint.safetensors``."""
+"""The state of a training between two steps, and its form in ``checkpoint.safetensors``."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from shrew.train.batches import Batches
 
 @dataclass
 class Counters:
-    """What has happened so far, in numbers."""
+    """Counters of a training so far."""
 
     step: int = 0
     seconds: float = 0.0
-    """Over all parts of the run."""
+    """Training time of all parts of the run."""
     tokens: int = 0
-    """Seen so far, padding excepted."""
+    """Tokens processed so far, without padding."""
     best_loss: float | None = None
     """Lowest validation loss in nats per token; None before the first."""
     best_step: int = 0
@@ -40,7 +40,7 @@ class Counters:
 
 @dataclass
 class State:
-    """Everything that the next step depends on."""
+    """Everything on which the next step depends."""
 
     backend: Backend
     batches: Batches
@@ -67,7 +67,7 @@ def save_checkpoint(run: Run, state: State) -> None:
 
 
 def load_checkpoint(run: Run, state: State) -> None:
-    """Brings ``state`` to where the checkpoint stands. RunError if it is missing, malformed or of another run."""
+    """Restores ``state`` from the checkpoint. RunError if it is missing, malformed or of another run."""
     path = run.checkpoint_path
     if not path.is_file():
         raise RunError(f"{path}: no checkpoint to resume from; start the run without resuming")

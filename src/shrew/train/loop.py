@@ -29,19 +29,19 @@ from shrew.train.schedule import rate_factor
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How a training ended. The weights worth keeping are in ``model.safetensors`` of the run."""
+    """The outcome of a training. The final weights are in ``model.safetensors`` of the run."""
 
     step: int
     loss: float
-    """Nats per learned token at the last line of the log, or up to here where there is none."""
+    """Nats per learned token in the last line of the log, or so far if there is none."""
     best_loss: float | None
     """Lowest validation loss, whose weights were kept; None without validation rows."""
     best_step: int
     tokens: int
     seconds: float
-    """Both over all parts of the run."""
+    """Tokens and seconds are totals of all parts of the run."""
     interrupted: bool
-    """Ctrl-C or SIGTERM ended it early; the checkpoint goes on from here."""
+    """Ctrl-C or SIGTERM ended it early. Training can be resumed from the checkpoint."""
 
 
 def train(
@@ -53,16 +53,17 @@ def train(
     resume: bool = False,
     initial: Mapping[str, Array] | None = None,
 ) -> TrainResult:
-    """Trains the model of ``run.config`` and leaves everything in the run folder.
+    """Trains the model of ``run.config`` and writes everything to the run folder.
 
-    ``resume`` goes on from the checkpoint, with the numbers that an uninterrupted run would have had. ``initial``
-    starts from given weights instead of random ones. Ctrl-C or SIGTERM end the step at hand, save and return; a
-    second one aborts. Raises DataError, RunError, or TrainingError where the loss is no longer a number; the weights
-    and the checkpoint that were written last stay as they are.
+    ``resume`` continues from the checkpoint with the numbers of an uninterrupted run. ``initial`` starts from given
+    weights instead of random ones. Ctrl-C or SIGTERM finishes the current step, saves and returns; a second one aborts.
+    Raises DataError, RunError, or TrainingError if the loss becomes NaN or infinite; the last weights and checkpoint
+    written then stay.
 
-    No other process may write to the folder meanwhile: RunError says which one does.
+    No other process may write to the folder meanwhile; if one does, RunError names it.
 
-    Under ``torchrun``, with the backend torch, all processes call this alike; the first writes and shows progress.
+    Under ``torchrun``, with the torch backend, all processes call this with the same arguments; the first writes and
+    shows progress.
     """
     for name, rows in (("training", train_rows), ("validation", validation_rows)):
         if rows is not None and not rows.weights.any():
@@ -77,7 +78,7 @@ def train(
         else:
             save_checkpoint(run, trainer.state)
         result = trainer.train()
-    trainer.backend.close()  # not after a failure: processes that are gone would be waited for
+    trainer.backend.close()  # not after a failure: it would wait for processes that are gone
     return result
 
 
@@ -161,12 +162,13 @@ class _Trainer:
         return self.config.share(self.state.counters.step, self.state.counters.seconds)
 
     def _step(self) -> None:
-        """One batch, one move of the parameters."""
+        """Processes one batch and makes one optimiser step."""
         started = time.perf_counter()
         counters = self.state.counters
         if self.rounds and counters.rounding_since is None and self._share() >= self.config.quantize_from:
             self.backend.begin_rounding()
-            # Floats lose less than what will be stored, but are not what will be stored: the best starts again.
+            # The float model has a lower loss than the rounded one, but is not what will be stored: restart the best
+            # loss.
             counters.rounding_since, counters.best_loss, counters.best_step = counters.step, None, 0
             self.progress.note(f"step {counters.step}: from here on matrices are rounded to {self.config.weights}")
         batch = self.state.batches.next()
@@ -186,14 +188,14 @@ class _Trainer:
         counters.pending_seconds += seconds
 
     def _no_number(self) -> TrainingError:
-        """Ends the training before what is on disk, the last good state, is replaced by infinities."""
+        """The error that ends training before NaN or infinity replaces the last good state on disk."""
         return TrainingError(
-            f"the loss is no longer a number after step {self.state.counters.step}; lower learning_rate (now "
+            f"the loss is NaN or infinite after step {self.state.counters.step}; lower learning_rate (now "
             f"{self.config.learning_rate}) in {self.run.path / 'config.toml'} and go on with --resume"
         )
 
     def _look_after(self) -> None:
-        """What is due after a step: evaluation, log, checkpoint."""
+        """Does what is due after a step: evaluation, log, checkpoint."""
         config, step = self.config, self.state.counters.step
         last = self._share() >= 1
         self.progress.step(step, self._share())
@@ -207,7 +209,7 @@ class _Trainer:
                 self._save_weights(None)
 
     def _validate(self) -> float:
-        """Validation loss; where it is the lowest yet, the weights may be kept."""
+        """Computes the validation loss. If it is the lowest so far, the weights may be saved."""
         assert self.validation_rows is not None
         started = time.perf_counter()
         counters = self.state.counters
@@ -257,7 +259,7 @@ class _Trainer:
 
 @contextmanager
 def _interruptible() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C or SIGTERM sets, while a second one interrupts as usual.
+    """An event that is set by the first Ctrl-C or SIGTERM; a second one interrupts as usual.
 
     Signals reach only the main thread; elsewhere the event is never set.
     """

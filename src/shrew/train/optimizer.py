@@ -1,4 +1,4 @@
-"""AdamW and Muon, over the flat buffer in which all parameters lie."""
+"""AdamW and Muon, on the flat buffer of all parameters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ State = dict[str, Array]
 OPERATORS = CompiledOperators()
 
 SHARED = 1 << 18
-"""Values that a thread moves at a time; fewer in all are not worth sharing."""
+"""Number of values that a thread updates at a time; fewer in all are not split among threads."""
 
 ADAM_EPSILON = 1e-8
 MUON_MOMENTUM = 0.95
@@ -33,7 +33,7 @@ class Optimizer(Protocol):
         """Everything a resumed run needs, as named arrays."""
 
     def load_state(self, state: State) -> None:
-        """Takes over what :meth:`state` gave. RunError where it does not fit."""
+        """Restores the result of :meth:`state`. RunError if it does not fit."""
 
 
 def make_optimizer(model: ModelConfig, config: TrainConfig) -> Optimizer:
@@ -41,7 +41,7 @@ def make_optimizer(model: ModelConfig, config: TrainConfig) -> Optimizer:
 
 
 def clip_gradients(gradients: Parameters, scale: float, largest: float) -> float:
-    """Multiplies by ``scale``, then shortens to the norm ``largest`` (0: any). Returns the norm before that."""
+    """Multiplies by ``scale``, then clips to the norm ``largest`` (0: no limit). Returns the norm before clipping."""
     norm = math.sqrt(OPERATORS.square_sum(gradients.flat)) * scale
     OPERATORS.scale(gradients.flat, scale * min(1.0, largest / norm) if largest and norm else scale)
     return norm
@@ -51,7 +51,7 @@ class AdamW:
     """Adam with decoupled weight decay (Loshchilov and Hutter, 2019); only matrices decay."""
 
     def __init__(self, model: ModelConfig, config: TrainConfig, *, leave: frozenset[str] = frozenset()) -> None:
-        """Tensors named in ``leave`` are not touched."""
+        """Tensors named in ``leave`` are not changed."""
         self._beta1, self._beta2 = config.beta1, config.beta2
         self._steps = 0
         self._first = np.zeros(model.parameters, np.float32)
@@ -85,10 +85,10 @@ class AdamW:
 
 
 class Muon:
-    """Orthogonalised momentum for the matrices of the layers (Jordan et al., 2024), AdamW for all else.
+    """Orthogonalised momentum for the matrices of the layers (Jordan et al., 2024), AdamW for all other tensors.
 
-    A matrix's update has all singular values near 1 and is scaled to the size of AdamW's, 0.2 * sqrt(longer side)
-    (Liu et al., 2025), so that both use one learning rate and weight decay.
+    The update of a matrix has singular values close to 1. It is scaled to the size of AdamW's updates, 0.2 *
+    sqrt(longer side) (Liu et al., 2025), so that both use the same learning rate and weight decay.
     """
 
     def __init__(self, model: ModelConfig, config: TrainConfig) -> None:
@@ -123,16 +123,16 @@ class Muon:
 
 
 def orthogonalize(x: Array) -> Array:
-    """Brings the singular values of a matrix [rows, cols] near 1 (0.7 to 1.2) by five Newton-Schulz steps.
+    """Brings the singular values of a matrix [rows, cols] close to 1 (0.7 to 1.2) by five Newton-Schulz steps.
 
-    The quintic's coefficients are Jordan's: steep at 0, at the price of not settling at exactly 1.
+    The coefficients of the quintic are Jordan's: it is steep at 0, but does not converge to exactly 1.
     """
     tall = x.shape[0] > x.shape[1]
     y = np.ascontiguousarray(x.T if tall else x)
     y = y / np.float32(math.sqrt(OPERATORS.square_sum(y)) + 1e-7)
     for _ in range(5):
         gram = OPERATORS.linear(y, (y, None))  # y y': [shorter side, shorter side]
-        step = OPERATORS.linear(gram, (gram, None))  # which is symmetric
+        step = OPERATORS.linear(gram, (gram, None))  # gram is symmetric
         step *= np.float32(2.0315)
         step -= np.float32(4.7750) * gram
         step.reshape(-1)[:: len(step) + 1] += np.float32(3.4445)
@@ -148,7 +148,7 @@ class Run(NamedTuple):
 
 
 def _runs(model: ModelConfig, weight_decay: float, leave: frozenset[str]) -> list[Run]:
-    """As long as tensors allow, but short enough to be shared among threads."""
+    """Runs as long as possible, but short enough to be split among threads."""
     runs: list[Run] = []
     start = 0
     for spec in tensor_specs(model):

@@ -12,7 +12,7 @@ INSTALL_HINT = "loss.png was not drawn: matplotlib is missing; pip install 'shre
 
 
 def plot_loss(run: Run) -> str | None:
-    """Writes ``loss.png`` from the log. Returns None, or one line that says why there is none."""
+    """Writes ``loss.png`` from the log. Returns None, or one line that says why it was not written."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""From a corpus to what the loop takes: rows to train on, rows to validate on."""
+"""Converts a corpus to rows for training and validation."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from shrew.tokenizer import Tokenizer
 class PreparedData:
     train: PackedRows
     validation: PackedRows | None
-    """None where the corpus holds nothing out."""
+    """None if the corpus has no held-out documents."""
     report: PackingReport
-    """Of the training rows."""
+    """The packing of the training rows."""
     repeats: int
-    """Training documents that say exactly what an earlier one says."""
+    """Number of training documents that are exact copies of an earlier one."""
 
 
 def prepare(corpus: Corpus, tokenizer: Tokenizer, context: int) -> PreparedData:

@@ -1,4 +1,4 @@
-"""How a training run looks from outside, on stderr: a live line on a terminal, now and then a plain one elsewhere."""
+"""Shows the progress of training on stderr: a live line on a terminal, occasional plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ PLAIN_EVERY_SECONDS = 10.0
 
 
 class TrainingProgress(Protocol):
-    """What the loop tells. Calls come in order: start, any number of step, log and note, close."""
+    """What the loop reports. The order of calls is: start; any number of step, log and note; close."""
 
     def start(self, step: int, steps: int, share: float) -> None:
-        """Training begins after ``step`` of ``steps`` (0: bounded by time), with ``share`` in [0, 1] done before."""
+        """Training begins after ``step`` of ``steps`` (0: bounded by time), with the fraction ``share`` done."""
 
     def step(self, step: int, share: float) -> None: ...
 
@@ -48,7 +48,7 @@ class SilentProgress:
 
 
 class Clock:
-    """Time left, judged by the part of the run that this session has seen."""
+    """Estimates the time left from the part of the run that this process has done."""
 
     def __init__(self, share: float) -> None:
         self._first_share = share
@@ -64,7 +64,7 @@ class Clock:
 
 
 class PlainProgress:
-    """A line at the first and last record, at each evaluation, and otherwise every ten seconds."""
+    """Prints a line at the first and last record, at each evaluation, and otherwise every ten seconds."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -96,7 +96,7 @@ class PlainProgress:
 
 
 class LiveProgress:
-    """One line that stays: bar, step, losses, speed, time left."""
+    """Updates one line in place: bar, step, losses, speed, time left."""
 
     def __init__(self, stream: TextIO) -> None:
         self._clock = Clock(0.0)

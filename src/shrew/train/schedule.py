@@ -1,4 +1,4 @@
-"""The learning rate over a run, as a share of its peak."""
+"""The learning rate over a run, as a fraction of its peak."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from shrew.run import TrainConfig
 
 
 def rate_factor(config: TrainConfig, share: float) -> float:
-    """Between 0 and 1 for ``share`` in [0, 1], the part of the run that is done: of its steps or of its minutes.
+    """The factor, 0 to 1, for ``share`` in [0, 1], the fraction of the run's steps or minutes that is done.
 
-    Runs bounded by steps repeat to the bit. Runs bounded by minutes cannot: how far a step stands depends on the clock.
+    Runs bounded by steps are reproducible bit for bit. Runs bounded by minutes are not, as their share depends on the
+    clock.
     """
     if share < config.warmup:
-        return (share + 1e-3) / (config.warmup + 1e-3)  # the first step moves too
+        return (share + 1e-3) / (config.warmup + 1e-3)  # so that the first step is not zero
     if config.schedule == "constant":
         return 1.0
     if config.schedule == "cosine":

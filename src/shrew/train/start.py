@@ -33,12 +33,12 @@ def new_run(
     prompts: Prompts = "folded",
     overwrite: bool = False,
 ) -> tuple[Run, PreparedData, Mapping[str, Array] | None]:
-    """Reads the corpus, makes or takes over tokenizer and model, and then, when nothing can go wrong any more, the run
-    folder at ``out``. Returns it with the packed rows and the weights to start from, None for random ones.
+    """Reads the corpus, creates or takes over tokenizer and model, and last of all, when everything has been checked,
+    creates the run folder ``out``. Returns it with the packed rows and the initial weights (None: random ones).
 
-    ``model`` and ``training`` are fields of ModelConfig and TrainConfig that differ from the preset's; ``source`` is a
-    run whose tokenizer, model and weights are taken over; ``prompts`` says how a new tokenizer writes prompts.
-    ConfigError for what does not fit, DataError for the corpus.
+    ``model`` and ``training``: fields of ModelConfig and TrainConfig that differ from the preset's. ``source``: a run
+    whose tokenizer, model and weights are taken over. ``prompts``: the form of prompts of a new tokenizer. ConfigError
+    if options do not fit, DataError for the corpus.
     """
     chosen, model = preset(preset_name), dict(model or {})
     corpus = data.load()
@@ -54,10 +54,10 @@ def new_run(
             raise ConfigError(f"model.vocab: {vocab!r} is not a number of tokens")
         tokenizer = chosen.learn_tokenizer(corpus, vocab, prompts)
         config = _model(chosen, tokenizer.vocab, model)
-    # Answers are learnt by heart, and go on getting better long after the loss on new phrasings has turned.
+    # Answers are memorised, and keep improving long after the loss on new phrasings has started to rise.
     keep = "last" if any(document.prompt for document in corpus.train) else "best"
     options = _training(chosen, {"keep": keep, **(training or {})})
-    stored_types(config, options)  # names what cannot be
+    stored_types(config, options)  # raises for invalid types
     prepared = prepare(corpus, tokenizer, config.context)
     run = Run.create(out, RunConfig(model=config, train=options, data=data.as_table(out)), overwrite=overwrite)
     if run.writes:
@@ -68,12 +68,12 @@ def new_run(
 
 def _model(chosen: Preset, vocab: int, changes: Changes) -> ModelConfig:
     if changes.keys() & {"dim", "heads"}:
-        changes = {"head_dim": 0, **changes}  # follows from the two again
+        changes = {"head_dim": 0, **changes}  # recomputed from the two
     return _convert({**asdict(chosen.model_for(vocab)), **changes}, ModelConfig, "model")
 
 
 def _training(chosen: Preset, options: Changes) -> TrainConfig:
-    """The preset's options and the caller's. A bound of the caller replaces the preset's own, whichever that is."""
+    """The preset's options, overridden by the caller's. The caller's bound, steps or minutes, replaces the preset's."""
     bounds = {"steps", "minutes"}
     own = {k: v for k, v in chosen.train.items() if not (bounds & options.keys() and k in bounds)}
     return _convert({**own, **options}, TrainConfig, "train")

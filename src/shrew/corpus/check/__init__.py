@@ -1,7 +1,7 @@
-"""Finds in a corpus what would spoil a training or its measurement, before either.
+"""Finds problems in a corpus that would spoil training or its measurement.
 
-``check_corpus`` runs every check and changes nothing. Each file here holds the checks of one kind; a check is a
-function from documents to a :class:`Finding`, which says how many, a few of them with file and line, and what to do.
+``check_corpus`` runs every check and changes nothing. Each file here has the checks of one kind. A check is a function
+from documents to a :class:`Finding`, which has their number, a few examples with file and line, and advice.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ __all__ = ["Example", "Finding", "Report", "Severity", "check_corpus"]
 @dataclass(frozen=True)
 class Report:
     findings: Sequence[Finding]
-    """One for each check, errors first."""
+    """One per check, errors first."""
 
     def of(self, severity: Severity) -> list[Finding]:
-        """The checks of this severity that found something."""
+        """The findings of this severity that are not empty."""
         return [finding for finding in self.findings if finding.severity == severity and finding.count]
 
 
 def check_corpus(corpus: Corpus, tokenizer: Tokenizer, context: int) -> Report:
-    """Everything that can be said of ``corpus`` as ``tokenizer`` and a model with ``context`` will see it.
+    """Runs all checks on ``corpus`` for ``tokenizer`` and a model with ``context`` tokens.
 
-    All checks but that for repeats count a document once, however often it occurs.
+    All checks except that for repeats count a document once, however often it occurs.
     """
     train, held_out = drop_duplicates(corpus.train), drop_duplicates(corpus.held_out)
     documents = train + held_out

@@ -11,13 +11,13 @@ from shrew.corpus.documents import COMMAND_PREFIX, Document
 from shrew.corpus.duplicates import find_duplicates, plain_words
 
 COMMON_ANSWER = 0.1
-"""An answer to a larger share of all questions than this, and to many times as many as others, is one too common."""
+"""An answer to a larger fraction of all questions than this, and to many times more than others, is too common."""
 COMMON_ANSWER_OF_MEAN = 5
 
 COMMON_BEGINNING = 1 / 3
-"""A word with which more of the answers begin is learnt before anything else."""
+"""If more of the answers than this begin with one word, the model learns that word before anything else."""
 FEW_ANSWERS = 20
-"""Too few to say anything of their beginnings."""
+"""With fewer answers than this, their beginnings are not checked."""
 
 
 def contradictions(documents: Sequence[Document]) -> Finding:
@@ -32,7 +32,7 @@ def contradictions(documents: Sequence[Document]) -> Finding:
 
 
 def _either(group: Sequence[Document]) -> str:
-    """The answers, from the word on in which they differ."""
+    """The answers, from the word where they differ."""
     answers = [document.response.split() for document in group]
     same = sum(1 for _ in takewhile(lambda words: len(set(words)) == 1, zip(*answers, strict=False)))
     begin = min(same, *(len(words) - 1 for words in answers)) if same > 3 else 0
@@ -91,7 +91,7 @@ def common_answers(train: Sequence[Document]) -> Finding:
 
 
 def common_beginnings(train: Sequence[Document]) -> Finding:
-    """Of distinct answers; commands all begin alike."""
+    """Finds common first words of distinct answers. Ignores commands, which all begin alike."""
     answers: dict[str, Document] = {}
     for document in train:
         if document.kind == "answer":

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from shrew.corpus.documents import Document
 
-#: Errors spoil a training or what it is measured with; notes are worth a look.
+#: Errors spoil training or its measurement; notes should be looked at.
 Severity = Literal["error", "note"]
 
 EXAMPLES: Final = 3
@@ -18,19 +18,19 @@ EXAMPLES: Final = 3
 class Example:
     text: str
     places: tuple[str, ...] = ()
-    """File and line of each document; none where the whole corpus is meant."""
+    """File and line of each document; empty if the whole corpus is meant."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check, also where it found nothing."""
+    """The result of one check, even if it found nothing."""
 
     check: str
     severity: Severity
     count: int
     """0: nothing found."""
     what: str
-    """What there are ``count`` of."""
+    """What was found ``count`` times."""
     advice: str
     examples: tuple[Example, ...] = ()
 
@@ -41,7 +41,7 @@ class Finding:
 def finding(
     check: str, severity: Severity, what: str, advice: str, examples: Sequence[Example], count: int | None = None
 ) -> Finding:
-    """A finding with the first few of its examples, of which there are ``count``."""
+    """A finding with the first few of its ``count`` examples."""
     return Finding(check, severity, len(examples) if count is None else count, what, advice, tuple(examples[:EXAMPLES]))
 
 

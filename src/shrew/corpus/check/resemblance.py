@@ -1,8 +1,8 @@
-"""Which training text a held-out text resembles, exactly and in seconds for millions of words.
+"""Finds the training text that each held-out text resembles most, exactly, in seconds for millions of words.
 
-Two texts are as similar as their sets of shingles (n words in a row): shared ones by all, the index of Jaccard. To be
-at least t similar they must share one of the rarest |A| - ⌈t |A|⌉ + 1 shingles of either, so only the few texts that
-do are compared (the prefix filter of Chaudhuri, Ganti and Kaushik, 2006).
+The similarity of two texts is the Jaccard index of their sets of shingles (n consecutive words): the number of shared
+ones divided by the number of all. Texts that are at least t similar must share one of the rarest |A| - ⌈t |A|⌉ + 1
+shingles of either, so only texts that do are compared (the prefix filter of Chaudhuri, Ganti and Kaushik, 2006).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 @dataclass(frozen=True)
 class _Sets:
-    """The set of shingles of each text, one behind the other, each as its rank by rarity, the rarest first."""
+    """The shingle sets of all texts, concatenated. A shingle is its rank by rarity, the rarest first."""
 
     ranks: NDArray[np.int64]
     starts: NDArray[np.int64]
@@ -35,11 +35,10 @@ def closest(
     threshold: float,
     groups: tuple[Sequence[int], Sequence[int]] | None = None,
 ) -> list[tuple[int, int, float]]:
-    """For each held-out text, given as words, the most similar training text if at least ``threshold`` similar.
+    """For each held-out text, given as words, the most similar training text with at least ``threshold`` similarity.
 
-    A text behind its end goes on with blanks, so that short ones have shingles too. With ``groups``, numbers for the
-    held-out and the training texts, only those of the same number are compared. Each result is (held-out, train,
-    similarity).
+    Texts are padded with blanks, so that short ones have shingles too. With ``groups``, numbers for the held-out and
+    the training texts, only texts with the same number are compared. Each result is (held-out, train, similarity).
     """
     if not held_out or not train:
         return []
@@ -72,7 +71,7 @@ def closest(
 
 
 def _similarities(sets: _Sets, ours: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.float64]:
-    """[candidates] Jaccard index of ``ours`` with the set of each."""
+    """[candidates] Jaccard index of ``ours`` with each candidate's set."""
     begins, ends = sets.starts[candidates], sets.starts[candidates + 1]
     sizes = ends - begins
     owner = np.repeat(np.arange(len(candidates)), sizes)
@@ -99,6 +98,6 @@ def _shingle_sets(texts: Sequence[Sequence[str]], n: int) -> _Sets:
     values, ranks, frequency = np.unique(hashes, return_inverse=True, return_counts=True)
     by_rarity = np.empty(len(values), np.int64)
     by_rarity[np.argsort(frequency, kind="stable")] = np.arange(len(values))
-    keys = np.unique(owner * len(values) + by_rarity[ranks])  # by text and rank, each once
+    keys = np.unique(owner * len(values) + by_rarity[ranks])  # sorted by text and rank, without repeats
     sizes = np.bincount(keys // max(len(values), 1), minlength=len(texts))
     return _Sets(keys % max(len(values), 1), np.r_[0, np.cumsum(sizes)])

@@ -1,4 +1,4 @@
-"""Checks of characters and white space: what a reader does not see and a model has to learn apart."""
+"""Checks of characters and white space: differences that a reader does not see but a model has to learn."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from shrew.corpus.check.finding import Example, Finding, example, finding, quote
 from shrew.corpus.documents import Document
 
 RARE = 2
-"""A character that occurs no more often than this is never learnt."""
+"""A character that occurs at most this often is not learnt."""
 FEW_CHARACTERS = 2000
-"""In less text than this every character is rare."""
+"""In a shorter text than this, every character is rare."""
 
 _STRAY_SPACE = re.compile(r"[^\S\n]{2,}|\t|[^\S\n]+$|[^\S \n]", re.MULTILINE)
 
 _INVISIBLE = "\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\ufeff\ufff9-\ufffd\x00-\x08\x0e-\x1f\x7f-\x9f"
-#: Typographic forms, which are no fault unless the plain form is in use as well.
+#: Typographic forms, which are reported only if the plain form is also used.
 _PLAIN_FORM = {"‘": "'", "’": "'", "“": '"', "”": '"', "„": '"', "…": "..."}
 _OTHER_FORMS = "\u2010\u2011\u2212\uff01-\uff5e" + "".join(_PLAIN_FORM)
-#: Letters that look like Latin ones. Greek ones that serve as units (µ, Ω) are not among them.
+#: Letters that look like Latin ones, except Greek ones that are used as units (µ, Ω).
 _CYRILLIC_OR_GREEK = "[АВЕЅІЈКМНОРСТУХаеорсухѕіјΑΒΕΖΗΙΚΜΝΟΡΤΥΧοιν]"
 _LOOK_ALIKE = re.compile(
     f"[{_INVISIBLE}{_OTHER_FORMS}]|{_CYRILLIC_OR_GREEK}(?=[A-Za-z])|(?<=[A-Za-z]){_CYRILLIC_OR_GREEK}"
@@ -45,7 +45,7 @@ def stray_white_space(documents: Sequence[Document]) -> Finding:
 
 
 def look_alikes(documents: Sequence[Document]) -> Finding:
-    """Invisible characters, letters of another script within a word, accents apart, two kinds of quotation marks."""
+    """Finds invisible characters, letters of another script in a word, separate accents, mixed quotation marks."""
     first: dict[str, Example] = {}
     count: Counter[str] = Counter()
     plain_forms = set(_PLAIN_FORM.values())
@@ -105,7 +105,7 @@ def _texts(documents: Iterable[Document]) -> Iterator[tuple[Document, str]]:
 
 
 def _visible(text: str, match: re.Match[str]) -> str:
-    """The place with its blanks made visible."""
+    """The place of a match, with its white space made visible."""
     around = text[max(match.start() - 20, 0) : match.end() + 20]
     shown = "".join(c if not c.isspace() else "␣" if c == " " else _code(c) for c in around)
     return f"'{shown}'"

@@ -1,4 +1,4 @@
-"""Checks of what lies on both sides of the split: held-out documents that training has seen, or nearly so."""
+"""Checks across the split: held-out documents that are also, or almost, in the training documents."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from shrew.corpus.documents import Document
 from shrew.corpus.duplicates import plain_words
 
 TEXT_SHINGLE = 5
-"""Words in a row by which texts are compared."""
+"""Number of consecutive words by which texts are compared."""
 TEXT_LEAK = 0.5
-"""Texts that share half of these are versions of one another."""
+"""Texts that share this fraction of them are versions of one another."""
 SIMILAR_QUESTIONS = 0.8
-"""Share of their words."""
+"""Fraction of words that similar questions share."""
 
 
 def leaks(train: Sequence[Document], held_out: Sequence[Document]) -> Finding:
-    """Questions with the same words in the same order, and texts of which half is the same."""
+    """Finds held-out questions with the same words in the same order, and texts that share half of their contents."""
     asked: dict[tuple[str, ...], Document] = {}
     for document in train:
         if document.prompt:
@@ -38,13 +38,13 @@ def leaks(train: Sequence[Document], held_out: Sequence[Document]) -> Finding:
         "leaks",
         "error",
         "held-out documents that are also trained on, word for word or as texts by half",
-        "Remove them from one side; as they are, the measured quality is that of learning by heart.",
+        "Remove them from one side; otherwise the measured quality is that of memorised answers.",
         examples,
     )
 
 
 def similar_questions(train: Sequence[Document], held_out: Sequence[Document]) -> Finding:
-    """Held-out questions with nearly the words, in any order, of a trained one that has the same answer."""
+    """Finds held-out questions with almost the same words, in any order, as a trained one with the same answer."""
     ours = [document for document in held_out if document.prompt]
     theirs = [document for document in train if document.prompt]
     by_answer: dict[str, int] = {}

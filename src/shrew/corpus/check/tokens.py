@@ -1,4 +1,4 @@
-"""Checks of what becomes of documents as tokens: whether they fit, and whether the vocabulary is used."""
+"""Checks of documents as tokens: whether they fit the context, and whether the vocabulary is used."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from shrew.tokenizer import Tokenizer
 
 RARE = 2
 RARE_SHARE = 0.25
-"""In any vocabulary some tokens are mere steps to longer ones."""
+"""Fraction of rare tokens that is normal: in any vocabulary some tokens are only steps to longer ones."""
 FEW_TOKENS = 1000
-"""In less text than this every token is rare."""
+"""In a shorter text than this, every token is rare."""
 
 
 def cut_answers(documents: Sequence[Document], encoded: Sequence[EncodedDocument], context: int) -> Finding:
@@ -33,7 +33,7 @@ def cut_answers(documents: Sequence[Document], encoded: Sequence[EncodedDocument
 
 
 def divided_texts(documents: Sequence[Document], encoded: Sequence[EncodedDocument], context: int) -> Finding:
-    """No word of them is lost, but a piece is learnt without what stands before it."""
+    """Finds texts longer than the context. No word is lost, but later pieces are learnt without what precedes them."""
     return finding(
         "divided texts",
         "note",
@@ -48,7 +48,7 @@ def divided_texts(documents: Sequence[Document], encoded: Sequence[EncodedDocume
 
 
 def rare_tokens(train: Sequence[EncodedDocument], tokenizer: Tokenizer) -> Finding:
-    """Of those that stand for several bytes: the single bytes are there so that any text can be written."""
+    """Finds rare tokens among those of several bytes. Single bytes are needed to encode any text."""
     counts = np.zeros(tokenizer.vocab, np.int64)
     for document in train:
         counts += np.bincount(document.ids, minlength=tokenizer.vocab)

@@ -1,1 +1,1 @@
-"""What holds parameters and optimiser and computes a step: NumPy over threads, or PyTorch. `loop.py` chooses."""
+"""Backends hold parameters and optimiser and compute steps: NumPy with threads, or PyTorch. `loop.py` chooses one."""

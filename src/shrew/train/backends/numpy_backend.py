@@ -1,4 +1,4 @@
-"""Training with the hand-derived gradients of ``shrew.model``, over threads."""
+"""Training with the hand-derived gradients of ``shrew.model``, on several threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the training loop asks of the code that holds parameters and optimiser: NumPy's or PyTorch's."""
+"""The interface between the training loop and its backends."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ from shrew.model.parameters import Array, Parameters
 
 class Step(NamedTuple):
     nats: float
-    """The loss summed over the batch, each token by its weight."""
+    """The loss of the batch in nats: the sum over tokens, times their weights."""
     learned: float
     """The sum of the weights."""
     norm: float
-    """Of the gradient of ``nats / learned``, before clipping."""
+    """Norm of the gradient of ``nats / learned``, before clipping."""
 
 
 class Backend(Protocol):
-    """Parameters and their optimiser, wherever they lie.
+    """Parameters and their optimiser, on any device.
 
-    All backends compute the same formulas on the same batches and name their state alike, so each can go on from the
-    checkpoint of another. Where several processes train together, all call the same methods in the same order with
-    the same rows, of which each takes its share, and all are given the same results.
+    All backends compute the same formulas on the same batches and use the same names for their state, so each can
+    continue from another's checkpoint. If several processes train together, all call the same methods in the same order
+    with the same rows, of which each processes its share, and all get the same results.
     """
 
     def step(self, batch: PackedRows, learning_rate: float) -> Step:
-        """One move of the parameters. FloatingPointError where loss, gradient or parameters are NaN or infinite."""
+        """Makes one optimiser step. FloatingPointError if loss, gradient or parameters become NaN or infinite."""
 
     def evaluate(self, rows: PackedRows) -> tuple[float, float]:
-        """The loss over ``rows`` and the sum of the weights, as in :class:`Step`."""
+        """The loss of ``rows`` and the sum of their weights, as in :class:`Step`."""
 
     def begin_rounding(self) -> None:
-        """From here on losses and gradients are those of the model with its matrices rounded as ``config`` says."""
+        """From now on, computes losses and gradients with the matrices rounded as ``config`` says."""
 
     def parameters(self) -> Parameters:
-        """What the optimiser moves, float32 in main memory; good until the next step."""
+        """The parameters that the optimiser moves, as float32 in main memory. Valid until the next step."""
 
     def tensors(self) -> Mapping[str, Array]:
-        """What a run keeps: the parameters, or the rounded ones with their scales; good until the next step."""
+        """The tensors that a run saves: the parameters, or the rounded ones with scales. Valid until the next step."""
 
     def optimizer_state(self) -> dict[str, Array]:
-        """Everything besides the parameters that a resumed run needs; good until the next step."""
+        """Everything except the parameters that a resumed run needs. Valid until the next step."""
 
     def load(self, parameters: Parameters, optimizer_state: Mapping[str, Array]) -> None:
-        """Takes over what the two methods above gave. RunError where it does not fit."""
+        """Restores the results of :meth:`parameters` and :meth:`optimizer_state`. RunError if they do not fit."""
 
     def largest(self, value: float) -> float:
-        """The largest ``value`` of all processes. What they decide by clocks and signals, they decide by this."""
+        """The largest ``value`` among all processes, so that decisions by clocks and signals agree."""
 
     def close(self) -> None:
-        """Gives back threads and connections."""
+        """Releases threads and connections."""

@@ -1,4 +1,4 @@
-"""Training with PyTorch: on a CPU, on CUDA, and in several processes that torchrun starts."""
+"""Training with PyTorch: on a CPU, on CUDA, and in several processes started by torchrun."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from shrew.train.backends.torch_optimizer import clip_gradient, make_optimizer
 
 
 class TorchBackend:
-    """Each process holds all parameters, takes its share of a batch's rows, and moves by the sum of all gradients.
+    """Each process holds all parameters, processes its share of a batch's rows, and steps by the sum of all gradients.
 
-    Gradients are one vector, so one all-reduce a step is all that DistributedDataParallel would do here. A loss is
-    summed, not averaged, so shares with unequal numbers of learned tokens add up to what one process has.
+    Gradients are one vector, so one all-reduce per step does what DistributedDataParallel would do. Losses are summed,
+    not averaged, so shares with unequal numbers of learned tokens add up to the result of a single process.
     """
 
     def __init__(self, model: ModelConfig, config: TrainConfig, initial: Parameters) -> None:
@@ -85,7 +85,7 @@ class TorchBackend:
         self._rounding.begin(self.parameters())
 
     def _seen(self) -> Tensor:
-        """What the network computes with: the flat vector of all parameters, or that rounded."""
+        """The flat vector that the network computes with: all parameters, rounded or not."""
         if not self._rounding.begun:
             return self._flat
         rounded = self._rounding.seen(self.parameters())
@@ -117,12 +117,12 @@ class TorchBackend:
             dist.destroy_process_group()
 
     def _own_rows(self, rows: PackedRows, count: int) -> Rows:
-        """This process's share of ``rows``, ``count`` with padding, on the device."""
+        """This process's share of ``rows`` on the device, padded to ``count`` rows."""
         own = rows.take(np.arange(self._process.rank, len(rows), self._process.count))
         return Rows.of(own, count, self._device)
 
     def _all_reduce(self, tensor: Tensor, operation: dist.ReduceOp.RedOpType = dist.ReduceOp.SUM) -> Tensor:
-        """``tensor`` itself, after it holds the sum over all processes or what else ``operation`` is."""
+        """Replaces ``tensor`` by its sum over all processes, or the result of another ``operation``; returns it."""
         if self._process.count > 1:
             try:
                 dist.all_reduce(tensor, operation)
@@ -132,7 +132,7 @@ class TorchBackend:
 
 
 def _device(config: TrainConfig, process: Process) -> torch.device:
-    """Where this process computes: a GPU of its own, or the CPU."""
+    """The device of this process: its own GPU, or the CPU."""
     if config.device == "cpu" or (config.device == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
     if process.local_rank >= torch.cuda.device_count():

@@ -1,8 +1,8 @@
-"""The transformer in PyTorch, for its GPU: the same function as ``shrew.model.transformer``, derived by autograd.
+"""The transformer in PyTorch, for GPUs: the same function as ``shrew.model.transformer``, differentiated by autograd.
 
-Batches stay packed rows and documents are kept apart by a mask, where NumPy cuts the rows into blocks of documents. All
-batches then have one shape, so that ``torch.compile`` compiles once and a step is one short chain of large kernels; a
-GPU has the arithmetic to spare, a CPU does not.
+Batches stay packed rows, and a mask separates documents, whereas NumPy divides the rows into blocks of documents. All
+batches then have one shape, so that ``torch.compile`` compiles once and a step is a short sequence of large kernels. A
+GPU can afford the additional arithmetic, a CPU cannot.
 
 Shapes in comments: B rows, T positions, C dim, H heads, K key heads, D head_dim, F ffn, V vocab.
 """
@@ -38,7 +38,7 @@ class Rows(NamedTuple):
 
     @classmethod
     def of(cls, rows: PackedRows, count: int, device: torch.device) -> Rows:
-        """``rows`` and, up to ``count``, rows in which nothing is learned."""
+        """``rows``, padded to ``count`` with rows in which nothing is learned."""
         ids = np.zeros((4, count, rows.inputs.shape[1]), np.int64)
         ids[:, : len(rows)] = rows.inputs, rows.targets, rows.documents, rows.positions
         weights = np.zeros(ids.shape[1:], np.float32)
@@ -48,7 +48,7 @@ class Rows(NamedTuple):
 
 
 class Network:
-    """The function from parameters and rows to a loss; the parameters themselves are the caller's."""
+    """The function from parameters and rows to a loss. The caller keeps the parameters."""
 
     def __init__(self, config: ModelConfig, device: torch.device, precision: torch.dtype) -> None:
         self._config, self._device, self._precision = config, device, precision
@@ -62,9 +62,9 @@ class Network:
         self._cos, self._sin = (torch.from_numpy(f(angles)).to(device) for f in (np.cos, np.sin))
 
     def nats(self, flat: Tensor, rows: Rows) -> Tensor:
-        """The loss of every token times its weight, summed. ``flat`` is laid out as in ``Parameters``.
+        """The summed loss of all tokens times their weights. ``flat`` has the layout of ``Parameters``.
 
-        One split of one vector has one backward, which writes all gradients side by side.
+        A single split of one vector has a single backward, which writes all gradients side by side.
         """
         parts = torch.split(flat, [math.prod(shape) for shape in self._shapes.values()])
         weights = {name: part.view(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)}
@@ -96,7 +96,7 @@ class Network:
     def _mask(self, documents: Tensor) -> Tensor:
         """[B, 1, T, T] 0 where a position sees another, else minus infinity; padding sees padding.
 
-        Added to scores instead of choosing among them: attention would make this of a boolean mask in every layer.
+        An additive mask: attention would convert a boolean mask to this in every layer.
         """
         T = documents.shape[1]
         same = documents[:, :, None] == documents[:, None, :]

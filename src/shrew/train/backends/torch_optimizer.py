@@ -23,7 +23,7 @@ class Optimizer(Protocol):
         """Moves ``flat`` in place."""
 
     def state(self) -> dict[str, Array]:
-        """As of its NumPy twin."""
+        """The same state as its NumPy twin."""
 
     def load_state(self, state: Mapping[str, Array]) -> None: ...
 
@@ -33,14 +33,14 @@ def make_optimizer(model: ModelConfig, config: TrainConfig, device: torch.device
 
 
 def clip_gradient(gradient: Tensor, scale: float, largest: float) -> Tensor:
-    """Multiplies by ``scale``, then shortens to the norm ``largest`` (0: any). Returns the norm before that."""
+    """Multiplies by ``scale``, then clips to the norm ``largest`` (0: no limit). Returns the norm before clipping."""
     norm: Tensor = torch.linalg.vector_norm(gradient) * scale
     gradient *= scale * (largest / norm).clamp(max=1.0) if largest else scale
     return norm
 
 
 def orthogonalize(x: Tensor) -> Tensor:
-    """Brings the singular values of matrices [n, rows, cols] near 1, as its NumPy twin does."""
+    """Brings the singular values of matrices [n, rows, cols] close to 1, like its NumPy twin."""
     tall = x.shape[1] > x.shape[2]
     y: Tensor = x.mT if tall else x
     y = y / (torch.linalg.vector_norm(y, dim=(1, 2), keepdim=True) + 1e-7)
@@ -68,7 +68,7 @@ def _load(tensor: Tensor, state: Mapping[str, Array], name: str) -> None:
 
 class AdamW:
     def __init__(self, model: ModelConfig, config: TrainConfig, device: torch.device, *, layers: bool = True) -> None:
-        """Without ``layers`` the matrices of the layers are not touched."""
+        """Without ``layers``, the matrices of the layers are not changed."""
         self._beta1, self._beta2 = config.beta1, config.beta2
         self._steps = 0
         self._first, self._second = torch.zeros(2, model.parameters, device=device)
@@ -117,7 +117,7 @@ class Muon:
             updates = orthogonalize(torch.stack([parts[index].view(shape) for index in indices]))
             for index, update in zip(indices, updates, strict=True):
                 parts[index] = update.flatten()
-        # One move of the whole vector, in which all but the layers' matrices has the size 0, not one of each matrix.
+        # One update of the whole vector instead of one per matrix. Everything except the layers' matrices has size 0.
         flat.mul_(1 - learning_rate * self._decay).sub_(torch.cat(parts).mul_(self._size), alpha=learning_rate)
         self._adamw.step(flat, gradient, learning_rate)
 

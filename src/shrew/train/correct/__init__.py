@@ -1,4 +1,4 @@
-"""The second stage of training: a trained model unlearns what it confuses, and keeps the rest.
+"""The second stage of training: a trained model unlearns confusions and preserves its other answers.
 
-``confusions`` finds what is confused, ``correction`` is the loss and its training, ``stage`` runs both and reports.
+``confusions`` finds confused answers, ``correction`` has the loss and its training, ``stage`` runs both and reports.
 """

@@ -1,4 +1,4 @@
-"""What a model confuses: as people wrote it down, as questions are alike, and as the model itself shows."""
+"""Finds confusions of a model: those that people wrote down, answers of similar questions, and the model's mistakes."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from shrew.model.parameters import Parameters
 from shrew.tokenizer import Tokenizer
 from shrew.train.correct.correction import Correction, Tokens, answer_losses, margins
 
-#: Questions of a model's own corpus that it is asked in search of mistakes, each in its own words and blurred.
+#: Number of questions of a model's corpus that it is asked to find mistakes, each unchanged and blurred.
 MINED_QUESTIONS = 4000
 
 
 @dataclass(frozen=True)
 class Mining:
-    """Where confusable answers come from, besides those written down as ``Not:``."""
+    """Sources of confusable answers, in addition to ``Not:`` lines."""
 
     alike: int = 4
-    """Answers to the questions of the corpus that are most like the question."""
+    """Number of answers to take from the most similar questions of the corpus."""
     tempting: int = 4
-    """Answers of the corpus that the model itself comes closest to."""
+    """Number of answers to take from those of the corpus that the model finds most likely."""
     margin: float = 3.0
-    """Nats by which the right answer must lead, where the two part, for another not to be tempting."""
+    """An answer is tempting if the right one leads by fewer nats than this at the token where they differ."""
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """A question with its right answer, and answers that it is confused with."""
+    """A question with its right answer, and answers that are confused with it."""
 
     document: Document
     confusable: tuple[str, ...]
 
 
 class Confusions:
-    """Finds what ``parameters`` confuse among the answers of a corpus."""
+    """Finds confusions of the model with ``parameters`` among the answers of a corpus."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Confusions:
         self._encoded: dict[str, Tokens] = {}
 
     def of(self, questions: Sequence[Document], mining: Mining) -> list[Confusion]:
-        """The confusions of questions with their right answers; those that nothing was found for have none."""
+        """The confusions of questions with right answers. Questions without findings get an empty list of answers."""
         chosen = [dict.fromkeys(document.negatives) for document in questions]
         if mining.alike:
             for own, alike in zip(chosen, self._questions.confusable(questions, mining.alike), strict=True):
@@ -69,8 +69,8 @@ class Confusions:
         return [Confusion(document, tuple(own)) for document, own in zip(questions, chosen, strict=True)]
 
     def own_mistakes(self, mining: Mining, seed: int) -> list[Confusion]:
-        """Confusions of the corpus' own questions, as they stand and blurred: where the model is tempted, and those
-        with ``Not:`` lines. A blurred question that is now more like another one is left out."""
+        """Confusions of the corpus's own questions, unchanged and blurred: where the model is tempted, and those with
+        ``Not:`` lines. Leaves out blurred questions that have become more similar to another question."""
         known = [document for document in self._corpus if document.prompt]
         if len(known) > MINED_QUESTIONS:
             order = np.random.default_rng(seed).permutation(len(known))[:MINED_QUESTIONS]
@@ -128,8 +128,8 @@ def prefers_wrong(
     confusions: Sequence[Confusion],
     executor: Executor | None = None,
 ) -> tuple[int, int]:
-    """Of how many pairs of a right and a confusable answer the model gives the wrong one the higher probability, all of
-    its tokens taken together; and the number of pairs."""
+    """The number of pairs of a right and a confusable answer in which the model gives the wrong one, as a whole, the
+    higher probability; and the number of all pairs."""
     pairs = [(c.document, wrong) for c in confusions for wrong in c.confusable]
     if not pairs:
         return 0, 0
@@ -142,11 +142,11 @@ def prefers_wrong(
 
 
 def blurred(documents: Sequence[Document], seed: int) -> list[Document]:
-    """The documents, seven questions of ten as a hurried person types them: in lower case without the mark at their
-    end, or with one word left out.
+    """The documents, with seven of ten questions changed as if typed in a hurry: in lower case without final
+    punctuation, or without one word.
 
-    What a model says to those shows far more of it than what it says to questions that it knows by heart, so it is on
-    them that a correction holds it.
+    Answers to such questions reveal far more about a model than answers to questions that it has memorised. So the
+    second stage preserves its outputs on these.
     """
     generator = np.random.default_rng(seed)
     return [

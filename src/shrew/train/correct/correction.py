@@ -1,16 +1,16 @@
-"""The second stage: a trained model unlearns what it confuses, and keeps the rest.
+"""The second stage: a trained model unlearns confusions and preserves its other answers.
 
-A correction is a question with its right answer and with answers that it must not get. The right and a confusable
-answer begin alike; what decides between them is the one token at which they part. There, and only there, the
-confusable answer is pushed below the right one: what follows its first own token is right elsewhere. With m, the
-logit of the right token minus that of the confusable one, the loss of a correction is
+A correction is a question with its right answer and with wrong answers. A right and a confusable answer begin alike;
+the first token at which they differ decides between them. Only at this token, the confusable answer is pushed below the
+right one: the rest of the confusable answer is right for other questions. With m, the logit of the right token minus
+that of the confusable one, the loss of a correction is
 
     sum of -log p(token of the right answer)  +  strength * mean over confusable answers of softplus(margin - m)
 
-whose second term falls to nothing once the right token is ``margin`` nats ahead. Beside the corrections every step
-reads as many other documents, on which the model is held to what it said before: ``trust`` times the
-Kullback-Leibler divergence from the model that came in. A preference over whole answers (Rafailov et al. 2023) would
-push down what answers share, and unlikelihood (Welleck et al. 2020) is the same push without an end.
+The second term vanishes once the right token leads by ``margin`` nats. Every step also processes as many other
+documents, on which the model must preserve its outputs: their loss is ``trust`` times the Kullback-Leibler divergence
+from the original model. A preference over whole answers (Rafailov et al. 2023) would also push down what answers share,
+and unlikelihood training (Welleck et al. 2020) pushes without bound.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ Tokens = NDArray[np.uint16]
 class CorrectionConfig:
     steps: int = 200
     batch: int = 16
-    """Corrections a step, and as many other documents beside them."""
+    """Corrections per step, and as many other documents."""
     learning_rate: float = 3e-4
-    """At the first step; it falls to nothing."""
+    """Initial learning rate; it falls to zero."""
     margin: float = 3.0
-    """Nats by which the right token is to lead."""
+    """Lead that the right token should gain, in nats."""
     strength: float = 1.0
-    """Of the push against confusable answers."""
+    """Weight of the loss against confusable answers."""
     trust: float = 4.0
-    """Of the pull towards what the model said before; 0: the other documents are learnt as in the first stage."""
+    """Weight of the divergence from the original model; 0: the other documents are learnt as in the first stage."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -65,13 +65,13 @@ class CorrectionConfig:
             raise ConfigError(f"correction: learning_rate is {self.learning_rate}, must be above 0")
 
     def without_corrections(self) -> CorrectionConfig:
-        """Ordinary training on right answers and corpus, with all else as it is: what to compare with."""
+        """The same configuration for ordinary training on right answers and corpus, as a comparison."""
         return replace(self, strength=0.0, trust=0.0)
 
 
 @dataclass(frozen=True)
 class Correction:
-    """A question with the answer it should get, and what it must not get."""
+    """A question with its right answer and with wrong ones."""
 
     document: EncodedDocument
     confusable: tuple[Tokens, ...] = ()
@@ -88,10 +88,10 @@ def correct(
     executor: Executor | None = None,
     progress: Callable[[int, float], None] | None = None,
 ) -> Parameters:
-    """The parameters after the second stage. ``others`` are documents on which the model is held to what it said.
+    """The parameters after the second stage. ``others``: documents on which the model must preserve its outputs.
 
-    ``progress`` hears of each step's number and loss. Raises DataError where there is nothing to correct or nothing
-    to be held to, TrainingError where the loss is no longer a number.
+    ``progress`` is called with each step's number and loss. Raises DataError if there is nothing to correct or to
+    preserve, TrainingError if the loss becomes NaN or infinite.
     """
     if not corrections or not others:
         raise DataError("a correction needs questions to correct, and the corpus that the model is to keep")
@@ -124,7 +124,7 @@ def correct(
         norm = clip_gradients(gradients, 1.0, 1.0)
         loss = nats / max(learned, 1.0) + scale * distance
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise TrainingError(f"the loss is no longer a number after step {step}; lower the learning rate")
+            raise TrainingError(f"the loss is NaN or infinite after step {step}; lower the learning rate")
         optimizer.step(parameters, gradients, how.learning_rate * (1 - step / how.steps))
         if progress:
             progress(step + 1, loss)
@@ -132,7 +132,7 @@ def correct(
 
 
 class _Push:
-    """The loss of some corrections, each a row."""
+    """The loss of some corrections, one per row."""
 
     def __init__(self, wrong: NDArray[np.int32], how: CorrectionConfig) -> None:
         self._wrong = wrong.reshape(-1, wrong.shape[2])  # [rows * T, J]
@@ -156,7 +156,7 @@ class _Push:
 def answer_losses(
     config: ModelConfig, parameters: Parameters, documents: Sequence[EncodedDocument], executor: Executor | None = None
 ) -> NDArray[np.float64]:
-    """-log p of each document's response in nats [documents], the end-of-text included."""
+    """-log p of each document's response in nats, [documents], including end-of-text."""
     rows = _rows(documents, config.context)
     losses = np.zeros(rows.inputs.size)
 
@@ -177,9 +177,9 @@ def margins(
     corrections: Sequence[Correction],
     executor: Executor | None = None,
 ) -> list[NDArray[np.float64]]:
-    """For each correction and each of its confusable answers the lead of the right token where the two part, in nats.
+    """For each correction and each of its confusable answers, the lead in nats of the right token where they differ.
 
-    Infinite where they part beyond the context.
+    Infinite if they first differ beyond the context.
     """
     rows = _rows([c.document for c in corrections], config.context)
     most = max((len(c.confusable) for c in corrections), default=0)
@@ -202,7 +202,7 @@ def margins(
 
 
 def _partings(correction: Correction) -> Iterator[tuple[int, int]]:
-    """For each confusable answer the position at which it parts from the right one, and its own token there."""
+    """For each confusable answer, the position where it first differs from the right one, and its token there."""
     start = int(np.flatnonzero(correction.document.learn)[0]) - 1
     right = correction.document.ids[start + 1 :].tobytes()
     for response in correction.confusable:
@@ -217,7 +217,7 @@ def _partings(correction: Correction) -> Iterator[tuple[int, int]]:
 
 @lru_cache(maxsize=1 << 16)
 def _first_difference(a: bytes, b: bytes) -> int:
-    """Where two strings of one length differ first; their length where they do not."""
+    """The first index at which two strings of equal length differ; their length if they are equal."""
     if a == b:
         return len(a)
     x, y = np.frombuffer(a, np.uint8), np.frombuffer(b, np.uint8)
@@ -242,7 +242,7 @@ def _wrong_tokens(corrections: Sequence[Correction], context: int) -> NDArray[np
 
 
 def _rows(documents: Sequence[EncodedDocument], context: int) -> PackedRows:
-    """One document a row, cut at the context."""
+    """Rows of one document each, cut at the context."""
     shape = (len(documents), context)
     rows = PackedRows(
         inputs=np.zeros(shape, np.uint16),
@@ -261,7 +261,7 @@ def _rows(documents: Sequence[EncodedDocument], context: int) -> PackedRows:
 
 
 def _batches(count: int, batch: int, seed: int) -> Iterator[NDArray[np.intp]]:
-    """Indices below ``count``, ``batch`` at a time, all of them once an epoch."""
+    """Yields indices below ``count``, ``batch`` at a time, each once per epoch."""
     order, generator = np.zeros(0, np.intp), np.random.default_rng(seed)
     while True:
         while len(order) < batch:

@@ -1,4 +1,4 @@
-"""The second stage from beginning to end: from a run and its corrections to a corrected run, and what it changed."""
+"""The complete second stage: from a run and its corrections to a corrected run and a report of the changes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from shrew.run import LoadedRun
 from shrew.train.correct.confusions import Confusion, Confusions, Mining, blurred, prefers_wrong
 from shrew.train.correct.correction import CorrectionConfig, correct
 
-#: Questions that the model learnt and is asked again.
+#: Number of learnt questions that the model is asked again.
 ASKED_AGAIN = 300
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One line of the report: of so many, how many before and after."""
+    """One line of the report: a total, and the counts before and after."""
 
     what: str
     asked: int
@@ -33,7 +33,7 @@ class Outcome:
 
 
 class SecondStage:
-    """Corrects the model of ``loaded``, which learnt ``corpus``. Without ``questions`` it looks for mistakes itself."""
+    """Corrects the model of ``loaded``, which learnt ``corpus``. Without ``questions``, finds mistakes itself."""
 
     def __init__(
         self,
@@ -59,11 +59,11 @@ class SecondStage:
 
     @property
     def pairs(self) -> int:
-        """Of a question and a confusable answer."""
+        """The number of pairs of a question and a confusable answer."""
         return sum(len(confusion.confusable) for confusion in self.confusions)
 
     def correct(self, *, plain: bool = False, progress: Callable[[int, float], None] | None = None) -> Parameters:
-        """The corrected parameters. ``plain``: by ordinary training on the right answers and the corpus instead."""
+        """The corrected parameters. ``plain``: uses ordinary training on the right answers and the corpus instead."""
         if plain:
             others, how = self.corpus.train, self.how.without_corrections()
         else:
@@ -74,7 +74,7 @@ class SecondStage:
         )
 
     def outcomes(self, after: Parameters) -> list[Outcome]:
-        """What changed: on the corrections, on held-out questions with the same confusable answers, on the rest."""
+        """Changes on the corrections, on held-out questions with the same confusable answers, and on the rest."""
         wrong: dict[str, dict[str, None]] = {}
         for confusion in self.confusions:
             wrong.setdefault(confusion.document.response, {}).update(dict.fromkeys(confusion.confusable))
