@@ -8,6 +8,7 @@ const RETRIED = new Set(["busy", "lost", "engine", "no_model", "in_use", "value"
 
 const $ = (id) => document.getElementById(id);
 const number = (value) => value.toLocaleString("en");
+const share = (value) => `${Math.round(value * 100)} %`;
 const speed = (rate) => `${rate < 10 ? rate.toFixed(1) : number(Math.round(rate))} tok/s`;
 const bytes = (text) => new TextEncoder().encode(text).length;
 
@@ -212,6 +213,7 @@ function showOutcome(part, done, before) {
   const same = done.digest === before ? ", as before" : ` – before it was ${before}`;
   const facts = [
     REASON[done.reason],
+    done.from_memory && !done.command && `from memory, ${share(done.confidence)} sure`,
     `${number(done.tokens)} tokens at ${speed(done.tok_per_s)}`,
     `question of ${number(done.prompt_tokens)} at ${speed(done.prompt_tok_per_s)}`,
     `seed ${done.seed}`,
@@ -230,7 +232,7 @@ function showOutcome(part, done, before) {
   part(".command .verb").textContent = refused ? "Not done, not sure enough" : "Do";
   part(".command code").textContent = done.command;
   part(".command progress").value = done.confidence;
-  part(".command .share").textContent = `${Math.round(done.confidence * 100)} % sure`;
+  part(".command .share").textContent = `${share(done.confidence)} sure`;
   part(".text").hidden = !refused;
 }
 

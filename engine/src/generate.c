@@ -247,7 +247,7 @@ static int choose_token(shrew_session *session, uint32_t *id) {
     return SHREW_OK;
 }
 
-/* The next token of an answer from memory. It goes into the history, but is not fed. */
+/* The next token of an answer from memory, if it goes on. It goes into the history, but is not fed. */
 static void recall_token(shrew_session *session, uint32_t *id) {
     const shrew_recollection *found = &session->recollection;
     const uint32_t end = session->prompt_end + session->tokens;
@@ -256,17 +256,19 @@ static void recall_token(shrew_session *session, uint32_t *id) {
         session->finish = SHREW_FINISH_CONTEXT;
         return;
     }
-    *id = has_ended ? session->model->tokenizer.eos : found->ids[session->tokens];
-    if (phase_of(session) != ANSWER_IS_TEXT && !shrew_commands_follow(session, *id)) {
+    const uint32_t next = has_ended ? session->model->tokenizer.eos : found->ids[session->tokens];
+    if (phase_of(session) != ANSWER_IS_TEXT && !shrew_commands_follow(session, next)) {
         session->finish = SHREW_FINISH_REFUSED; /* a command that the grammar lacks */
         return;
     }
     session->unread = end - session->position;
-    session->unfed = *id;
-    if (has_ended)
+    session->unfed = next;
+    if (has_ended) {
         session->finish = SHREW_FINISH_END;
-    else
-        session->history[end] = (uint16_t)*id;
+        return;
+    }
+    session->history[end] = (uint16_t)next;
+    *id = next;
 }
 
 /* Says the next token, and whether the generation is over. */

@@ -88,14 +88,11 @@ static void take_pieces(word_span word, uint32_t length, void (*take)(void *cont
 void shrew_each_feature(const uint8_t *text, size_t bytes, void (*take)(void *context, uint32_t feature),
                         void *context) {
     const uint8_t *const end = text + bytes;
-    word_span word, before = {text, text};
+    word_span word;
     while (next_word(&text, end, &word)) {
         take(context, feature_of(hash_word(hash_byte(fnv_basis, 'w'), word)));
         take_pieces(word, SHORT_PIECE, take, context);
         take_pieces(word, LONG_PIECE, take, context);
-        if (before.start < before.end)
-            take(context, feature_of(hash_word(hash_byte(hash_word(hash_byte(fnv_basis, 'b'), before), ' '), word)));
-        before = word;
     }
 }
 

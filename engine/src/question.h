@@ -1,5 +1,5 @@
-/* The features of a question, by which an image's memory recognises it: its words, the pieces of its words, and its pairs
- * of neighbouring words, each as a hash. docs/FORMAT.md, section 10, defines them. */
+/* The features of a question, by which an image's memory recognises it: its words and the pieces of its words, each as a
+ * hash. docs/FORMAT.md, section 10, defines them. */
 #ifndef SHREW_QUESTION_H
 #define SHREW_QUESTION_H
 

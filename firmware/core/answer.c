@@ -48,13 +48,12 @@ static protocol_reason reason_of(uint32_t finish) {
     }
 }
 
-static void add_command(shrew_session *session, const answer_sink *sink, float confidence, protocol_result *result) {
+static void add_command(shrew_session *session, const answer_sink *sink, protocol_result *result) {
     size_t bytes;
     if (shrew_session_command(session, sink->buffer, SHREW_TEXT_BYTES, &bytes))
         return; /* the answer is not a command */
     result->command = sink->buffer;
     result->command_bytes = bytes;
-    result->confidence = confidence;
 }
 
 protocol_code fw_answer_request(shrew_session *session, const protocol_request *request, const answer_sink *sink,
@@ -93,7 +92,9 @@ protocol_code fw_answer_request(shrew_session *session, const protocol_request *
     result->prompt_tok_per_s = per_second(&prompt);
     result->tok_per_s = per_second(&answer);
     result->digest = progress.digest;
+    result->from_memory = progress.from_memory != 0;
+    result->confidence = progress.confidence;
     if (result->reason != PROTOCOL_CANCELLED)
-        add_command(session, sink, progress.confidence, result);
+        add_command(session, sink, result);
     return PROTOCOL_OK;
 }

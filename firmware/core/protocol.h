@@ -119,7 +119,8 @@ typedef struct protocol_result {
     uint64_t seed;
     const char *command; /* or NULL */
     size_t command_bytes;
-    float confidence;
+    int from_memory;
+    float confidence; /* of a command and of what comes from memory */
 } protocol_result;
 
 const char *fw_protocol_reason_name(protocol_reason reason);

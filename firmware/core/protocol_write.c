@@ -51,12 +51,18 @@ void fw_protocol_write_result(text *out, const protocol_result *result) {
     fw_json_name(out, "digest");
     fw_json_write_hex(out, result->digest);
     integer(out, "seed", result->seed);
-    if (!result->command)
-        return;
-    fw_json_name(out, "command");
-    fw_json_write_text(out, result->command, result->command_bytes);
-    fw_json_name(out, "confidence");
-    fw_json_write_number(out, result->confidence);
+    if (result->command) {
+        fw_json_name(out, "command");
+        fw_json_write_text(out, result->command, result->command_bytes);
+    }
+    if (result->command || result->from_memory) {
+        fw_json_name(out, "confidence");
+        fw_json_write_number(out, result->confidence);
+    }
+    if (result->from_memory) {
+        fw_json_name(out, "from_memory");
+        fw_json_write_boolean(out, 1);
+    }
 }
 
 void fw_protocol_write_done(text *out, uint32_t id, const protocol_result *result) {

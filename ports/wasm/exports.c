@@ -11,7 +11,7 @@
 static shrew_model model;
 static shrew_config shaped;     /* what shape_tensor tells of */
 static shrew_sampling sampling; /* of the next generation */
-static uint32_t results[13];
+static uint32_t results[14];
 static char text[SHREW_TEXT_BYTES];
 
 static uint32_t address(const void *pointer) {
@@ -145,7 +145,8 @@ int begin(shrew_session *session, const void *prompt, size_t prompt_bytes, const
     return shrew_session_begin(session, &request);
 }
 
-/* results: text, its bytes, then shrew_progress, then the command, if the answer ended with one, and its bytes. */
+/* results: text, its bytes, then shrew_progress, then the command, if the answer ended with one, its
+ * bytes, and whether the memory answers. */
 EXPORT(next) int next(shrew_session *session) {
     shrew_progress progress;
     const int status = shrew_session_next(session, text, sizeof text, &progress);
@@ -167,6 +168,7 @@ EXPORT(next) int next(shrew_session *session) {
     const int commands = shrew_session_command(session, command, sizeof command, &bytes) == SHREW_OK;
     results[11] = commands ? address(command) : 0;
     results[12] = (uint32_t)bytes;
+    results[13] = progress.from_memory;
     return SHREW_OK;
 }
 

@@ -14,7 +14,7 @@ const BLOCK = 4096; // memory goes out in multiples of this, so that blocks of n
 const SLICE_MS = 12; // longest computation between two chances for the page to react
 
 /** Numbers in `results` of exports.c. */
-const RESULTS = 13;
+const RESULTS = 14;
 const FINISH = Object.freeze(["running", "end", "stop", "length", "context", "refused"]);
 const CACHES = Object.freeze(["auto", "f32", "int8"]);
 const NO_TOKEN = 0xffff;
@@ -76,7 +76,9 @@ export async function load(wasm) {
  * @property {number} digest CRC-32 of the ids generated so far
  * @property {number} drafted tokens guessed ahead so far
  * @property {number} accepted and how many of them came out right
- * @property {number} confidence of an answer that is a command: the probability of what it is so far; else 0
+ * @property {number} confidence of a command that the model writes: the probability of what it is so far; of what the
+ *   image's memory says: how near the question comes to one that it knows, 0 to 1; else 0
+ * @property {boolean} fromMemory the image's memory answers or refuses, and the model reads nothing
  * @property {string | null} command what it commands, at its end; with the finish "refused", what is not to be done
  * @property {number} tokensPerSecond generated so far, by the time spent on them
  */
@@ -357,7 +359,7 @@ export class Session {
   #next() {
     const results = this.#engine.call("generation", "next", this.#open());
     const [text, textBytes, finish, promptTokens, promptTotal, tokens, digest, token, drafted, accepted] = results;
-    const [confidence, command, commandBytes] = results.slice(10);
+    const [confidence, command, commandBytes, fromMemory] = results.slice(10);
     return {
       text: this.#engine.text(text, textBytes),
       finish: FINISH[finish],
@@ -369,6 +371,7 @@ export class Session {
       drafted,
       accepted,
       confidence: new Float32Array(new Uint32Array([confidence]).buffer)[0],
+      fromMemory: fromMemory === 1,
       command: command ? this.#engine.text(command, commandBytes) : null,
       tokensPerSecond: 0,
     };

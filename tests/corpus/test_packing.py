@@ -38,6 +38,9 @@ class WordTokenizer:
         self.bos, self.eos = bos, eos
         self.words: dict[str, int] = {}
 
+    def written(self, prompt: str) -> str:
+        return prompt
+
     def encode_many(self, texts: list[str]) -> list[NDArray[np.uint16]]:
         return [
             np.array([self.words.setdefault(word, 5 + len(self.words)) for word in text.split()], np.uint16)

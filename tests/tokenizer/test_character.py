@@ -59,8 +59,12 @@ class Exchange:
 
 def test_a_corpus_is_learnt_from_by_its_turns() -> None:
     texts = ["How big?", "Tiny.", "Really?", "Yes."]
-    assert train_for_corpus([Exchange()], kind="bpe", vocab=300) == train_bpe(texts, vocab=300, unicode=False)
-    assert train_for_corpus([Exchange()], kind="character", vocab=300) == train_character(texts)
+    documents = [Exchange()]
+    as_typed = train_for_corpus(documents, kind="bpe", vocab=300, prompts="exact")
+    assert as_typed == train_bpe(texts, vocab=300, unicode=False)
+    assert train_for_corpus(documents, kind="character", vocab=300, prompts="exact") == train_character(texts)
+    folded = train_for_corpus(documents, kind="character", vocab=300)
+    assert folded.pieces == train_character(["how big", "Tiny.", "really", "Yes."]).pieces
 
 
 def test_only_a_corpus_beyond_ascii_needs_unicode_tables() -> None:

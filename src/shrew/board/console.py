@@ -234,5 +234,6 @@ def _progress(message: Token | Done) -> Progress:
         drafted=0,
         accepted=0,
         confidence=done.confidence if done else 0.0,
+        from_memory=done.from_memory if done else False,
         command=done.command if done else None,
     )

@@ -27,6 +27,7 @@ class Done(msgspec.Struct, tag_field="type", tag="done"):
     digest: Hex
     command: str | None = None
     confidence: float = 0.0
+    from_memory: bool = False
 
 
 class Failure(msgspec.Struct, tag_field="type", tag="error"):

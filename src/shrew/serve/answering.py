@@ -37,12 +37,17 @@ class Answer:
     digest: str = "00000000"
     command: str | None = None
     confidence: float = 0.0
+    from_memory: bool = False
 
     def fields(self) -> dict[str, Any]:
-        """The fields as they are sent. Those about commands are included only if there is one."""
+        """The fields as they are sent. Those about commands and the memory are included only if they apply."""
         values = asdict(self)
         if self.command is None:
-            del values["command"], values["confidence"]
+            del values["command"]
+        if self.command is None and not self.from_memory:
+            del values["confidence"]
+        if not self.from_memory:
+            del values["from_memory"]
         return values
 
 
@@ -155,6 +160,7 @@ def generate(request: Request, session: Session) -> Answer:
         digest=f"{step.digest:08x}",
         command=step.command,
         confidence=round(step.confidence, 6),
+        from_memory=step.from_memory,
     )
 
 
