@@ -1,0 +1,55 @@
+"""From which cosine on a memory is believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+
+from shrew.memory.recall import Floats
+
+#: Share of the right answers that may be refused to keep others out.
+MOST_LOST: Final = 0.02
+
+Judged = Literal["held-out questions", "questions kept back", "mistyped questions", "nothing"]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A threshold, and what it does to questions that training did not see."""
+
+    accept: float
+    """The least cosine of an answer that is given."""
+    judged_by: Judged
+    """What the threshold was chosen with."""
+    right: int
+    """Of those questions, how many have the right answer nearest."""
+    right_kept: float
+    """Share of these that are answered."""
+    others: int
+    """Foreign questions."""
+    others_refused: float
+    """Share of these that are refused."""
+
+
+def calibrated(right: Floats, others: Floats, judged_by: Judged, *, default: float) -> Calibration:
+    """A threshold from cosines: of right answers, and of the nearest keys of foreign questions.
+
+    It loses at most :data:`MOST_LOST` of the right ones and, within that, refuses as many others as can be, halfway to
+    the nearest other below. Without right ones it is ``default``.
+    """
+    accept = default
+    if len(right):
+        last = float(np.sort(right)[int(MOST_LOST * len(right))])  # the least near that must be kept
+        below = others[others < last]
+        accept = (last + float(below.max())) / 2 if len(below) else last
+    accept = float(np.float32(min(max(accept, 0.0), 1.0)))
+    return Calibration(
+        accept=accept,
+        judged_by=judged_by if len(right) else "nothing",
+        right=len(right),
+        right_kept=float((right >= accept).mean()) if len(right) else 1.0,
+        others=len(others),
+        others_refused=float((others < accept).mean()) if len(others) else 1.0,
+    )
