@@ -25,8 +25,7 @@ from random import Random
 
 import numpy as np
 
-from shrew.corpus import COMMAND_PREFIX, Corpus, Document, builtin_corpus, load_corpus, other_questions
-from shrew.corpus import read_corpus, with_typo
+from shrew.corpus import Document, builtin_corpus, load_corpus, other_questions, read_corpus, with_typo
 from shrew.memory import LearntMemory, MemoryOptions, learn, memory_bytes, nearest
 from shrew.memory.contrasts import Contrasts
 from shrew.memory.recall import Floats

@@ -108,10 +108,12 @@ _NEIGHBOURS: Final = _neighbours()
 # ---- English wording -------------------------------------------------------------------------------------------------
 
 #: Words that are frequent in English questions, and in no other language that uses the same letters.
-_ENGLISH = """the what what's whats how how's hows where where's wheres when who who's whos why which whose does doesn't did
+_ENGLISH = """
+    the what what's whats how how's hows where where's wheres when who who's whos why which whose does doesn't did
     didn't are aren't your you you're yours this that these those with without from there their should would could
-    please turn show tell switch make give have has much many long your about any and isn't can't cant dont don't i'm
-    i've it's its"""
+    please turn show tell switch make give have has much many long about any and isn't can't cant dont don't i'm
+    i've it's its
+"""
 _ENGLISH_WORDS = frozenset(_ENGLISH.split())
 
 _CONTRACTIONS: Final = (
@@ -149,9 +151,11 @@ _OPENING = re.compile(
 _SHORTEST = 4
 
 #: A question without one of these words asks for something else.
-_WEIGHTY = """not no never none dont don't doesnt doesn't isnt isn't cant can't wont won't without on off up down in out left
+_WEIGHTY = """
+    not no never none dont don't doesnt doesn't isnt isn't cant can't wont won't without on off up down in out left
     right open close start stop more less before after first last next one two three four five six seven eight nine
-    ten"""
+    ten
+"""
 _WEIGHTY_WORDS = frozenset(_WEIGHTY.split())
 
 

@@ -58,7 +58,8 @@ class Encoder:
 
     def rounded_keys(self) -> NDArray[np.int8]:
         """The integers of the keys [keys, dim]."""
-        return np.rint(unit_rows(self.keys)[0] * np.float32(KEY_LENGTH)).astype(np.int8)
+        items = np.rint(unit_rows(self.keys)[0] * np.float32(KEY_LENGTH))
+        return np.asarray(items, np.int8)
 
     def loss(self, bags: Bags, targets: NDArray[np.integer], *, rounding: bool) -> tuple[float, Gradients]:
         """The mean loss of questions, and its gradients.
@@ -74,16 +75,16 @@ class Encoder:
         directions, lengths = unit_rows(self.keys)
         keys = self.rounded_keys().astype(np.float32) * np.float32(KEY_SCALE) if rounding else directions
 
-        sums = np.zeros((bags.count, table.shape[1]), np.float32)
+        sums = np.zeros((bags.questions, table.shape[1]), np.float32)
         OPERATORS.embedding_backward(OPERATORS.embedding(bags.bucket, table), bags.owner, sums)  # adds up each owner's
         questions, question_lengths = unit_rows(sums)
 
         sharpness = np.float32(self.options.sharpness)
-        logits = np.empty((bags.count, len(keys) + 1), np.float32)
+        logits = np.empty((bags.questions, len(keys) + 1), np.float32)
         logits[:, :-1] = OPERATORS.linear(questions, (keys, None))
         logits[:, -1] = self.options.apart
         logits *= sharpness
-        weights = np.full(bags.count, 1 / bags.count, np.float32)
+        weights = np.full(bags.questions, 1 / bags.questions, np.float32)
         loss, dlogits = OPERATORS.cross_entropy(logits, targets, weights)
 
         dcosines = np.ascontiguousarray(dlogits[:, :-1]) * sharpness

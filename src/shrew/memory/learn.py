@@ -211,7 +211,7 @@ class _Training:
         if not self._options.forget:
             return bags
         stay = self._random.random(len(bags.bucket), np.float32) >= self._options.forget
-        return Bags(bags.bucket[stay], bags.owner[stay], bags.count)
+        return Bags(bags.bucket[stay], bags.owner[stay], bags.questions)
 
 
 def _schedule(share: float) -> float:
@@ -253,5 +253,6 @@ def _mistyped(known: Mapping[str, str], seed: int) -> dict[str, str]:
 def _right(memory: LearntMemory, pairs: Mapping[str, str]) -> Floats:
     """The confidences of the questions whose nearest key has the right answer."""
     found = nearest(memory, list(pairs))
-    right = [memory.answers[number] == answer for number, answer in zip(found.answer, pairs.values(), strict=True)]
-    return found.confidence[np.array(right, bool)]
+    numbers = zip(found.answer, pairs.values(), strict=True)
+    right = np.array([memory.answers[number] == answer for number, answer in numbers], bool)
+    return np.asarray(found.confidence[right], np.float32)

@@ -47,8 +47,8 @@ class Bags(NamedTuple):
     """[features] row of the table"""
     owner: NDArray[np.uint32]
     """[features] number of the question"""
-    count: int
-    """Questions."""
+    questions: int
+    """Their number."""
 
     @classmethod
     def of(cls, features: Sequence[NDArray[np.uint32]]) -> Bags:
@@ -65,7 +65,7 @@ def buckets_of(question: str, buckets: int) -> NDArray[np.uint32]:
 def question_items(table: NDArray[np.int8], questions: Iterable[str]) -> NDArray[np.int64]:
     """Questions as integers [questions, dim], the largest of each ``LARGEST_ITEM``, all 0 where nothing is known."""
     bags = Bags.of([buckets_of(question, len(table)) for question in questions])
-    sums = np.zeros((bags.count, table.shape[1]), np.int64)
+    sums = np.zeros((bags.questions, table.shape[1]), np.int64)
     np.add.at(sums, bags.owner, table[bags.bucket])
     largest = np.abs(sums).max(axis=1, keepdims=True)
     scale = np.float32(LARGEST_ITEM) * _reciprocal(np.maximum(largest, 1).astype(np.float32))
