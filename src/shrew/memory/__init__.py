@@ -2,12 +2,12 @@
 
 In the order of reading: ``section`` is what an image stores, ``recall`` finds the nearest key of a question,
 ``options`` says what a memory is made of, ``encoder`` is one while it is learnt, with its gradients, ``contrasts``
-makes questions that it must refuse, ``calibrate`` chooses its threshold, ``learn`` is the training, ``remember`` puts
+makes questions that it must refuse, ``calibrate`` chooses its threshold, ``learning`` is the training, ``remember`` puts
 questions into a finished one.
 """
 
 from shrew.memory.calibrate import Calibration
-from shrew.memory.learn import LearntMemory, learn, to_memory
+from shrew.memory.learning import LearntMemory, learn, to_memory
 from shrew.memory.options import MemoryOptions, fit_memory, memory_bytes
 from shrew.memory.recall import Nearest, nearest
 from shrew.memory.remember import Change, add_entries, changed_answers

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from shrew.errors import DataError
-from shrew.memory.learn import token_ids
+from shrew.memory.learning import token_ids
 from shrew.memory.options import MOST_ANSWERS
 from shrew.memory.recall import nearest, question_items
 from shrew.memory.section import REFUSAL, Memory
