@@ -2,8 +2,8 @@
 
 In the order of reading: ``section`` is what an image stores, ``recall`` finds the nearest key of a question,
 ``options`` says what a memory is made of, ``encoder`` is one while it is learnt, with its gradients, ``contrasts``
-makes questions that it must refuse, ``calibrate`` chooses its threshold, ``learning`` is the training, ``remember`` puts
-questions into a finished one.
+makes questions that it must refuse, ``calibrate`` chooses its threshold, ``learning`` is the training, and
+``remember`` puts questions into a finished one.
 """
 
 from shrew.memory.calibrate import Calibration

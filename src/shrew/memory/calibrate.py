@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 import numpy as np
 
 from shrew.memory.recall import Floats
-
-#: Share of the right answers that may be refused to keep others out.
-MOST_LOST: Final = 0.02
 
 Judged = Literal["held-out questions", "questions kept back", "mistyped questions", "nothing"]
 
@@ -33,15 +30,15 @@ class Calibration:
     """Share of these that are refused."""
 
 
-def calibrated(right: Floats, others: Floats, judged_by: Judged, *, default: float) -> Calibration:
+def calibrated(right: Floats, others: Floats, judged_by: Judged, *, most_lost: float, default: float) -> Calibration:
     """A threshold from cosines: of right answers, and of the nearest keys of foreign questions.
 
-    It loses at most :data:`MOST_LOST` of the right ones and, within that, refuses as many others as can be, halfway to
+    It loses at most the share ``most_lost`` of the right ones and, within that, refuses as many others as can be, halfway to
     the nearest other below. Without right ones it is ``default``.
     """
     accept = default
     if len(right):
-        last = float(np.sort(right)[int(MOST_LOST * len(right))])  # the least near that must be kept
+        last = float(np.sort(right)[int(most_lost * len(right))])  # the least near that must be kept
         below = others[others < last]
         accept = (last + float(below.max())) / 2 if len(below) else last
     accept = float(np.float32(min(max(accept, 0.0), 1.0)))

@@ -75,8 +75,7 @@ class Encoder:
         directions, lengths = unit_rows(self.keys)
         keys = self.rounded_keys().astype(np.float32) * np.float32(KEY_SCALE) if rounding else directions
 
-        sums = np.zeros((bags.questions, table.shape[1]), np.float32)
-        OPERATORS.embedding_backward(OPERATORS.embedding(bags.bucket, table), bags.owner, sums)  # adds up each owner's
+        sums = _added(table, bags.bucket, bags.owner, bags.questions)
         questions, question_lengths = unit_rows(sums)
 
         sharpness = np.float32(self.options.sharpness)
@@ -91,8 +90,7 @@ class Encoder:
         dkeys = np.zeros_like(keys)
         dquestions = OPERATORS.linear_backward(dcosines, questions, (keys, None), (dkeys, None))
         dsums = unit_rows_backward(dquestions, questions, question_lengths)
-        dtable = np.zeros_like(table)
-        OPERATORS.embedding_backward(OPERATORS.embedding(bags.owner, dsums), bags.bucket, dtable)
+        dtable = _added(dsums, bags.owner, bags.bucket, len(table))
         return loss, Gradients(dtable, unit_rows_backward(dkeys, directions, lengths))
 
 
@@ -124,3 +122,11 @@ def unit_rows_backward(gradient: Floats, unit: Floats, lengths: Floats) -> Float
     """The gradient of what :func:`unit_rows` was given, from that of the rows of length 1."""
     along = (gradient * unit).sum(axis=1, keepdims=True)
     return np.ascontiguousarray((gradient - unit * along) / lengths)
+
+
+def _added(rows: Floats, taken: NDArray[np.uint32], to: NDArray[np.uint32], count: int) -> Floats:
+    """Zeros [count, cols], to whose rows ``to`` the rows ``taken`` of ``rows`` are added."""
+    sums = np.zeros((count, rows.shape[1]), np.float32)
+    if len(taken):
+        OPERATORS.embedding_backward(OPERATORS.embedding(taken, rows), to, sums)
+    return sums

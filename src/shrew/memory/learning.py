@@ -75,11 +75,11 @@ def learn(
         raise DataError(f"memory: {'an answer is empty' if answers else 'no question has an answer to remember'}")
     if len(answers) > MOST_ANSWERS:
         raise DataError(f"memory: {len(answers):,} different answers are more than the {MOST_ANSWERS:,} that fit")
-    others = list(dict.fromkeys(other for other in others if other not in known))
+    judged = dict(held_out)
+    others = list(dict.fromkeys(other for other in others if other not in known and other not in judged))
     new_others, trained_others = others[::KEPT_BACK], [o for i, o in enumerate(others) if i % KEPT_BACK]
     steps = options.steps_for(len(known))
 
-    judged = dict(held_out)
     kept_back = {} if judged else _some_of_each(known, refusal)
     rehearsal = max(1, round(REHEARSAL * steps)) if kept_back else 0
     total = rehearsal + steps
@@ -93,7 +93,8 @@ def learn(
 
     def calibrate(memory: LearntMemory, pairs: Mapping[str, str], judged_by: Judged) -> Calibration:
         right = _right(memory, pairs)
-        return calibrated(right, nearest(memory, new_others).confidence, judged_by, default=options.apart)
+        strange = nearest(memory, new_others).confidence
+        return calibrated(right, strange, judged_by, most_lost=options.most_lost, default=options.apart)
 
     calibration = None
     if kept_back:
@@ -172,7 +173,7 @@ class _Training:
             key_scale=KEY_SCALE,
             answer_of=np.arange(len(self._answers), dtype=np.int32),
             answers=tuple(self._answers),
-            calibration=calibrated(none, none, "nothing", default=self._options.apart),
+            calibration=calibrated(none, none, "nothing", most_lost=0.0, default=self._options.apart),
         )
 
     def _batch(self) -> Iterator[tuple[str, int]]:

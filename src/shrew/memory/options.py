@@ -37,7 +37,7 @@ class MemoryOptions:
     """Share of a question's features that a step leaves out, so that none alone decides."""
     others: float = 0.15
     """Share of a batch that is foreign questions."""
-    contrasts: float = 0.05
+    contrasts: float = 0.1
     """Share of a batch that is commands turned into what the device cannot do (:mod:`shrew.memory.contrasts`)."""
     rate: float = 1e-2
     """Learning rate of the table."""
@@ -47,6 +47,8 @@ class MemoryOptions:
     """What cosines are multiplied by in the softmax."""
     apart: float = 0.5
     """The cosine that a refusal counts as: right keys should be nearer than this, all others less near."""
+    most_lost: float = 0.02
+    """Share of right answers that may be refused to keep others out. More keeps out many more on a small corpus."""
 
     def __post_init__(self) -> None:
         _check(self.buckets & (self.buckets - 1) == 0, "buckets", self.buckets, "a power of two")
@@ -62,6 +64,7 @@ class MemoryOptions:
         for name in ("rate", "key_rate"):
             _check(0.0 < getattr(self, name) <= 1.0, name, getattr(self, name), "above 0 and at most 1")
         _check(0.0 < self.sharpness <= 1000.0, "sharpness", self.sharpness, "above 0 and at most 1000")
+        _check(0.0 <= self.most_lost < 1.0, "most_lost", self.most_lost, "at least 0 and below 1")
         _check(0.0 <= self.apart < 1.0, "apart", self.apart, "at least 0 and below 1")
 
     def steps_for(self, questions: int) -> int:
