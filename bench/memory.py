@@ -1,13 +1,17 @@
 """How well a memory that is learnt from a corpus knows questions in words that it has not seen.
 
-Usage: python bench/memory.py [--test FILE ...] [--others FILE] [--size BUCKETSxDIM] [--seed N] [CORPUS ...]
+Usage: python bench/memory.py [--test FILE ...] [--others FILE] [--size BUCKETSxDIM] [--seed N] [--lose SHARE]
+[CORPUS ...]
 
 CORPUS is ``desk`` (default) or a file. Without --test a corpus is asked its held-out questions, which also choose the
 threshold; the n-th --test is what the n-th corpus is asked instead, and its threshold is chosen without it. --others
 has foreign questions, a line each, that training does not use; without it, those that were kept back are asked.
 
 ``nearest``: the nearest key has the right answer. ``right``: and is near enough to be given, or the question is to be
-refused and is. ``kept``: of those whose nearest key is right. ``refused``: of the foreign questions.
+refused and is. ``kept``: of those whose nearest key is right. ``lower``, ``typo``: ``right`` in lower case, and with a typing error each.
+``refused``: of the foreign questions. ``contrasts``: refused of commands that are negated or have another number.
+``bytes``: of the section, with a tokenizer of 512 tokens. ``--lose`` is the share of right answers that the threshold
+may lose.
 """
 
 from __future__ import annotations
@@ -24,12 +28,12 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shrew.corpus import Document, builtin_corpus, load_corpus, other_questions, read_corpus, with_typo
-from shrew.memory import LearntMemory, MemoryOptions, learn, memory_bytes, nearest
+from shrew.memory import REFUSAL, LearntMemory, MemoryOptions, learn, memory_bytes, nearest
 from shrew.memory.contrasts import Contrasts
-from shrew.memory.recall import Floats
-from shrew.tokenizer import PromptForm
+from shrew.tokenizer import PromptForm, train_bpe
 
 Pair = tuple[str, str]
 
@@ -41,10 +45,11 @@ def main() -> None:
     parser.add_argument("--others", type=Path, metavar="FILE")
     parser.add_argument("--size", default="4096x64", metavar="BUCKETSxDIM")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--lose", type=float, default=MemoryOptions().most_lost, metavar="SHARE")
     parser.add_argument("--refusal", default="I only know about this board.")
     arguments = parser.parse_args()
     buckets, dim = map(int, arguments.size.split("x"))
-    options = MemoryOptions(buckets=buckets, dim=dim, seed=arguments.seed)
+    options = MemoryOptions(buckets=buckets, dim=dim, seed=arguments.seed, most_lost=arguments.lose)
     print(
         f"{'corpus':20}{'asked':>7}{'nearest':>9}{'right':>8}{'kept':>8}{'lower':>8}{'typo':>8}{'refused':>9}", end=""
     )
@@ -76,11 +81,12 @@ def row(name: str, test: Path | None, others: Path | None, refusal: str, options
         foreign = [form.of(line) for line in lines if line.strip() and not line.startswith("#")]
     strange = [question for question in foreign if question not in known] if others else foreign[::5]
     contrasts = Contrasts(dict(pairs))
-    against = [contrasts.pick(rng) for _ in range(500)] if contrasts else []
+    against = [contrasts.pick(rng)[0] for _ in range(500)] if contrasts else []
 
     near, right, kept = _judge(learnt, asked, refusal)
-    answers = [answer.encode() for answer in learnt.answers]
-    size = memory_bytes(options, len(learnt.keys), [bytes(len(answer) // 2) for answer in answers])
+    tokenizer = train_bpe([answer for _, answer in pairs] + [question for question, _ in pairs], vocab=512)
+    answers = [tokenizer.encode(answer).tolist() for answer in learnt.answers]
+    size = memory_bytes(options, len(learnt.keys), answers)
     print(f"{Path(name).stem:20}{len(asked):7}{near:9.1%}{right:8.1%}{kept:8.1%}", end="")
     print(f"{_judge(learnt, lower, refusal)[1]:8.1%}{_judge(learnt, mistyped, refusal)[1]:8.1%}", end="")
     print(f"{_refused(learnt, strange):9.1%}{_refused(learnt, [q for q in against if q not in known]):11.1%}", end="")
@@ -94,9 +100,8 @@ def _pairs(form: PromptForm, documents: Sequence[Document]) -> list[Pair]:
 def _judge(learnt: LearntMemory, asked: Sequence[Pair], refusal: str) -> tuple[float, float, float]:
     """Shares of questions: nearest key right (of those not to be refused), right, right ones kept."""
     answers = np.array([answer for _, answer in asked])
-    found = nearest(learnt, [question for question, _ in asked])
-    given = found.confidence >= np.float32(learnt.calibration.accept)
-    near = np.array(learnt.answers)[found.answer] == answers
+    answer, given = _answered(learnt, [question for question, _ in asked])
+    near = np.array([*learnt.answers, refusal])[answer] == answers  # REFUSAL is -1
     refused = answers == refusal
     return (
         float(near[~refused].mean()),
@@ -106,8 +111,13 @@ def _judge(learnt: LearntMemory, asked: Sequence[Pair], refusal: str) -> tuple[f
 
 
 def _refused(learnt: LearntMemory, questions: Sequence[str]) -> float:
-    confidence: Floats = nearest(learnt, questions).confidence
-    return float((confidence < np.float32(learnt.calibration.accept)).mean()) if questions else float("nan")
+    return float((~_answered(learnt, questions)[1]).mean()) if questions else float("nan")
+
+
+def _answered(learnt: LearntMemory, questions: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """Of each question: the answer of the nearest key, and whether it is given."""
+    found = nearest(learnt, questions)
+    return found.answer, (found.answer != REFUSAL) & (found.confidence >= np.float32(learnt.calibration.accept))
 
 
 def _show(share: float) -> None:

@@ -11,7 +11,7 @@ from shrew.memory.contrasts import Contrasts, negated
 
 def picked(answers: dict[str, str], count: int = 300) -> set[str]:
     contrasts, rng = Contrasts(answers), Random(0)
-    return {contrasts.pick(rng) for _ in range(count)}
+    return {contrasts.pick(rng)[0] for _ in range(count)}
 
 
 def test_an_order_is_turned_into_its_contrary() -> None:
@@ -50,6 +50,12 @@ def test_a_number_becomes_one_that_no_command_of_its_kind_has() -> None:
 )
 def test_what_is_no_plain_order_has_no_contrary(answers: dict[str, str]) -> None:
     assert not Contrasts(answers)
+
+
+def test_kinds_are_told_apart() -> None:
+    contrasts, rng = Contrasts({"set the timer to 5": "Do: timer 5", "turn on the lamp": "Do: lamp on"}), Random(0)
+    for question, kind in (contrasts.pick(rng) for _ in range(100)):
+        assert kind == (0 if question.endswith(("lamp", "to 5")) else 1)
 
 
 def test_a_number_that_the_command_does_not_have_stays() -> None:

@@ -10,6 +10,7 @@ from memory.corpora import FORM, HELD_OUT, PAIRS, REFUSAL, encode, model_with
 
 from shrew.corpus import Variation, other_questions
 from shrew.errors import ConfigError, DataError
+from shrew.memory import REFUSAL as REFUSED
 from shrew.memory import LearntMemory, MemoryOptions, learn, nearest, read_memory, to_memory
 from shrew.memory.calibrate import calibrated
 
@@ -24,6 +25,12 @@ def learnt() -> LearntMemory:
 
 def same(a: LearntMemory, b: LearntMemory) -> bool:
     return all(np.array_equal(getattr(a, field.name), getattr(b, field.name)) for field in fields(a))
+
+
+def refuses(memory: LearntMemory, questions: list[str]) -> float:
+    """The share of the questions that is refused."""
+    found = nearest(memory, questions)
+    return float(((found.answer == REFUSED) | (found.confidence < memory.calibration.accept)).mean())
 
 
 def test_it_knows_questions_in_words_that_it_has_not_seen(learnt: LearntMemory) -> None:
@@ -41,21 +48,20 @@ def test_it_knows_the_questions_that_it_has_seen(learnt: LearntMemory) -> None:
 
 
 def test_it_refuses_others(learnt: LearntMemory) -> None:
-    accept = learnt.calibration.accept
-    assert (nearest(learnt, OTHERS).confidence < accept).mean() > 0.9
-    refused = [question for question, answer in PAIRS if answer == REFUSAL]
-    assert (nearest(learnt, refused).confidence < accept).all()
+    assert refuses(learnt, OTHERS) > 0.9
+    assert refuses(learnt, [question for question, answer in PAIRS if answer == REFUSAL]) == 1.0
     assert REFUSAL not in learnt.answers
 
 
 @pytest.mark.parametrize("question", ["don't turn on the lamp", "never switch the lamp off"])
 def test_a_command_is_not_done_when_it_is_told_not_to(learnt: LearntMemory, question: str) -> None:
-    assert nearest(learnt, [question]).confidence[0] < learnt.calibration.accept
+    assert refuses(learnt, [question]) == 1.0
 
 
-def test_one_key_for_each_answer(learnt: LearntMemory) -> None:
-    assert len(learnt.answers) == len(learnt.keys) == len({answer for _, answer in PAIRS}) - 1
-    assert learnt.answer_of.tolist() == list(range(len(learnt.keys)))
+def test_one_key_for_each_answer_and_two_for_what_must_not_be_done(learnt: LearntMemory) -> None:
+    assert len(learnt.answers) == len({answer for _, answer in PAIRS}) - 1
+    assert learnt.answer_of.tolist() == [*range(len(learnt.answers)), REFUSED, REFUSED]
+    assert len(learnt.keys) == len(learnt.answer_of)
     lengths = np.linalg.norm(learnt.keys, axis=1) * learnt.key_scale
     np.testing.assert_allclose(lengths, 1, atol=0.02)
     assert np.abs(learnt.table).max() <= 7

@@ -33,14 +33,15 @@ class Calibration:
 def calibrated(right: Floats, others: Floats, judged_by: Judged, *, most_lost: float, default: float) -> Calibration:
     """A threshold from cosines: of right answers, and of the nearest keys of foreign questions.
 
-    It loses at most the share ``most_lost`` of the right ones and, within that, refuses as many others as can be, halfway to
-    the nearest other below. Without right ones it is ``default``.
+    It loses at most the share ``most_lost`` of the right ones and, within that, refuses as many others as can be,
+    halfway to the nearest other below. Without right ones it is ``default``. The cosine of an other whose nearest key
+    means a refusal is -1.
     """
     accept = default
     if len(right):
         last = float(np.sort(right)[int(most_lost * len(right))])  # the least near that must be kept
         below = others[others < last]
-        accept = (last + float(below.max())) / 2 if len(below) else last
+        accept = (last + max(float(below.max()), 0.0)) / 2 if len(below) else last
     accept = float(np.float32(min(max(accept, 0.0), 1.0)))
     return Calibration(
         accept=accept,

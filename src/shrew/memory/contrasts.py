@@ -11,6 +11,9 @@ from typing import Final
 from shrew.corpus.documents import COMMAND_PREFIX
 from shrew.corpus.variants import is_english, is_order, without_politeness
 
+#: Kinds of such questions.
+KINDS: Final = 2
+
 _NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
 _NEGATED = re.compile(r"\b(no|not|never|none|without|stop|dont|don't|cant|can't|wont|won't)\b", re.IGNORECASE)
 _NEGATIONS: Final = ("don't", "dont", "do not", "never", "please don't", "please do not", "you must not")
@@ -31,13 +34,13 @@ class Contrasts:
     def __bool__(self) -> bool:
         return bool(self._questions)
 
-    def pick(self, rng: Random) -> str:
-        """One of a command that is told not to be done, or with a number that no command of its kind has."""
+    def pick(self, rng: Random) -> tuple[str, int]:
+        """One of a command that is told not to be done (kind 0), or with a number that no command like it has (1)."""
         question = rng.choice(self._questions)
         numbers = self._numbers(question)
         if numbers and (not _can_be_negated(question) or rng.random() < 0.5):
-            return self._other_number(question, rng.choice(numbers), rng)
-        return negated(question, rng)
+            return self._other_number(question, rng.choice(numbers), rng), 1
+        return negated(question, rng), 0
 
     def _numbers(self, question: str) -> list[re.Match[str]]:
         """The numbers in a question that are also in its command."""

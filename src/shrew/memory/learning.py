@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from shrew.corpus.variants import Variation, vary, with_typo
 from shrew.errors import DataError, TrainingError
 from shrew.memory.calibrate import Calibration, Judged, calibrated
-from shrew.memory.contrasts import Contrasts
+from shrew.memory.contrasts import KINDS, Contrasts
 from shrew.memory.encoder import KEY_SCALE, Adam, Encoder
 from shrew.memory.options import MOST_ANSWERS, MemoryOptions
 from shrew.memory.recall import Bags, Floats, buckets_of, nearest
-from shrew.memory.section import Memory
+from shrew.memory.section import REFUSAL, Memory
 
 #: A question in the form of the model's prompts, and its answer.
 Pair = tuple[str, str]
@@ -93,7 +93,8 @@ def learn(
 
     def calibrate(memory: LearntMemory, pairs: Mapping[str, str], judged_by: Judged) -> Calibration:
         right = _right(memory, pairs)
-        strange = nearest(memory, new_others).confidence
+        found = nearest(memory, new_others)
+        strange = np.where(found.answer == REFUSAL, np.float32(-1), found.confidence)
         return calibrated(right, strange, judged_by, most_lost=options.most_lost, default=options.apart)
 
     calibration = None
@@ -142,12 +143,14 @@ class _Training:
         options: MemoryOptions,
     ) -> None:
         self._known, self._others, self._options = known, others, options
-        self._answers, self._refusal = answers, len(answers)
+        self._contrasts = Contrasts(known)
+        self._answers = answers
+        self._answer_of = [*range(len(answers)), *[REFUSAL] * (KINDS if self._contrasts else 0)]
+        self._refusal = len(self._answer_of)  # the target of what has no key
         self._number = {answer: number for number, answer in enumerate(answers)}
         if refusal is not None:
             self._number[refusal] = self._refusal
-        self._contrasts = Contrasts(known)
-        self._encoder = Encoder(options, len(answers))
+        self._encoder = Encoder(options, len(self._answer_of))
         self._adam = Adam(self._encoder.table, self._encoder.keys)
         self._rng, self._random = Random(options.seed), np.random.default_rng(options.seed)
         self._buckets: dict[str, NDArray[np.uint32]] = {}  # of questions that come again and again, as they stand
@@ -171,7 +174,7 @@ class _Training:
             bits=self._options.bits,
             keys=self._encoder.rounded_keys(),
             key_scale=KEY_SCALE,
-            answer_of=np.arange(len(self._answers), dtype=np.int32),
+            answer_of=np.array(self._answer_of, np.int32),
             answers=tuple(self._answers),
             calibration=calibrated(none, none, "nothing", most_lost=0.0, default=self._options.apart),
         )
@@ -187,7 +190,8 @@ class _Training:
         for _ in range(others):
             yield self._meant(vary(self._rng.choice(self._others), self._rng, options.variation), self._refusal)
         for _ in range(contrasts):
-            yield self._meant(self._contrasts.pick(self._rng), self._refusal)
+            question, kind = self._contrasts.pick(self._rng)
+            yield self._meant(question, len(self._answers) + kind)
 
     def _meant(self, question: str, answer: int) -> tuple[str, int]:
         """A question that was made from another one, with the other's answer unless it is known to have its own."""
@@ -255,5 +259,5 @@ def _right(memory: LearntMemory, pairs: Mapping[str, str]) -> Floats:
     """The confidences of the questions whose nearest key has the right answer."""
     found = nearest(memory, list(pairs))
     numbers = zip(found.answer, pairs.values(), strict=True)
-    right = np.array([memory.answers[number] == answer for number, answer in numbers], bool)
+    right = np.array([n != REFUSAL and memory.answers[n] == answer for n, answer in numbers], bool)
     return np.asarray(found.confidence[right], np.float32)

@@ -37,7 +37,7 @@ class MemoryOptions:
     """Share of a question's features that a step leaves out, so that none alone decides."""
     others: float = 0.15
     """Share of a batch that is foreign questions."""
-    contrasts: float = 0.1
+    contrasts: float = 0.05
     """Share of a batch that is commands turned into what the device cannot do (:mod:`shrew.memory.contrasts`)."""
     rate: float = 1e-2
     """Learning rate of the table."""
