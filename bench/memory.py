@@ -8,10 +8,10 @@ threshold; the n-th --test is what the n-th corpus is asked instead, and its thr
 has foreign questions, a line each, that training does not use; without it, those that were kept back are asked.
 
 ``nearest``: the nearest key has the right answer. ``right``: and is near enough to be given, or the question is to be
-refused and is. ``kept``: of those whose nearest key is right. ``lower``, ``typo``: ``right`` in lower case, and with a typing error each.
-``refused``: of the foreign questions. ``contrasts``: refused of commands that are negated or have another number.
-``bytes``: of the section, with a tokenizer of 512 tokens. ``--lose`` is the share of right answers that the threshold
-may lose.
+refused and is; ``lower`` and ``typo`` are the same for questions in lower case, and with a typing error each. ``kept``:
+given, of those whose nearest key is right. ``refused``: of the foreign questions. ``contrasts``: refused, of commands
+that are negated or have another number. ``bytes``: of the section, with a tokenizer of 512 tokens. ``--lose`` is the
+share of right answers that the threshold may lose.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
-from shrew.corpus import Document, builtin_corpus, load_corpus, other_questions, read_corpus, with_typo
-from shrew.memory import REFUSAL, LearntMemory, MemoryOptions, learn, memory_bytes, nearest
+from shrew.corpus import builtin_corpus, load_corpus, other_questions, read_corpus, with_typo
+from shrew.memory import REFUSAL, LearntMemory, MemoryOptions, learn, memory_bytes, nearest, pairs_of
 from shrew.memory.contrasts import Contrasts
 from shrew.tokenizer import PromptForm, train_bpe
 
@@ -62,8 +62,8 @@ def main() -> None:
 def row(name: str, test: Path | None, others: Path | None, refusal: str, options: MemoryOptions) -> None:
     corpus = builtin_corpus("desk") if name == "desk" else load_corpus(name, held_out=0.0 if test else 0.05)
     form = PromptForm.for_prompts([d.prompt for d in corpus.train])
-    asked = _pairs(form, [document for document in read_corpus(test) if document.prompt] if test else corpus.held_out)
-    pairs = _pairs(form, corpus.train)
+    asked = pairs_of(read_corpus(test) if test else corpus.held_out, form)
+    pairs = pairs_of(corpus.train, form)
     foreign = [form.of(question) for kind in other_questions().values() for question in kind]
     started = time.monotonic()
     learnt = learn(
@@ -91,10 +91,6 @@ def row(name: str, test: Path | None, others: Path | None, refusal: str, options
     print(f"{_judge(learnt, lower, refusal)[1]:8.1%}{_judge(learnt, mistyped, refusal)[1]:8.1%}", end="")
     print(f"{_refused(learnt, strange):9.1%}{_refused(learnt, [q for q in against if q not in known]):11.1%}", end="")
     print(f"{size:9,}{learnt.calibration.accept:8.3f}{seconds:9.1f}  {learnt.calibration.judged_by}")
-
-
-def _pairs(form: PromptForm, documents: Sequence[Document]) -> list[Pair]:
-    return [(form.of(document.prompt), document.response) for document in documents]
 
 
 def _judge(learnt: LearntMemory, asked: Sequence[Pair], refusal: str) -> tuple[float, float, float]:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from memory.corpora import FORM, HELD_OUT, PAIRS, REFUSAL, encode, model_with
 
-from shrew.corpus import Variation, other_questions
+from shrew.corpus import Variation, other_questions, response_document, text_document
 from shrew.errors import ConfigError, DataError
 from shrew.memory import REFUSAL as REFUSED
-from shrew.memory import LearntMemory, MemoryOptions, learn, nearest, read_memory, to_memory
+from shrew.memory import LearntMemory, MemoryOptions, learn, nearest, pairs_of, read_memory, to_memory
 from shrew.memory.calibrate import calibrated
 
 SMALL = MemoryOptions(buckets=1024, dim=32, steps=150, batch=64)
@@ -96,6 +96,11 @@ def test_held_out_questions_choose_the_threshold_where_there_are_enough() -> Non
 def test_one_question_is_enough() -> None:
     learnt = learn([("who are you", "A lamp.")], options=replace(SMALL, steps=5))
     assert nearest(learnt, ["who are you"]).answer.tolist() == [0]
+
+
+def test_a_corpus_gives_questions_and_no_texts() -> None:
+    turns = response_document("Who ARE you?", "A lamp.", follow_ups=(("and now", "Still."),))
+    assert pairs_of([turns, text_document("Once.")], FORM) == [("who are you", "A lamp.")]
 
 
 def test_progress_comes_to_its_end() -> None:

@@ -30,18 +30,24 @@ def test_bytes_are_those_of_the_section(bits: int, keys: int) -> None:
     assert memory_bytes(MemoryOptions(buckets=32, dim=48, bits=bits), keys, ANSWERS) == len(memory.section)
 
 
-@given(st.integers(4400, 2_000_000))
+@given(st.integers(4500, 2_000_000))
 def test_the_largest_table_that_fits_is_taken(budget: int) -> None:
-    fitting = fit_memory(budget, 3, ANSWERS, options=MemoryOptions(seed=7))
-    assert memory_bytes(fitting, 3, ANSWERS) <= budget
+    fitting = fit_memory(budget, ANSWERS, MemoryOptions(seed=7))
+    assert memory_bytes(fitting, 5, ANSWERS) <= budget
     assert fitting.seed == 7
     larger = TABLES[: TABLES.index((fitting.buckets, fitting.dim))]
-    assert all(memory_bytes(MemoryOptions(buckets=b, dim=d), 3, ANSWERS) > budget for b, d in larger)
+    assert all(memory_bytes(MemoryOptions(buckets=b, dim=d), 5, ANSWERS) > budget for b, d in larger)
 
 
 def test_too_small_a_budget_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"^memory: 1,000 bytes are too few for 3 answers, which take [\d,]+ bytes"):
-        fit_memory(1000, 3, ANSWERS, options=MemoryOptions())
+        fit_memory(1000, ANSWERS)
+
+
+def test_room_is_left_for_keys_that_come_later() -> None:
+    budget = memory_bytes(MemoryOptions(), 5, ANSWERS)
+    assert fit_memory(budget, ANSWERS).buckets == 4096
+    assert fit_memory(budget, ANSWERS, added=1).buckets == 2048
 
 
 def test_tables_are_in_order_and_allowed() -> None:

@@ -7,7 +7,7 @@ makes questions that it must refuse, ``calibrate`` chooses its threshold, ``lear
 """
 
 from shrew.memory.calibrate import Calibration
-from shrew.memory.learning import LearntMemory, learn, to_memory
+from shrew.memory.learning import LearntMemory, learn, pairs_of, to_memory
 from shrew.memory.options import MemoryOptions, fit_memory, memory_bytes
 from shrew.memory.recall import Nearest, nearest
 from shrew.memory.remember import Change, add_entries, changed_answers
@@ -27,6 +27,7 @@ __all__ = [
     "learn",
     "memory_bytes",
     "nearest",
+    "pairs_of",
     "read_memory",
     "to_memory",
 ]

@@ -11,9 +11,6 @@ from typing import Final
 from shrew.corpus.documents import COMMAND_PREFIX
 from shrew.corpus.variants import is_english, is_order, without_politeness
 
-#: Kinds of such questions.
-KINDS: Final = 2
-
 _NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
 _NEGATED = re.compile(r"\b(no|not|never|none|without|stop|dont|don't|cant|can't|wont|won't)\b", re.IGNORECASE)
 _NEGATIONS: Final = ("don't", "dont", "do not", "never", "please don't", "please do not", "you must not")

@@ -6,17 +6,18 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shrew.corpus.documents import Document
 from shrew.corpus.variants import Variation, vary, with_typo
 from shrew.errors import DataError, TrainingError
 from shrew.memory.calibrate import Calibration, Judged, calibrated
-from shrew.memory.contrasts import KINDS, Contrasts
+from shrew.memory.contrasts import Contrasts
 from shrew.memory.encoder import KEY_SCALE, Adam, Encoder
-from shrew.memory.options import MOST_ANSWERS, MemoryOptions
+from shrew.memory.options import DEFAULTS, KINDS, MOST_ANSWERS, MemoryOptions
 from shrew.memory.recall import Bags, Floats, buckets_of, nearest
 from shrew.memory.section import REFUSAL, Memory
 
@@ -39,6 +40,17 @@ ENOUGH: Final = 20
 REHEARSAL: Final = 0.6
 
 
+class Form(Protocol):
+    """What becomes of a prompt before it is read, such as ``PromptForm``."""
+
+    def of(self, prompt: str) -> str: ...
+
+
+def pairs_of(documents: Iterable[Document], form: Form) -> list[Pair]:
+    """The questions of documents with their answers, without texts and without what follows in a conversation."""
+    return [(form.of(document.prompt), document.response) for document in documents if document.kind != "text"]
+
+
 @dataclass(frozen=True, eq=False)
 class LearntMemory:
     """A memory whose answers are text. All else is as the image stores it (:class:`~shrew.memory.section.Memory`)."""
@@ -58,7 +70,7 @@ def learn(
     refusal: str | None = None,
     others: Sequence[str] = (),
     held_out: Sequence[Pair] = (),
-    options: MemoryOptions | None = None,
+    options: MemoryOptions = DEFAULTS,
     progress: Progress | None = None,
 ) -> LearntMemory:
     """A memory of ``pairs``, with one key for each answer. The same arguments give the same bits on one machine.
@@ -67,7 +79,6 @@ def learn(
     from all keys. All questions are in their form. The threshold is chosen with ``held_out``, which are not trained on,
     or else with a fifth of the pairs, which a first training keeps back. DataError where nothing can be learnt.
     """
-    options = options or MemoryOptions()
     report = progress or (lambda share: None)
     known = _distinct(pairs, options.buckets)
     answers = list(dict.fromkeys(answer for answer in known.values() if answer != refusal))

@@ -13,13 +13,19 @@ MOST_BUCKETS: Final = 1 << 20
 MOST_DIM: Final = 256
 MOST_ANSWERS: Final = 0xFFFF
 
+#: Keys for commands that must not be done (:mod:`shrew.memory.contrasts`): negated ones, and those with another number.
+KINDS: Final = 2
+
 #: Steps of a training, by default: as many as a small corpus needs, and more for more questions.
 LEAST_STEPS, MOST_STEPS, QUESTIONS_PER_STEP = 500, 4000, 3
 
 
 @dataclass(frozen=True)
 class MemoryOptions:
-    """How a memory is learnt. ConfigError where a value cannot work."""
+    """How a memory is learnt. ConfigError where a value cannot work.
+
+    A table of 4096 x 64 items of 4 bits takes 131 KB, one of 2048 x 64 half of that; a key takes ``dim`` bytes.
+    """
 
     buckets: int = 4096
     """Rows of the table, a power of two from 16 to 2^20."""
@@ -88,6 +94,8 @@ def _padded(count: int) -> int:
     return count + -count % 4
 
 
+DEFAULTS: Final = MemoryOptions()
+
 #: Tables (buckets, columns) that are worth their size, the largest first.
 TABLES: Final = (
     (16384, 64),
@@ -102,11 +110,14 @@ TABLES: Final = (
 )
 
 
-def fit_memory(budget: int, keys: int, answers: Sequence[Sequence[int]], *, options: MemoryOptions) -> MemoryOptions:
-    """The options with the largest table whose section takes at most ``budget`` bytes. ConfigError where none fits.
+def fit_memory(
+    budget: int, answers: Sequence[Sequence[int]], options: MemoryOptions = DEFAULTS, *, added: int = 0
+) -> MemoryOptions:
+    """``options`` with the largest table whose section takes at most ``budget`` bytes. ConfigError where none fits.
 
-    ``answers`` are token ids; the section has ``keys`` keys, one for each answer unless some are added later.
+    ``answers`` are token ids, each with one key; ``added`` are keys to leave room for that are put in later.
     """
+    keys = len(answers) + KINDS + added
     for buckets, dim in TABLES:
         smaller = replace(options, buckets=buckets, dim=dim)
         needed = memory_bytes(smaller, keys, answers)

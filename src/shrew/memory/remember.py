@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
 from shrew.errors import DataError
-from shrew.memory.learning import token_ids
+from shrew.memory.learning import Form, token_ids
 from shrew.memory.options import MOST_ANSWERS
 from shrew.memory.recall import nearest, question_items
 from shrew.memory.section import REFUSAL, Memory
-
-
-class Form(Protocol):
-    """What becomes of a prompt before it is read, such as ``PromptForm``."""
-
-    def of(self, prompt: str) -> str: ...
 
 
 class Change(NamedTuple):
