@@ -146,6 +146,7 @@ def test_a_threshold_is_halfway_where_others_are_far() -> None:
     found = calibrated(right, others, "questions kept back", most_lost=0.02, default=0.5)
     assert found.accept == pytest.approx(0.6)
     assert (found.right_kept, found.others_refused) == (1.0, 1.0)
+    assert calibrated(right, others, "mistyped questions", most_lost=0.02, default=0.5).accept == 0.5
     assert calibrated(right[:0], others, "questions kept back", most_lost=0.02, default=0.5).accept == 0.5
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
 from shrew.memory.recall import Floats
 
 Judged = Literal["held-out questions", "questions kept back", "mistyped questions", "nothing"]
+
+
+#: Questions kept back leave fewer to learn their answer from, so they are less near than new questions will be: where
+#: this many times the right ones are lost, the finished memory loses the share that is wanted (docs/LOG.md).
+LOST_OF_KEPT_BACK: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -36,12 +41,20 @@ def calibrated(right: Floats, others: Floats, judged_by: Judged, *, most_lost: f
     It loses at most the share ``most_lost`` of the right ones and, within that, refuses as many others as can be,
     halfway to the nearest other below. Without right ones it is ``default``. The cosine of an other whose nearest key
     means a refusal is -1.
+
+    Questions kept back may lose :data:`LOST_OF_KEPT_BACK` times that share. They are of answers that have many, and
+    mistyped questions have words that training has seen: both may be nearer than new questions will be, so by them the
+    threshold is at most ``default``.
     """
     accept = default
     if len(right):
+        if judged_by == "questions kept back":
+            most_lost = min(most_lost * LOST_OF_KEPT_BACK, 0.5)
         last = float(np.sort(right)[int(most_lost * len(right))])  # the least near that must be kept
         below = others[others < last]
         accept = (last + max(float(below.max()), 0.0)) / 2 if len(below) else last
+        if judged_by != "held-out questions":
+            accept = min(accept, default)
     accept = float(np.float32(min(max(accept, 0.0), 1.0)))
     return Calibration(
         accept=accept,

@@ -54,7 +54,7 @@ class MemoryOptions:
     apart: float = 0.5
     """The cosine that a refusal counts as: right keys should be nearer than this, all others less near."""
     most_lost: float = 0.02
-    """Share of right answers that may be refused to keep others out. More keeps out many more on a small corpus."""
+    """Share of right answers that may be refused to keep others out. More keeps out many more."""
 
     def __post_init__(self) -> None:
         _check(self.buckets & (self.buckets - 1) == 0, "buckets", self.buckets, "a power of two")
