@@ -12,8 +12,9 @@ from shrew.corpus import Variation, other_questions, response_document, text_doc
 from shrew.errors import ConfigError, DataError
 from shrew.memory import REFUSAL as REFUSED
 from shrew.memory import LearntMemory, MemoryOptions, learn, nearest, pairs_of, read_memory, to_memory
-from shrew.memory.calibrate import calibrated
+from shrew.memory.calibrate import Judged, calibrated
 
+JUDGES: tuple[Judged, ...] = ("held-out questions", "questions kept back", "mistyped questions")
 SMALL = MemoryOptions(buckets=1024, dim=32, steps=150, batch=64)
 OTHERS = [FORM.of(question) for kind in other_questions().values() for question in kind]
 
@@ -141,12 +142,19 @@ def test_a_threshold_loses_few_right_answers(lost: int) -> None:
     assert found.accept <= right[lost]
 
 
+def test_questions_kept_back_may_lose_more() -> None:
+    right, others = np.linspace(0.1, 0.4, 100, dtype=np.float32), np.zeros(0, np.float32)
+    thresholds = [calibrated(right, others, judge, most_lost=0.02, default=0.5).accept for judge in JUDGES]
+    assert thresholds == pytest.approx([right[2], right[4], right[2]])
+
+
 def test_a_threshold_is_halfway_where_others_are_far() -> None:
     right, others = np.array([0.8, 0.9], np.float32), np.array([0.2, 0.4], np.float32)
-    found = calibrated(right, others, "questions kept back", most_lost=0.02, default=0.5)
+    found = calibrated(right, others, "held-out questions", most_lost=0.02, default=0.5)
     assert found.accept == pytest.approx(0.6)
     assert (found.right_kept, found.others_refused) == (1.0, 1.0)
     assert calibrated(right, others, "mistyped questions", most_lost=0.02, default=0.5).accept == 0.5
+    assert calibrated(right, others, "questions kept back", most_lost=0.02, default=0.5).accept == 0.5
     assert calibrated(right[:0], others, "questions kept back", most_lost=0.02, default=0.5).accept == 0.5
 
 
