@@ -13,7 +13,10 @@ from shrew.corpus.variants import is_english, is_order, without_politeness
 
 _NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
 _NEGATED = re.compile(r"\b(no|not|never|none|without|stop|dont|don't|cant|can't|wont|won't)\b", re.IGNORECASE)
-_NEGATIONS: Final = ("don't", "dont", "do not", "never", "please don't", "please do not", "you must not")
+_NEGATIONS: Final = (
+    *("don't", "dont", "do not", "never", "no", "please don't", "please do not", "you must not"),
+    "i don't want you to",
+)
 
 
 class Contrasts:
