@@ -18,10 +18,12 @@ from shrew.corpus.documents import COMMAND_PREFIX, Document, Kind, commands_of, 
 from shrew.corpus.duplicates import DuplicateReport, drop_duplicates, find_duplicates
 from shrew.corpus.encode import EncodedDocument, Encoder, encode_document, encode_documents
 from shrew.corpus.jsonl import format_jsonl
+from shrew.corpus.others import other_questions
 from shrew.corpus.packed import PackedRows
 from shrew.corpus.packing import PackingReport, pack
 from shrew.corpus.readers import END_OF_TEXT, NEWLINE, Format, parse_corpus, read_corpus
 from shrew.corpus.split import Corpus, split_corpus
+from shrew.corpus.variants import Variation, vary, with_typo
 
 __all__ = [
     "BUILTIN_NAMES",
@@ -41,6 +43,7 @@ __all__ = [
     "PackingReport",
     "Questions",
     "RowFilling",
+    "Variation",
     "builtin_corpus",
     "commands_of",
     "compare_packing",
@@ -50,10 +53,13 @@ __all__ = [
     "find_duplicates",
     "format_jsonl",
     "load_corpus",
+    "other_questions",
     "pack",
     "parse_corpus",
     "read_corpus",
     "response_document",
     "split_corpus",
     "text_document",
+    "vary",
+    "with_typo",
 ]

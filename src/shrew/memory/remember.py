@@ -1,0 +1,65 @@
+"""Putting questions into a memory without learning anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from shrew.errors import DataError
+from shrew.memory.learning import Form, token_ids
+from shrew.memory.options import MOST_ANSWERS
+from shrew.memory.recall import nearest, question_items
+from shrew.memory.section import REFUSAL, Memory
+
+
+class Change(NamedTuple):
+    """A question that another memory answers otherwise. Answers are token ids, None where the question is refused."""
+
+    question: str
+    before: tuple[int, ...] | None
+    after: tuple[int, ...] | None
+
+
+def add_entries(
+    memory: Memory, pairs: Iterable[tuple[str, str | None]], form: Form, encode: Callable[[str], Iterable[int]]
+) -> Memory:
+    """The memory with a key for each question, as somebody types it, that leads to its answer; None: a refusal.
+
+    A key has the direction of the question as the engine computes it. An answer that is there already is used again.
+    DataError where a question has nothing that the memory could recognise, or an answer has no token.
+    """
+    keys, answer_of, answers = list(memory.keys), list(memory.answer_of), list(memory.answers)
+    number = {answer: i for i, answer in reversed(list(enumerate(answers)))}
+    for question, answer in pairs:
+        items = question_items(memory.table, [form.of(question)])[0]
+        length = float(np.sqrt((items * items).sum()))
+        if not length:
+            raise DataError(f"memory: {question!r} has no word that could be recognised")
+        keys.append(np.clip(np.rint(items / (length * memory.key_scale)), -127, 127).astype(np.int8))
+        if answer is None:
+            answer_of.append(np.int32(REFUSAL))
+            continue
+        ids = token_ids(answer, encode)
+        if ids not in number:
+            number[ids] = len(answers)
+            answers.append(ids)
+        answer_of.append(np.int32(number[ids]))
+    if len(answers) > MOST_ANSWERS:
+        raise DataError(f"memory: {len(answers):,} different answers are more than the {MOST_ANSWERS:,} that fit")
+    return replace(memory, keys=np.stack(keys), answer_of=np.array(answer_of, np.int32), answers=tuple(answers))
+
+
+def changed_answers(before: Memory, after: Memory, questions: Sequence[str]) -> list[Change]:
+    """Which of the questions, in their form, get another answer, for instance after :func:`add_entries`."""
+    answers = zip(questions, _answers(before, questions), _answers(after, questions), strict=True)
+    return [Change(question, old, new) for question, old, new in answers if old != new]
+
+
+def _answers(memory: Memory, questions: Sequence[str]) -> list[tuple[int, ...] | None]:
+    """Of each question, None where it is refused or left to the model."""
+    found = nearest(memory, questions)
+    given = (found.answer != REFUSAL) & (found.confidence >= np.float32(memory.accept))
+    return [memory.answers[i] if ok else None for i, ok in zip(found.answer, given, strict=True)]
