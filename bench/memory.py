@@ -64,21 +64,22 @@ def row(name: str, test: Path | None, others: Path | None, refusal: str, options
     form = PromptForm.for_prompts([d.prompt for d in corpus.train])
     asked = pairs_of(read_corpus(test) if test else corpus.held_out, form)
     pairs = pairs_of(corpus.train, form)
-    foreign = [form.of(question) for kind in other_questions().values() for question in kind]
+    foreign = [form.written(question) for kind in other_questions().values() for question in kind]
     started = time.monotonic()
     learnt = learn(
         pairs, refusal=refusal, others=foreign, held_out=() if test else asked, options=options, progress=_show
     )
     seconds = time.monotonic() - started
-    print(end="\r", file=sys.stderr)
+    if sys.stderr.isatty():
+        print(end="\r", file=sys.stderr)
 
     rng = Random(1)
     mistyped = [(with_typo(question, rng), answer) for question, answer in asked]
-    lower = [(form.of(question.lower()), answer) for question, answer in asked]
+    lower = [(form.written(question.lower()), answer) for question, answer in asked]
     known = {question for question, _ in pairs}
     if others:
         lines = others.read_text("utf-8").splitlines()
-        foreign = [form.of(line) for line in lines if line.strip() and not line.startswith("#")]
+        foreign = [form.written(line) for line in lines if line.strip() and not line.startswith("#")]
     strange = [question for question in foreign if question not in known] if others else foreign[::5]
     contrasts = Contrasts(dict(pairs))
     against = [contrasts.pick(rng)[0] for _ in range(500)] if contrasts else []
@@ -117,7 +118,8 @@ def _answered(learnt: LearntMemory, questions: Sequence[str]) -> tuple[NDArray[n
 
 
 def _show(share: float) -> None:
-    print(f"\r{share:4.0%}", end="", file=sys.stderr)
+    if sys.stderr.isatty():
+        print(f"\r{share:4.0%}", end="", file=sys.stderr)
 
 
 if __name__ == "__main__":

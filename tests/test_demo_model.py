@@ -31,12 +31,16 @@ def test_trained_phrasings_are_answered(demo: dict) -> None:
 
 
 def test_held_out_phrasings_are_answered(demo: dict) -> None:
-    assert demo["held_out_accuracy"] >= 0.60
+    assert demo["held_out_accuracy"] >= 0.90
 
 
-def test_q8_costs_at_most_a_point(demo: dict) -> None:
-    assert demo["trained_accuracy"] >= demo["trained_accuracy_before"] - 0.01
-    assert demo["held_out_accuracy"] >= demo["held_out_accuracy_before"] - 0.01
+def test_how_a_question_is_typed_matters_little(demo: dict) -> None:
+    assert demo["capitals_accuracy"] >= demo["held_out_accuracy"] - 0.02
+    assert demo["typo_accuracy"] >= demo["held_out_accuracy"] - 0.15
+
+
+def test_the_memory_answers_what_the_model_does_not(demo: dict) -> None:
+    assert demo["held_out_accuracy"] > demo["held_out_accuracy_alone"]
 
 
 def test_it_shows_five_answers_and_a_refusal(demo: dict) -> None:

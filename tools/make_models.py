@@ -12,12 +12,12 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from shrew.cli.demo import desk_source, refusal_of
+from shrew.cli.demo import desk_source
 from shrew.corpus import builtin_corpus
 from shrew.engine import Model
 from shrew.evaluation import Accuracy, CommandAccuracy, ask
 from shrew.image import image_of, read_commands, write_image
-from shrew.run import DataConfig, load_run
+from shrew.run import DataConfig, load_run, refusal_of
 from shrew.shipped import FOLDER
 from shrew.train.loop import train
 from shrew.train.progress import make_progress
@@ -38,7 +38,8 @@ def main() -> None:
         training = TRAINING | {"steps": given.steps}
         run, prepared, _ = new_run(Path(folder), DataConfig(("desk",)), "desk", model=MODEL, training=training)
         train(run, prepared.train, progress=make_progress())
-        image = image_of(desk_source(load_run(run.path), corpus))
+        source, _ = desk_source(load_run(run.path), corpus)
+        image = image_of(source)
     given.out.mkdir(parents=True, exist_ok=True)
     write_image(given.out / "desk.bin", image)
     model = Model.open(given.out / "desk.bin")
@@ -46,7 +47,7 @@ def main() -> None:
     grammar = read_commands(model)
     assert grammar is not None
     print(f"{len(image):,} bytes, right on {Accuracy.of(answers).share:.1%} of {len(answers)} phrasings held out")
-    print(CommandAccuracy.of(answers, grammar, refusal_of(corpus)))
+    print(CommandAccuracy.of(answers, grammar, refusal_of(corpus.train) or ""))
 
 
 if __name__ == "__main__":

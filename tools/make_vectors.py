@@ -17,7 +17,9 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from shrew.engine.tokenizer import question_features
 from shrew.image import Commands, WeightType, build_image
+from shrew.memory import Memory
 from shrew.model.config import ModelConfig, tensor_specs
 from shrew.ports import Host, Job
 from shrew.ports.sources import source_root
@@ -55,6 +57,8 @@ class Definition:
     """Standard deviation of the weights."""
     commands: tuple[str, ...] = ()
     """Patterns of a grammar, whose threshold refuses nothing."""
+    memory: bool = False
+    """Whether the image has a memory of :data:`QUESTIONS`."""
 
 
 #: Small, with odd sizes: 24 columns end within a block of 16, 40 within a group of 32.
@@ -316,6 +320,24 @@ DEFINITIONS: Final = (
         },
         FORMED,
     ),
+    Definition(
+        "memory",
+        "a question that the memory recognises, with a word that it does not know: the text of its answer",
+        {**BASE, "dim": 16, "ffn": 16, "context": 64},
+        WeightType("q8", 32),
+        {"mode": "text", "prompt": "What IS the flash-size, please?"},
+        FORMED,
+        memory=True,
+    ),
+    Definition(
+        "memory-refusal",
+        "a question that is like none of the memory's: the image's refusal",
+        {**BASE, "dim": 16, "ffn": 16, "context": 64},
+        WeightType("q8", 32),
+        {"mode": "text", "prompt": "zebra xylophone"},
+        FORMED,
+        memory=True,
+    ),
     Definition("selftest", "the image's own test", BASE, WeightType("q8", 32), {"mode": "selftest"}),
     Definition(
         "full-context",
@@ -325,6 +347,33 @@ DEFINITIONS: Final = (
         {"prompt": PROMPT[:10], "tokens": 20},
     ),
 )
+
+
+#: What a memory of a vector knows.
+QUESTIONS: Final = {
+    "what is the flash size": "16 MB.",
+    "turn on the lamp": "Do: led on",
+    "how are you": "Fine \U0001f600",
+}
+
+
+def memory() -> Memory:
+    """A memory with a random table and the questions themselves as keys."""
+    rng = np.random.default_rng(2)
+    table = rng.integers(-8, 8, (64, 16)).astype(np.int8)
+    sums = [table[question_features(question.encode()) & 63].sum(axis=0) for question in QUESTIONS]
+    keys = [np.rint(sum_ * (100 / np.sqrt((sum_ * sum_).sum()))).astype(np.int8) for sum_ in sums]
+    answers = tuple(tuple(FORMED.encode(answer).tolist()) for answer in QUESTIONS.values())
+    return Memory(
+        table=table,
+        bits=4,
+        keys=np.array(keys),
+        key_scale=0.01,
+        answer_of=np.arange(len(keys), dtype=np.int32),
+        answers=answers,
+        accept=0.5,
+        refuse=0.5,
+    )
 
 
 def image(definition: Definition) -> bytes:
@@ -339,7 +388,16 @@ def image(definition: Definition) -> bytes:
     turns = itertools.cycle([definition.type] if isinstance(definition.type, WeightType) else definition.type)
     types = dict(zip(matrices, turns, strict=False))
     commands = Commands.of(definition.commands, threshold=0.0) if definition.commands else None
-    return build_image(config, parameters, definition.tokenizer, types=types, commands=commands)
+    metadata = [("refusal", "I do not know that.")] if definition.memory else []
+    return build_image(
+        config,
+        parameters,
+        definition.tokenizer,
+        types=types,
+        metadata=metadata,
+        commands=commands,
+        memory=memory() if definition.memory else None,
+    )
 
 
 def make() -> list[Vector]:

@@ -10,6 +10,7 @@ from itertools import product
 from pathlib import Path
 
 from engine.models import BYTES, random_parameters, scripted_model, tiny_config
+from memory_images import knowing, remembering
 
 from shrew.engine.tensor import TYPES
 from shrew.image import Commands, WeightType, build_image
@@ -67,6 +68,8 @@ def images() -> Iterator[bytes]:
         config = tiny_config(**{**small, "vocab": tokenizer.vocab})
         formed = replace(tokenizer, prompt_form=PromptForm.for_prompts(["größe"]))
         yield build_image(config, random_parameters(config), formed, metadata=metadata)
+    yield remembering()
+    yield remembering(knowing(buckets=16, bits=8, accept=1.0, refuse=0.0), commands=Commands.of(["led (on|off)"], 0.5))
     for context, tokenizer in ((1, LETTERS), (2, BYTES)):
         config = tiny_config(**{**small, "context": context, "vocab": tokenizer.vocab})
         yield build_image(config, random_parameters(config), tokenizer)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from engine.models import BYTES, random_image
 from image.sections import assemble, with_checksum
+from memory_images import remembering
 
 from shrew import errors
 from shrew.engine import Model
@@ -34,6 +35,9 @@ FORMED = random_image(
     tokenizer=replace(BYTES, prompt_form=PromptForm(replacements={"\xa0": " ", "É": "é"})),
     **SMALL,
 )
+#: The table from byte 48 on (64 x 8 bytes), 4 keys of 16 bytes, their answers, 3 starts, and 44 ids.
+REMEMBERING = remembering(dim=16, layers=1, ffn=16, context=24)
+KEYS, ANSWER_OF, STARTS, IDS = 48 + 512, 48 + 512 + 64, 48 + 512 + 64 + 8, 48 + 512 + 64 + 8 + 12
 
 
 def sections(image: bytes) -> list[tuple[int, bool, bytes]]:
@@ -195,6 +199,41 @@ HOSTILE: dict[str, tuple[bytes, type[errors.ImageError]]] = {
             ("cut short", lambda b: b.__delitem__(slice(-1, None)), errors.ImagePromptsError),
             ("shorter than its header", content(bytes(3)), errors.ImagePromptsError),
             ("trailing bytes", lambda b: b.extend(bytes(4)), errors.ImagePromptsError),
+        )
+    },
+    **{
+        f"memory: {name}": (with_section(10, change, REMEMBERING), error)
+        for name, change, error in (
+            ("buckets no power of two", put(0, "<I", 63), errors.ImageMemoryError),
+            ("few buckets", put(0, "<I", 8), errors.ImageMemoryError),
+            ("2^31 buckets", put(0, "<I", 1 << 31), errors.ImageMemoryError),
+            ("dim 8", put(4, "<H", 8), errors.ImageMemoryError),
+            ("dim 24", put(4, "<H", 24), errors.ImageMemoryError),
+            ("dim 272", put(4, "<H", 272), errors.ImageMemoryError),
+            ("bits", put(6, "<H", 5), errors.ImageMemoryError),
+            ("no keys", put(8, "<I", 0), errors.ImageMemoryError),
+            ("2^32 keys", put(8, "<I", 0xFFFFFFFF), errors.ImageMemoryError),
+            ("another number of keys", put(8, "<I", 5), errors.ImageMemoryError),
+            ("no answers", put(12, "<I", 0), errors.ImageMemoryError),
+            ("2^16 answers", put(12, "<I", 0x10000), errors.ImageMemoryError),
+            ("more answers than ids", put(16, "<I", 2), errors.ImageMemoryError),
+            ("2^32 ids", put(16, "<I", 0xFFFFFFFF), errors.ImageMemoryError),
+            ("accept above 1", put(20, "<f", 1.5), errors.ImageMemoryError),
+            ("accept NaN", put(20, "<f", float("nan")), errors.ImageMemoryError),
+            ("refuse below 0", put(24, "<f", -0.5), errors.ImageMemoryError),
+            ("refuse above accept", put(24, "<f", 0.9), errors.ImageMemoryError),
+            ("clear infinite", put(28, "<f", float("inf")), errors.ImageMemoryError),
+            ("key scale 0", put(32, "<f", 0.0), errors.ImageMemoryError),
+            ("reserved", put(44, "<I", 1), errors.ImageReservedError),
+            ("a key of no answer", put(ANSWER_OF, "<H", 4), errors.ImageMemoryError),
+            ("answers that do not begin at 0", put(STARTS, "<I", 1), errors.ImageMemoryError),
+            ("an empty answer", put(STARTS + 4, "<I", 0), errors.ImageMemoryError),
+            ("an answer after the end", put(STARTS + 8, "<I", 99), errors.ImageMemoryError),
+            ("an id of no token", put(IDS, "<H", 259), errors.ImageMemoryError),
+            ("end-of-text in an answer", put(IDS, "<H", 1), errors.ImageMemoryError),
+            ("cut short", lambda b: b.__delitem__(slice(-1, None)), errors.ImageMemoryError),
+            ("shorter than its header", content(bytes(47)), errors.ImageMemoryError),
+            ("trailing bytes", lambda b: b.extend(bytes(4)), errors.ImageMemoryError),
         )
     },
 }  # fmt: skip

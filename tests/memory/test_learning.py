@@ -16,7 +16,7 @@ from shrew.memory.calibrate import Judged, calibrated
 
 JUDGES: tuple[Judged, ...] = ("held-out questions", "questions kept back", "mistyped questions")
 SMALL = MemoryOptions(buckets=1024, dim=32, steps=150, batch=64)
-OTHERS = [FORM.of(question) for kind in other_questions().values() for question in kind]
+OTHERS = [FORM.written(question) for kind in other_questions().values() for question in kind]
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_an_image_carries_it_and_the_engine_answers(learnt: LearntMemory) -> Non
     for question, answer in [*PAIRS[:12], ("who painted the mona lisa", REFUSAL)]:
         steps = list(model.session().generate(question.capitalize() + "?", max_tokens=32))
         assert "".join(step.text for step in steps) == answer
-        assert steps[-1].confidence == nearest(memory, [FORM.of(question.capitalize() + "?")]).confidence[0]
+        assert steps[-1].confidence == nearest(memory, [FORM.written(question.capitalize() + "?")]).confidence[0]
 
 
 def test_held_out_questions_choose_the_threshold_where_there_are_enough() -> None:

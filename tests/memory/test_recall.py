@@ -48,7 +48,7 @@ def said(model: Model, question: str) -> tuple[str, float]:
 def test_numpy_finds_what_the_engine_finds(bits: int, dim: int) -> None:
     memory = random_memory(bits, dim)
     model = model_with(memory)
-    found = nearest(memory, [FORM.of(question) for question in QUESTIONS])
+    found = nearest(memory, [FORM.written(question) for question in QUESTIONS])
     for question, answer, confidence in zip(QUESTIONS, found.answer, found.confidence, strict=True):
         text, near = said(model, question)
         assert near == confidence

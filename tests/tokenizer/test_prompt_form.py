@@ -46,7 +46,7 @@ TYPED = {
 
 @pytest.mark.parametrize("typed", TYPED.values(), ids=TYPED.keys())
 def test_one_question_has_one_form(typed: str) -> None:
-    assert FOLDED.of(typed) == "what's the flash size"
+    assert FOLDED.written(typed) == "what's the flash size"
 
 
 @pytest.mark.parametrize(
@@ -69,11 +69,11 @@ def test_one_question_has_one_form(typed: str) -> None:
     ],
 )
 def test_golden(typed: str, form: str) -> None:
-    assert FOLDED.of(typed) == form
+    assert FOLDED.written(typed) == form
 
 
 def test_a_plain_form_keeps_case_and_marks() -> None:
-    assert PLAIN.of("\ufeff Où  EST\xa0“IT”…?!\n") == 'Où EST "IT".?!'
+    assert PLAIN.written("\ufeff Où  EST\xa0“IT”…?!\n") == 'Où EST "IT".?!'
 
 
 def test_bytes_that_are_not_utf8_stay() -> None:
@@ -96,7 +96,7 @@ def test_valid_text_stays_valid(text: str) -> None:
 
 def test_upper_case_of_what_is_used_folds_to_it() -> None:
     text = "où est la clé à molette größe какой λόγο"
-    assert FOLDED.of(text.upper().replace("SS", "ß")) == text
+    assert FOLDED.written(text.upper().replace("SS", "ß")) == text
 
 
 # ---- Through the engine ---------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from shrew.cli.eval import eval_
 from shrew.cli.flash import flash
 from shrew.cli.importer import import_
 from shrew.cli.inspect import inspect
+from shrew.cli.memory import remember
 from shrew.cli.monitor import monitor
 from shrew.cli.options import print_error
 from shrew.cli.plan import plan
@@ -51,6 +52,7 @@ _COMMANDS = (
     train,
     correct,
     quantize,
+    remember,
     eval_,
     chat,
     generate,

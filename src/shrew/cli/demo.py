@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from shrew.engine import Model
     from shrew.evaluation import Accuracy
     from shrew.image import Source
-    from shrew.run import LoadedRun
+    from shrew.run import LoadedRun, RunMemory
 
 IMAGE_LIMIT = 230_000
 TRAINED_SAMPLE = 1000
@@ -80,7 +81,7 @@ def _assistant(out: Path, limits: dict[str, Any], show: _Show) -> tuple[dict[str
     from shrew.engine import Model
     from shrew.errors import TrainingError
     from shrew.image import WeightType, image_of, write_image
-    from shrew.run import DataConfig, load_run, sole_writer
+    from shrew.run import DataConfig, load_run, save_memory, sole_writer
     from shrew.train.loop import train
     from shrew.train.progress import make_progress
     from shrew.train.start import new_run
@@ -88,20 +89,24 @@ def _assistant(out: Path, limits: dict[str, Any], show: _Show) -> tuple[dict[str
     corpus = builtin_corpus("desk")
     with sole_writer(out / "desk"):
         show.corpus(corpus)
-        run, prepared, _ = new_run(out / "desk", DataConfig(("desk",)), "desk", training=limits, overwrite=True)
+        training = {**limits, "weights": "q4"}
+        run, prepared, _ = new_run(out / "desk", DataConfig(("desk",)), "desk", training=training, overwrite=True)
         config = run.config.model
         show.step(
             "Train", f"{config.layers} layers of {config.dim}, {config.parameters:,} parameters, NumPy on this machine"
         )
-        # The held-out questions influence no choice: they are only asked at the end.
+        # Nothing is chosen by looking at the held-out questions, except the threshold of the memory.
         trained = train(run, prepared.train, progress=make_progress())
         if trained.interrupted:
             raise click.Abort
-        source = desk_source(load_run(run.path), corpus)
+        show.step("Remember", "a memory that recognises questions, however they are typed")
+        source, memory = desk_source(load_run(run.path), corpus)
+        save_memory(run, memory)
+        show.memory(memory)
 
-    show.step("Shrink", "int8 weights, one scale for each row")
-    floats = Model.from_bytes(image_of(source, WeightType("f32")), "float image")
-    image = image_of(source, WeightType("q8"))
+    show.step("Shrink", "4-bit weights, as they were trained; a table of 4-bit integers for the memory")
+    floats = len(image_of(source, WeightType("f32")))
+    image = image_of(source)
     if len(image) > IMAGE_LIMIT:
         raise TrainingError(f"the image has {len(image):,} bytes, more than the {IMAGE_LIMIT:,} of this demo")
     path = out / "model.bin"
@@ -110,10 +115,17 @@ def _assistant(out: Path, limits: dict[str, Any], show: _Show) -> tuple[dict[str
     show.sizes(floats, model)
 
     show.step("Measure", "exact answers, greedy, by the C engine that the chip runs")
-    sample = corpus.train[:: max(1, len(corpus.train) // TRAINED_SAMPLE)]
+    alone = Model.from_bytes(image_of(replace(source, memory=None)), "image without its memory")
+    sample = _questions(corpus.train[:: max(1, len(corpus.train) // TRAINED_SAMPLE)])
+    held_out = _questions(corpus.held_out)
     accuracies = [
-        _Row("trained phrasings", show.ask(floats, sample), show.ask(model, sample)),
-        _Row("held-out phrasings", show.ask(floats, corpus.held_out), show.ask(model, corpus.held_out)),
+        _Row(name, show.ask(alone, questions), show.ask(model, questions))
+        for name, questions in (
+            ("trained phrasings", sample),
+            ("held-out phrasings", held_out),
+            ("the same, in capitals", [(question.upper(), answer) for question, answer in held_out]),
+            ("the same, with a typo", _mistyped(held_out)),
+        )
     ]
     show.accuracies(accuracies)
     show.step("Talk", "phrasings that the model has never seen")
@@ -124,37 +136,53 @@ def _assistant(out: Path, limits: dict[str, Any], show: _Show) -> tuple[dict[str
         "parameters": config.parameters,
         "train_seconds": round(trained.seconds, 1),
         "trained_accuracy": accuracies[0].after.share,
-        "trained_accuracy_before": accuracies[0].before.share,
+        "trained_accuracy_alone": accuracies[0].before.share,
         "held_out_accuracy": accuracies[1].after.share,
-        "held_out_accuracy_before": accuracies[1].before.share,
+        "held_out_accuracy_alone": accuracies[1].before.share,
+        "capitals_accuracy": accuracies[2].after.share,
+        "typo_accuracy": accuracies[3].after.share,
         "trained_asked": accuracies[0].after.asked,
         "held_out_asked": accuracies[1].after.asked,
         "answers": answers,
     }, model
 
 
-def desk_source(trained: LoadedRun, corpus: Corpus) -> Source:
-    """The source of a model trained on the built-in corpus ``desk``, with metadata for its images."""
-    return trained.source(
-        name="Shrew desk assistant",
-        licence="CC0-1.0",
-        description="\n".join((DESCRIPTION, *QUESTIONS)),
-        refusal=refusal_of(corpus),
-    )
+def _questions(documents: Sequence[Document]) -> list[tuple[str, str]]:
+    return [(document.prompt, document.response) for document in documents]
 
 
-def refusal_of(corpus: Corpus) -> str:
-    """The assistant's answer to questions outside its subject: the answer that most questions share."""
-    from collections import Counter
+def _mistyped(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The same questions, each with one typing error."""
+    from shrew.corpus import with_typo
 
-    return Counter(d.response for d in corpus.train).most_common(1)[0][0]
+    rng = Random(0)
+    return [(with_typo(question, rng), answer) for question, answer in pairs]
+
+
+def desk_source(trained: LoadedRun, corpus: Corpus) -> tuple[Source, RunMemory]:
+    """The source of an image of at most :data:`IMAGE_LIMIT` bytes, of a model that learnt the corpus ``desk``. Its
+    memory takes the bytes that the model leaves.
+    """
+    from shrew.cli.memory import learning
+    from shrew.image import image_of
+    from shrew.run import learn_memory
+
+    about = {"name": "Shrew desk assistant", "licence": "CC0-1.0", "description": "\n".join((DESCRIPTION, *QUESTIONS))}
+    alone = trained.source(memory=None, **about)
+    # A section begins at a multiple of 64 and has an entry of 16 bytes; the refusal is metadata.
+    budget = IMAGE_LIMIT - len(image_of(alone)) - 2 * 64 - 512
+    with learning() as progress:
+        memory = learn_memory(corpus, trained.tokenizer, budget=budget, progress=progress)
+    assert memory is not None  # the corpus has questions
+    return trained.source(memory=memory, **about), memory
 
 
 def _show_answers(corpus: Corpus, model: Model, show: _Show) -> list[dict[str, Any]]:
     """Asks and shows five held-out questions on topics of the corpus and one outside them, right answers and wrong."""
     from shrew.evaluation import normalized
+    from shrew.run import refusal_of
 
-    refusal = refusal_of(corpus)
+    refusal = refusal_of(corpus.train)
     inside = [d for d in corpus.held_out if d.response != refusal and d.kind == "answer"]
     commands = [d for d in corpus.held_out if d.kind == "command"]
     outside = [d for d in corpus.held_out if d.response == refusal]
@@ -232,16 +260,22 @@ class _Show:
         self.steps += 1
         self.console.print(f"\n[bold green]{self.steps}. {title}[/]  [dim]{detail}[/]", soft_wrap=True)
 
-    def sizes(self, floats: Model, model: Model) -> None:
-        share = floats.image_bytes / model.image_bytes
-        bar = "█" * round(32 / share)
-        self.console.print(f"   float  {'█' * 32}  {floats.image_bytes:>9,} bytes")
-        self.console.print(f"   int8   [green]{bar:32}[/]  {model.image_bytes:>9,} bytes, self-test passed")
+    def memory(self, memory: RunMemory) -> None:
+        from shrew.run import describe_calibration
 
-    def ask(self, model: Model, documents: Sequence[Document]) -> Accuracy:
+        table, keys = memory.memory.table.shape, len(memory.memory.keys)
+        self.console.print(f"   a table of {table[0]:,} × {table[1]}, {keys:,} keys")
+        self.console.print(f"   {describe_calibration(memory.calibration)}", soft_wrap=True)
+
+    def sizes(self, floats: int, model: Model) -> None:
+        """``floats``: bytes of the image with float weights."""
+        bar = "█" * round(32 * model.image_bytes / floats)
+        self.console.print(f"   float  {'█' * 32}  {floats:>9,} bytes")
+        self.console.print(f"   4 bit  [green]{bar:32}[/]  {model.image_bytes:>9,} bytes, self-test passed")
+
+    def ask(self, model: Model, pairs: Sequence[tuple[str, str]]) -> Accuracy:
         from shrew.evaluation import answer_accuracy
 
-        pairs = [(d.prompt, d.response) for d in documents]
         columns = (TextColumn("   asking"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
         with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as progress:
             task = progress.add_task("ask", total=len(pairs))
@@ -250,7 +284,7 @@ class _Show:
     def accuracies(self, rows: Sequence[_Row]) -> None:
         table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
         table.add_column("   right answers")
-        for column in ("asked", "float", "int8"):
+        for column in ("asked", "model alone", "with its memory"):
             table.add_column(column, justify="right")
         for row in rows:
             table.add_row(

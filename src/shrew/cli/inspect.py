@@ -57,6 +57,12 @@ def _print(contents: dict[str, Any], image: Path) -> None:
         console.print(Text.assemble(verdict, detail))
     console.print(f"a session with the whole context takes {human_bytes(contents['session_bytes'])}\n")
 
+    if memory := contents["memory"]:
+        console.print(
+            f"a memory of {memory['answers']:,} answers with {memory['keys']:,} keys, {human_bytes(memory['bytes'])}; "
+            f"questions below a confidence of {memory['refuse']:g} are refused\n",
+            soft_wrap=True,
+        )
     if commands := contents["commands"]:
         examples = commands["examples"] + (["…"] if commands["count"] > len(commands["examples"]) else [])
         console.print(

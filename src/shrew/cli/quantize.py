@@ -75,7 +75,15 @@ THREADS = 2
     type=click.FloatRange(0, 1),
     help="Refuse commands whose probability is below this.  [default: 0.7, or that of the image]",
 )
-@click.option("--refusal", metavar="TEXT", help="Answer that replaces a refused command.")
+@click.option("--refusal", metavar="TEXT", help="What the image says instead of a refused answer.")
+@click.option(
+    "--memory",
+    metavar="auto|off|SIZE",
+    default="auto",
+    show_default=True,
+    help="Answers to questions that the image recognises. auto: the memory that RUN learnt; off: none; SIZE: learn one "
+    "that takes at most this, such as 100KB.",
+)
 @click.option("--name", help="Name in the image's metadata.  [default: the run folder's]")
 @click.option("--description", metavar="TEXT", help="Description in the metadata; further lines are questions to try.")
 @click.option("--licence", help="Licence of the model, in the metadata.")
@@ -96,6 +104,7 @@ def quantize(
     grammar: str | None,
     confidence: float | None,
     refusal: str | None,
+    memory: str,
     name: str | None,
     description: str | None,
     licence: str | None,
@@ -116,6 +125,7 @@ def quantize(
     own = {"name": name, "licence": licence, "description": description, "refusal": refusal}
     given, learnt, held_out = _open(source, own)
     given = replace(given, commands=_commands(given, grammar, confidence))
+    given = _with_memory(given, source, memory, refusal, seed)
     for line in given.left_out:
         print_warning(f"{source}: {line}")
     as_trained = bool(given.quantized) and not chosen and budget is None and rounding is None
@@ -191,10 +201,11 @@ def _open(
         kept = [(key, value) for key, value in image.metadata if key not in new]
         return replace(image, metadata=[*new.items(), *kept]), (), ()
     run = load_run(path)
+    given = run.source(memory="own", **own)
     if not run.knows_corpus:
-        return run.source(**own), (), ()
+        return given, (), ()
     learnt, held_out = (encode_documents(side, run.tokenizer) for side in (run.corpus.train, run.corpus.held_out))
-    return run.source(**own), learnt, held_out
+    return given, learnt, held_out
 
 
 def _commands(source: Source, given: str | None, confidence: float | None) -> Commands | None:
@@ -213,6 +224,28 @@ def _commands(source: Source, given: str | None, confidence: float | None) -> Co
     if commands is None:
         raise ConfigError("--confidence is of commands, and this model has none; give --commands FILE")
     return commands.with_threshold(confidence)
+
+
+def _with_memory(source: Source, path: Path, memory: str, refusal: str | None, seed: int) -> Source:
+    """``source`` with the memory that --memory asks for."""
+    from shrew.cli.memory import learning
+    from shrew.errors import ConfigError
+    from shrew.run import learn_memory, load_run
+
+    if memory == "auto":
+        return source
+    if memory == "off":
+        return replace(source, memory=None)
+    budget = byte_count("--memory", memory)
+    run = load_run(path) if path.is_dir() else None
+    if run is None or not run.knows_corpus:
+        raise ConfigError(f"--memory {memory}: learns from the data of a run, which {path} does not have; use auto")
+    with learning() as progress:
+        learnt = learn_memory(run.corpus, run.tokenizer, budget=budget, seed=seed, progress=progress)
+    if learnt is None:
+        raise ConfigError(f"--memory {memory}: the data of {path} has no questions to remember")
+    metadata = [pair for pair in source.metadata if pair[0] != "refusal"]
+    return replace(source, memory=learnt.memory, metadata=[*metadata, ("refusal", refusal or learnt.refusal)])
 
 
 @contextmanager

@@ -175,10 +175,29 @@ def _train(
         if run.writes:
             raise
         click.get_current_context().exit(1)  # like all processes; the first one says why
+    if run.writes and not result.interrupted:
+        _remember(run)
     if run.writes:
         _report(run, result, as_json)
     if result.interrupted:
         click.get_current_context().exit(130)
+
+
+def _remember(run: Run) -> None:
+    """Learns the run's memory, if its data has questions and answers."""
+    from shrew.cli.memory import learning
+    from shrew.run import describe_calibration, learn_memory, save_memory
+    from shrew.tokenizer import Tokenizer
+
+    corpus = run.load_corpus()
+    if not any(document.prompt for document in corpus.train):
+        return
+    with learning() as progress:
+        tokenizer = Tokenizer.load(run.tokenizer_path)
+        learnt = learn_memory(corpus, tokenizer, seed=run.config.train.seed, progress=progress)
+    if learnt is not None:
+        save_memory(run, learnt)
+        remarks.print(f"memory: {describe_calibration(learnt.calibration)}", highlight=False, soft_wrap=True)
 
 
 def _reopen(out: Path, backend: str | None) -> tuple[Run, Tokenizer]:

@@ -52,8 +52,8 @@ def encode_documents(documents: Sequence[Document], tokenizer: Encoder) -> list[
     """:func:`encode_document` for many documents. A string that occurs in several of them is encoded once."""
     prompts = dict.fromkeys(prompt for document in documents for prompt, _ in document.turns)
     written = {prompt: tokenizer.written(prompt) for prompt in prompts}
-    responses = (response for document in documents for _, response in document.turns)
-    texts = list(dict.fromkeys((*written.values(), *responses)))
+    turns = [turn for document in documents for turn in document.turns]
+    texts = list(dict.fromkeys(text for prompt, response in turns for text in (written[prompt], response)))
     encoded = dict(zip(texts, tokenizer.encode_many(texts), strict=True))
     bos, eos = _ids(tokenizer.bos), _ids(tokenizer.eos)
     prefix, suffix = _ids(*tokenizer.prompt_prefix), _ids(*tokenizer.prompt_suffix)

@@ -93,7 +93,7 @@ def describe(model: Model) -> dict[str, Any]:
         prompt, generate, digest, _ = header.unpack_from(image, offsets[Section.SELFTEST])
         ids = struct.unpack_from(f"<{prompt}H", image, offsets[Section.SELFTEST] + header.size)
         selftest = {"prompt": list(ids), "generate": generate, "digest": f"{digest:08x}", "passed": _passes(model)}
-    commands = read_commands(model)
+    commands, memory = read_commands(model), stored_memory(model)
     return {
         "image_bytes": model.image_bytes,
         "format_version": FORMAT_VERSION,
@@ -120,6 +120,17 @@ def describe(model: Model) -> dict[str, Any]:
             "count": commands.count(),
             "threshold": round(commands.threshold, 6),
             "examples": commands.examples(5),
+        },
+        "memory": memory
+        and {
+            "bytes": len(memory.section),
+            "buckets": len(memory.table),
+            "dim": memory.table.shape[1],
+            "bits": memory.bits,
+            "keys": len(memory.keys),
+            "answers": len(memory.answers),
+            "accept": round(memory.accept, 6),
+            "refuse": round(memory.refuse, 6),
         },
         "session_bytes": model.session_bytes(),
     }

@@ -95,24 +95,35 @@ class StoredTokenizer:
         return self.sections.get(Section.PROMPTS)
 
 
-def open_float_image(path: Path) -> Source:
-    """Opens an image whose matrices are all f32. RunError if some are not: rounding cannot be undone."""
-    model = Model.open(path)
-    parameters, config = read_parameters(model), model_config(model)
+def source_of(model: Model) -> Source:
+    """The source of an image that Shrew wrote. :func:`image_of` makes the same image of it. RunError for others."""
+    config = model_config(model)
     if config.position == "rope":
-        config = _with_frequencies(config, model.tensor(ROPE_FREQUENCY).values()[0], path)
-    for spec in tensor_specs(config):
-        if (kind := model.tensor(spec.role, spec.layer).type) != "f32":
-            raise RunError(f"{path}: is quantised already ({spec.name} is {kind}); quantise the run or the f32 image")
+        config = _with_frequencies(config, model.tensor(ROPE_FREQUENCY).values()[0], model.name)
+    tensors = {spec.name: model.tensor(spec.role, spec.layer) for spec in tensor_specs(config)}
     fields = model.tokenizer_fields()
     frame = tuple(fields["prompt_prefix"]), tuple(fields["prompt_suffix"])
-    tokenizer = StoredTokenizer(model.vocab, model.bos, *frame, read_sections(model))
     return Source(
-        config, parameters, tokenizer, model.metadata(), commands=read_commands(model), memory=stored_memory(model)
+        config,
+        read_parameters(model),
+        StoredTokenizer(model.vocab, model.bos, *frame, read_sections(model)),
+        model.metadata(),
+        quantized={name: tensor.quantized() for name, tensor in tensors.items() if tensor.type != "f32"},
+        commands=read_commands(model),
+        memory=stored_memory(model),
     )
 
 
-def _with_frequencies(config: ModelConfig, frequencies: NDArray[np.float32], path: Path) -> ModelConfig:
+def open_float_image(path: Path) -> Source:
+    """Opens an image whose matrices are all f32. RunError if some are not: rounding cannot be undone."""
+    source = source_of(Model.open(path))
+    for name, matrix in source.quantized.items():
+        kind = matrix.type
+        raise RunError(f"{path}: is quantised already ({name} is {kind}); quantise the run or the f32 image")
+    return source
+
+
+def _with_frequencies(config: ModelConfig, frequencies: NDArray[np.float32], path: str) -> ModelConfig:
     """The configuration with the base of ``frequencies``: an image stores only the rotary frequencies."""
     if len(frequencies) > 1:
         base = float(np.float64(frequencies[1]) ** (-config.head_dim / 2))

@@ -41,14 +41,14 @@ REHEARSAL: Final = 0.6
 
 
 class Form(Protocol):
-    """What becomes of a prompt before it is read, such as ``PromptForm``."""
+    """What becomes of a prompt before it is read: a ``PromptForm``, a tokenizer or a model."""
 
-    def of(self, prompt: str) -> str: ...
+    def written(self, prompt: str) -> str: ...
 
 
 def pairs_of(documents: Iterable[Document], form: Form) -> list[Pair]:
     """The questions of documents with their answers, without texts and without what follows in a conversation."""
-    return [(form.of(document.prompt), document.response) for document in documents if document.kind != "text"]
+    return [(form.written(document.prompt), document.response) for document in documents if document.kind != "text"]
 
 
 @dataclass(frozen=True, eq=False)

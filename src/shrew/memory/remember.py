@@ -34,7 +34,7 @@ def add_entries(
     keys, answer_of, answers = list(memory.keys), list(memory.answer_of), list(memory.answers)
     number = {answer: i for i, answer in reversed(list(enumerate(answers)))}
     for question, answer in pairs:
-        items = question_items(memory.table, [form.of(question)])[0]
+        items = question_items(memory.table, [form.written(question)])[0]
         length = float(np.sqrt((items * items).sum()))
         if not length:
             raise DataError(f"memory: {question!r} has no word that could be recognised")

@@ -1,7 +1,7 @@
 """The run: a folder with everything about one training.
 
 Only ``folder`` writes to it, and ``lock`` allows one process at a time; ``config`` and ``data`` are its
-``config.toml``; ``loading`` converts it to the source of an image.
+``config.toml``; ``memory`` learns and keeps its memory; ``loading`` converts it to the source of an image.
 """
 
 from shrew.run.config import RunConfig, TrainConfig, read_run_config, stored_types
@@ -9,6 +9,7 @@ from shrew.run.data import DataConfig
 from shrew.run.folder import LogRecord, Run, Weights, read_tensors
 from shrew.run.loading import LoadedRun, load_run
 from shrew.run.lock import sole_writer
+from shrew.run.memory import RunMemory, describe_calibration, learn_memory, load_memory, refusal_of, save_memory
 
 __all__ = [
     "DataConfig",
@@ -16,11 +17,17 @@ __all__ = [
     "LogRecord",
     "Run",
     "RunConfig",
+    "RunMemory",
     "TrainConfig",
     "Weights",
+    "describe_calibration",
+    "learn_memory",
+    "load_memory",
     "load_run",
     "read_run_config",
     "read_tensors",
+    "refusal_of",
+    "save_memory",
     "sole_writer",
     "stored_types",
 ]

@@ -4,6 +4,7 @@
 ``config.toml``          model, training and data (:class:`RunConfig`)
 ``tokenizer.json``       written by the caller
 ``commands.json``        the learnt commands: the grammar of an image
+``memory.bin``, ``.json``  answers to questions that an image recognises (``memory.py``)
 ``model.safetensors``    the best weights so far, with metadata
 ``checkpoint.safetensors``  parameters, optimiser, order of data: where ``--resume`` continues
 ``log.jsonl``            one JSON object per logged step
@@ -75,6 +76,7 @@ class Run:
         """Whether this process changes the folder."""
         self.tokenizer_path = path / "tokenizer.json"
         self.commands_path = path / "commands.json"
+        self.memory_path = path / "memory.bin"
         self.weights_path = path / "model.safetensors"
         self.checkpoint_path = path / "checkpoint.safetensors"
         self.log_path = path / "log.jsonl"
@@ -108,7 +110,8 @@ class Run:
     @property
     def _all_but_config(self) -> tuple[Path, ...]:
         texts = self.tokenizer_path, self.commands_path
-        return *texts, self.weights_path, self.checkpoint_path, self.log_path, self.plot_path
+        memory = self.memory_path, self.memory_path.with_suffix(".json")
+        return *texts, *memory, self.weights_path, self.checkpoint_path, self.log_path, self.plot_path
 
     @property
     def data(self) -> DataConfig | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from shrew import __version__
 from shrew.corpus import Corpus, commands_of
@@ -18,6 +19,7 @@ from shrew.model.parameters import Parameters
 from shrew.quantize.rounded import integers_of
 from shrew.run.config import stored_types
 from shrew.run.folder import Run
+from shrew.run.memory import RunMemory, load_memory
 from shrew.tokenizer import Tokenizer
 
 
@@ -47,15 +49,22 @@ class LoadedRun:
         kept = self.run.load_commands()
         return commands_of(self.corpus.train) if kept is None and self.knows_corpus else kept
 
+    @cached_property
+    def memory(self) -> RunMemory | None:
+        """The memory that the run keeps, or None. RunError if it cannot be read."""
+        return load_memory(self.run)
+
     def source(
         self,
         *,
+        memory: RunMemory | Literal["own"] | None = "own",
         name: str | None = None,
         licence: str | None = None,
         description: str | None = None,
         refusal: str | None = None,
     ) -> Source:
-        """The source of an image of the run, with metadata (docs/FORMAT.md)."""
+        """The source of an image of the run, with metadata (docs/FORMAT.md). ``memory`` replaces that of the run."""
+        remembered = self.memory if memory == "own" else memory
         data = self.run.data
         sources = ", ".join(Path(source).name for source in data.sources) if data else "imported weights"
         metadata = [
@@ -64,7 +73,7 @@ class LoadedRun:
             ("description", description),
             ("provenance", f"trained by Shrew on {sources}" if data else sources),
             ("prompt_template", self._prompt_template()),
-            ("refusal", refusal),
+            ("refusal", refusal or (remembered and remembered.refusal)),
             ("created_by", f"shrew {__version__}"),
         ]
         left_out = []
@@ -80,6 +89,7 @@ class LoadedRun:
             [(key, value) for key, value in metadata if value],
             self.quantized,
             Commands.of_texts(self.commands) if self.commands else None,
+            memory=remembered.memory if remembered else None,
             left_out=left_out,
         )
 

@@ -84,7 +84,7 @@ class PromptForm:
         flags = FOLD_CASE * self.fold_case | DROP_MARKS * self.drop_marks
         return struct.pack("<2H", flags, len(pairs)) + b"".join(struct.pack("<2H", *pair) for pair in pairs)
 
-    def of(self, prompt: str) -> str:
+    def written(self, prompt: str) -> str:
         """A prompt in this form."""
         return prompt_form(self.section, prompt.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 

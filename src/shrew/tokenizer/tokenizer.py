@@ -138,7 +138,7 @@ class Tokenizer:
 
     def written(self, prompt: str) -> str:
         """A chat prompt as it is encoded, and as the engine encodes it: in this tokenizer's ``prompt_form``."""
-        return self.prompt_form.of(prompt) if self.prompt_form else prompt
+        return self.prompt_form.written(prompt) if self.prompt_form else prompt
 
     def token_bytes(self, token: int) -> bytes:
         """The bytes that a token stands for; special tokens stand for none."""

@@ -128,7 +128,7 @@ def train_for_corpus(
     if prompts != "exact" and any(prompt for prompt, _ in turns):
         folded = prompts == "folded"
         form = PromptForm.for_prompts((prompt for prompt, _ in turns), fold_case=folded, drop_marks=folded)
-        turns = [(form.of(prompt), response) for prompt, response in turns]
+        turns = [(form.written(prompt), response) for prompt, response in turns]
     texts = [text for turn in turns for text in turn if text]
     if not texts:
         raise TokenizerError("the corpus has no training text to learn a tokenizer from")

@@ -1,0 +1,102 @@
+"""The memory of a run: learnt from its questions and answers, kept beside its weights."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from shrew.corpus import Corpus, Document, other_questions
+from shrew.errors import RunError
+from shrew.memory import MemoryOptions, fit_memory, learn, pairs_of, read_memory, to_memory
+from shrew.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from shrew.memory import Calibration, Memory
+    from shrew.run.folder import Run
+
+#: What an image says to questions that it does not know, unless its corpus has an answer for them.
+REFUSAL: Final = "I don't know that."
+
+#: An answer to so many questions, and to so many times more than the average answer, is the corpus's own refusal.
+REFUSAL_SHARE, REFUSAL_RATIO = 0.05, 10
+
+
+@dataclass(frozen=True)
+class RunMemory:
+    """A memory with what must be known about it beside its section."""
+
+    memory: Memory
+    refusal: str
+    """What the image says to what the memory refuses."""
+    calibration: dict[str, Any]
+    """The figures of :class:`~shrew.memory.Calibration`."""
+
+
+def refusal_of(documents: Iterable[Document]) -> str | None:
+    """The answer that a corpus gives to questions outside its knowledge: one that very many questions share."""
+    counts = Counter(document.response for document in documents if document.kind != "text")
+    if not counts:
+        return None
+    answer, count = counts.most_common(1)[0]
+    total = counts.total()
+    return answer if count >= REFUSAL_SHARE * total and count >= REFUSAL_RATIO * total / len(counts) else None
+
+
+def learn_memory(
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    *,
+    budget: int | None = None,
+    seed: int = 0,
+    progress: Callable[[float], None] | None = None,
+) -> RunMemory | None:
+    """Learns the memory of a corpus; None if it has no questions.
+
+    ``budget``: most bytes of the section (None: a table of 131 KB). ConfigError if it is too small, DataError for the
+    corpus.
+    """
+    pairs, held_out = pairs_of(corpus.train, tokenizer), pairs_of(corpus.held_out, tokenizer)
+    if not pairs:
+        return None
+    own = refusal_of(corpus.train)
+    options = MemoryOptions(seed=seed)
+    if budget is not None:
+        answers = [tokenizer.encode(text).tolist() for text in dict.fromkeys(a for _, a in pairs if a != own)]
+        options = fit_memory(budget, answers, options)
+    others = [tokenizer.written(question) for kind in other_questions().values() for question in kind]
+    learnt = learn(pairs, refusal=own, others=others, held_out=held_out, options=options, progress=progress)
+    memory = to_memory(learnt, tokenizer.encode)
+    return RunMemory(memory, REFUSAL if own is None else own, asdict(learnt.calibration))
+
+
+def save_memory(run: Run, learnt: RunMemory) -> None:
+    """Writes ``memory.bin``, section 10 of an image, and ``memory.json``. RunError."""
+    run.replace(run.memory_path, learnt.memory.section)
+    about = {"refusal": learnt.refusal, "calibration": learnt.calibration}
+    run.replace(run.memory_path.with_suffix(".json"), json.dumps(about, indent=1).encode() + b"\n")
+
+
+def load_memory(run: Run) -> RunMemory | None:
+    """The run's memory, or None. RunError if its files are malformed. The engine checks the section in an image."""
+    try:
+        section = run.memory_path.read_bytes()
+        about = json.loads(run.memory_path.with_suffix(".json").read_bytes())
+        return RunMemory(read_memory(section), str(about["refusal"]), dict(about["calibration"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
+        reason = error.strerror if isinstance(error, OSError) else "malformed"
+        raise RunError(f"{run.memory_path}: {reason}; remove it, or give --memory SIZE to learn it again") from None
+
+
+def describe_calibration(calibration: Calibration | dict[str, Any]) -> str:
+    """One line for people."""
+    values = calibration if isinstance(calibration, dict) else asdict(calibration)
+    return (
+        f"keeps {values['right_kept']:.1%} of {values['right']:,} right answers ({values['judged_by']}), "
+        f"refuses {values['others_refused']:.1%} of {values['others']:,} questions on other things"
+    )
