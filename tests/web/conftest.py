@@ -153,8 +153,9 @@ class Scripted:
         route.fulfill(status=status, json=body)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
+    """For one file: as long as it runs, no other event loop can run in this process."""
     api = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
     path = shutil.which("chromium")
     if path is None:

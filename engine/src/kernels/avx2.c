@@ -192,7 +192,7 @@ INLINE FOR_AVX2 void avx2_multiply_tile(const shrew_product *p, uint32_t type, u
     UNROLLED for (uint32_t i = 0; i < 4; i++) {
         const uint32_t r = avx2_at_most(row + i, last - 1);
         rows[i] = (const uint8_t *)w->data + (size_t)(r / per_byte) * w->stride;
-        multipliers[i] = w->multipliers + (size_t)r * w->groups;
+        multipliers[i] = w->multipliers ? w->multipliers + (size_t)r * w->groups : NULL;
         totals[0][i] = totals[1][i] = _mm256_setzero_si256();
     }
     for (uint32_t start = 0, g = 0; start < w->stride; start += group, g++) {
