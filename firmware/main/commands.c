@@ -36,6 +36,9 @@ static void print_end(queue_entry *entry, const protocol_result *result, const p
     fw_generate_unlock();
     if (error)
         printf("%s\n", error->line);
+    else if (result->from_memory)
+        printf("\n[%s: from memory, confidence %.2f, digest %08" PRIx32 "]\n", fw_protocol_reason_name(result->reason),
+               (double)result->confidence, result->digest);
     else
         printf("\n[%s: %" PRIu32 " tokens, %.1f tokens/s, prompt %.1f tokens/s, seed %" PRIu64 ", digest %08" PRIx32
                "]\n",

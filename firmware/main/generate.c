@@ -143,7 +143,7 @@ static void answer(queue_entry *entry, const audience *audience) {
     }
     fw_generate_lock();
     record.answered++;
-    if (result.tok_per_s > 0)
+    if (result.tok_per_s > 0 && !result.from_memory)
         record.tok_per_s = result.tok_per_s;
     if (result.prompt_tok_per_s > 0)
         record.prompt_tok_per_s = result.prompt_tok_per_s;

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from shrew.board.ports import open_port
 from shrew.chips.facts import CHIPS, FIRMWARE
 from shrew.chips.heap import share
 from shrew.engine import Model
+from shrew.image import image_of, source_of
 from shrew.ports import Job, Step
 from shrew.ports.emulator import RV32IMC
 from shrew.shipped import FOLDER
@@ -139,13 +141,21 @@ class TestRunning:
         assert {name for name, *_ in stacks} == {"main", "generate", "jobs", "httpd"}
         assert all(int(size) - int(used) >= 1024 for _, used, size in stacks), stacks
 
-    def test_speed_in_instructions_is_that_of_the_bare_machine(self, board: Board) -> None:
-        """For the same answer, compared with the counts of ``shrew bench --emulate rv32imc``."""
+    def test_what_it_remembers_comes_from_memory(self, board: Board) -> None:
         board.console.command(f"ask {QUESTION}")
         board.console.info()
-        said = board.wait(r"(\d+) tokens, ([\d.]+) tokens/s, prompt ([\d.]+) tokens/s")
+        board.wait(r"from memory, confidence 0\.\d\d, digest \w{8}")
+
+    def test_speed_in_instructions_is_that_of_the_bare_machine(self, tmp_path: Path) -> None:
+        """For the same answer, compared with the counts of ``shrew bench --emulate rv32imc``."""
+        image = image_of(replace(source_of(Model.open(DESK)), memory=None))
+        (tmp_path / "alone.bin").write_bytes(image)
+        with booted(make_flash(tmp_path / "flash.bin", tmp_path / "alone.bin")) as board:
+            board.console.command(f"ask {QUESTION}")
+            board.console.info()
+            said = board.wait(r"(\d+) tokens, ([\d.]+) tokens/s, prompt ([\d.]+) tokens/s")
         answer, prompt = (INSTRUCTIONS_PER_SECOND / float(figure) for figure in said.groups()[1:])
-        (bare,) = RV32IMC.run([Job(image=DESK.read_bytes(), mode="text", prompt=QUESTION, tokens=128, trace=True)])
+        (bare,) = RV32IMC.run([Job(image=image, mode="text", prompt=QUESTION, tokens=128, trace=True)])
         read = [step for step in bare.steps if step.next == NONE]
         _, *written = (step for step in bare.steps if step.next != NONE)  # the first is of the prompt's last token
         assert prompt == pytest.approx(total(read) / sum(step.tokens for step in read), rel=0.15)

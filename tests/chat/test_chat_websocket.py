@@ -11,6 +11,7 @@ import pytest
 from chat import images
 from chat.client import Chat, change, chat, info, use
 from chat.servers import Server
+from memory_images import REFUSAL_TEXT, remembering
 from websockets.exceptions import ConnectionClosed
 
 
@@ -61,6 +62,22 @@ def test_a_command_comes_whole_or_not_at_all(server: Server) -> None:
         assert client.until("token")["text"] == "Not sure."
         refused = client.until("token", "done")
         assert (refused["reason"], refused["command"], refused["confidence"]) == ("refused", "lamp", done["confidence"])
+
+
+def test_what_is_remembered_comes_from_memory_and_what_is_not_known_is_refused(server: Server) -> None:
+    use(server, "remembering", remembering())
+    with chat(server) as client:
+        text, known = client.ask(prompt="What is the FLASH size?!")
+        assert text == "16 MB of flash, it is."
+        assert known["from_memory"] is True
+        assert known["confidence"] == pytest.approx(1, abs=0.02)
+        assert (known["reason"], known["prompt_tokens"], known["tokens"]) == ("end", 0, len(images.ids(text)))
+        assert known["digest"] == digest(images.ids(text))
+        text, command = client.ask(prompt="turn on the lamp")
+        assert (text, command["from_memory"]) == ("Do: led on", True)
+        text, unknown = client.ask(prompt="who won the cup")
+        assert (text, unknown["reason"], unknown["from_memory"]) == (REFUSAL_TEXT, "refused", True)
+        assert "from_memory" not in client.ask(prompt="turn on the lamp", raw=True)[1]
 
 
 def test_a_seed_repeats_an_answer(server: Server) -> None:

@@ -164,7 +164,9 @@ def answer(talker: Talker, question: str, chosen: Sampling | None, *, figures: b
     except KeyboardInterrupt:
         click.echo(" …", nl=False)
     click.echo()
-    if figures and step and step.tokens:
+    if figures and step and step.from_memory:
+        remarks.print(f"[dim]from memory · {step.confidence:.0%} sure · {step.finish}[/]", highlight=False)
+    elif figures and step and step.tokens:
         rate = (step.tokens + step.prompt_tokens) / max(time.perf_counter() - start, 1e-9)
         remarks.print(f"[dim]{step.tokens} tokens · {rate:,.0f} tokens/s · {step.finish}[/]", highlight=False)
 
@@ -205,6 +207,9 @@ def generate(image: Path, prompt: str, raw: bool, as_json: bool, **options: Any)
             "digest": f"{step.digest:08x}",
             "drafted": step.drafted,
             "accepted": step.accepted,
+            "from_memory": step.from_memory,
+            "confidence": step.confidence,
+            "command": step.command,
             "tokens_per_s": (step.tokens + step.prompt_tokens) / max(seconds, 1e-9),
         }
     )
