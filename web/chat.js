@@ -211,12 +211,17 @@ async function ask(request, before) {
 
 function showOutcome(part, done, before) {
   const same = done.digest === before ? ", as before" : ` – before it was ${before}`;
+  const refused = done.reason === "refused";
+  const source = done.from_memory
+    ? [`${refused ? "nothing like it is known, nearest" : "from memory, sure by"} ${share(done.confidence)}`]
+    : [
+        `${number(done.tokens)} tokens at ${speed(done.tok_per_s)}`,
+        `question of ${number(done.prompt_tokens)} at ${speed(done.prompt_tok_per_s)}`,
+        `seed ${done.seed}`,
+      ];
   const facts = [
     REASON[done.reason],
-    done.from_memory && !done.command && `from memory, ${share(done.confidence)} sure`,
-    `${number(done.tokens)} tokens at ${speed(done.tok_per_s)}`,
-    `question of ${number(done.prompt_tokens)} at ${speed(done.prompt_tok_per_s)}`,
-    `seed ${done.seed}`,
+    ...source,
     `digest ${done.digest}${before ? same : ""}`,
   ];
   part(".facts").replaceChildren(...facts.filter(Boolean).map((fact) => {
@@ -226,7 +231,6 @@ function showOutcome(part, done, before) {
   }));
   part("footer").hidden = false;
   if (!done.command) return;
-  const refused = done.reason === "refused";
   part(".command").hidden = false;
   part(".command").classList.toggle("refused", refused);
   part(".command .verb").textContent = refused ? "Not done, not sure enough" : "Do";
