@@ -284,7 +284,7 @@ class TestMemoryOfModels:
             process.until("^memory +session 0; for models 1000000 SRAM")
 
     def test_a_session_without_room_has_half_the_context(self, tmp_path: Path) -> None:
-        with linux_target.start(tmp_path, sram=[60_000], psram=0) as process:
+        with linux_target.start(tmp_path, sram=[45_000], psram=0) as process:
             process.store("desk", (FOLDER / "desk.bin").read_bytes())
             assert info(process)["model"]["context"] == 64
             process.type("ask How much flash does the board have?")
