@@ -213,7 +213,7 @@ function showOutcome(part, done, before) {
   const same = done.digest === before ? ", as before" : ` – before it was ${before}`;
   const refused = done.reason === "refused";
   const source = done.from_memory
-    ? [`${refused ? "nothing like it is known, nearest" : "from memory, sure by"} ${share(done.confidence)}`]
+    ? [refused ? `nothing near it is known: ${share(done.confidence)}` : `from memory, ${share(done.confidence)} sure`]
     : [
         `${number(done.tokens)} tokens at ${speed(done.tok_per_s)}`,
         `question of ${number(done.prompt_tokens)} at ${speed(done.prompt_tok_per_s)}`,

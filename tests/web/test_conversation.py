@@ -65,10 +65,10 @@ def test_repeating_takes_the_seed_and_compares_digests(page: Any, server: Script
 def test_what_comes_from_memory_says_so(page: Any, server: Scripted, expect: Any) -> None:
     server.answer(page, "flash size", "16 MB.", from_memory=True, confidence=0.873, prompt_tokens=0)
     facts = page.locator(".facts")
-    expect(facts.last).to_contain_text("from memory, sure by 87 %")
+    expect(facts.last).to_contain_text("from memory, 87 % sure")
     expect(facts.last).not_to_contain_text("tok/s")
     server.answer(page, "who won", "No idea.", from_memory=True, confidence=0.09, reason="refused")
-    expect(facts.last).to_contain_text("nothing like it is known, nearest 9 %")
+    expect(facts.last).to_contain_text("nothing near it is known: 9 %")
 
 
 @both_sizes
