@@ -138,7 +138,7 @@ int shrew_token_bytes(const shrew_tokenizer *tokenizer, uint32_t id, const uint8
  * single blanks, and, as the section says, characters are replaced, case folds and final punctuation marks go.
  * shrew_session_begin does this to every prompt that is not raw; trainers call it so that a model learns prompts in the
  * form in which it is asked. text: any bytes. form: room for bytes bytes, not overlapping text; the form is never longer
- * than the text. *count is set to its length. SHREW_E_ALIGNMENT, SHREW_E_PROMPTS, SHREW_E_BUFFER. */
+ * than the text. *count is set to its length. SHREW_E_ALIGNMENT, SHREW_E_PROMPTS, SHREW_E_RESERVED, SHREW_E_BUFFER. */
 int shrew_prompt_form(const void *section, size_t section_bytes, const void *text, size_t bytes, void *form,
                       size_t capacity, size_t *count);
 
@@ -518,7 +518,8 @@ typedef struct shrew_progress {
  * If the image has a memory, it is asked first, with every chat prompt that begins a conversation. If it recognises the
  * question, its answer comes token by token, as if the model had chosen the tokens; if the question is like none that it
  * knows, the text is the image's refusal. In between, the model answers. After an answer from memory the session holds
- * nothing; a next generation with keep feeds question and answer to the model first.
+ * nothing. A next generation with keep feeds question and answer to the model first; if it is ended before its last block
+ * of prompt, they are lost. shrew_session_feed forgets them.
  *
  * If the image has a grammar of commands, an answer to a chat prompt that begins with "Do: " can only become one of
  * them. Each further token is the likeliest that the grammar allows. The text comes all at once, with the last step. An

@@ -92,7 +92,7 @@ typedef struct shrew_parts {
     size_t tokenizer_bytes;
     const void *unicode; /* the section's bytes, or NULL */
     size_t unicode_bytes;
-    const void *commands; /* the section's bytes, or NULL */
+    const void *commands; /* the section's bytes, aligned to 4, or NULL */
     size_t commands_bytes;
     const void *prompts; /* the section's bytes, aligned to 4, or NULL */
     size_t prompts_bytes;
@@ -141,7 +141,9 @@ int shrew_write_weights_bytes(const shrew_config *config, const shrew_storage *s
 /* Bytes of the whole image. The same errors, and SHREW_E_METADATA, SHREW_E_SELFTEST_SECTION. */
 int shrew_write_bytes(const shrew_parts *parts, uint32_t *bytes);
 
-/* Writes everything before the weights. The errors of shrew_write_bytes, or what emit returned. */
+/* Writes everything before the weights. The errors of shrew_write_bytes; those with which shrew_model_open refuses the
+ * sections that come as bytes; SHREW_E_UNKNOWN if this build lacks one of them; SHREW_E_ALIGNMENT; or what emit
+ * returned. */
 int shrew_write_begin(shrew_writer *writer, const shrew_parts *parts, shrew_emit emit, void *context);
 
 /* Writes the next tensor. SHREW_E_STATE after the last one, SHREW_E_TENSOR if an integer or a multiplier is out of

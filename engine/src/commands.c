@@ -97,6 +97,8 @@ int shrew_session_command(const shrew_session *session, void *text, size_t capac
             shrew_spoken_bytes(&session->model->tokenizer, session->history[at - 1], session->history[at]);
         const size_t skipped = skip < spoken.count ? skip : spoken.count;
         skip -= skipped;
+        if (spoken.count - skipped > capacity - written)
+            return SHREW_E_STATE; /* not the tokens of a command */
         memcpy((uint8_t *)text + written, spoken.bytes + skipped, spoken.count - skipped);
         written += spoken.count - skipped;
     }

@@ -56,13 +56,15 @@ static int feed(shrew_session *session, const uint16_t *ids, size_t count, float
         return SHREW_E_ARGUMENT;
     if (session->generating)
         return SHREW_E_STATE;
-    if (HAS_MEMORY && session->unread) { /* an answer from memory is forgotten */
-        session->unfed = SHREW_NO_TOKEN;
-        session->unread = 0;
-    }
-    int status = shrew_feed_unfed(session);
+    const int forgets = HAS_MEMORY && session->unread; /* an answer from memory, whose last token is unfed */
+    int status = forgets ? SHREW_OK : shrew_feed_unfed(session);
     if (!status)
         status = shrew_feed_block(session, ids, count, logits, used ? used : &taken);
+    if (forgets && !status) {
+        session->unfed = SHREW_NO_TOKEN;
+        session->unread = 0;
+        session->finish = SHREW_RUNNING;
+    }
     shrew_begin_phase(session, SHREW_PHASE_NONE, 0, 0);
     return status;
 }

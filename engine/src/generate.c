@@ -79,6 +79,8 @@ int shrew_session_begin(shrew_session *session, const shrew_request *request) {
     /* What a conversation that goes on has said but not yet appended. */
     const uint32_t unfed = session->unfed, held = session->position + (HAS_MEMORY ? session->unread : 0);
     session->generating = 0;
+    if (HAS_COMMANDS)
+        session->finish = SHREW_RUNNING;
     prompt_ids prompt = {session->history + held, session->history + session->context, SHREW_OK};
     if (unfed != SHREW_NO_TOKEN)
         put_id(&prompt, unfed);
@@ -93,7 +95,7 @@ int shrew_session_begin(shrew_session *session, const shrew_request *request) {
         put_all(&prompt, tokenizer->suffix, tokenizer->suffix_count);
     if (prompt.status)
         return prompt.status;
-    if (prompt.next == session->history)
+    if (prompt.next == session->history && !(HAS_MEMORY && session->recollection.verdict == RECALL_REFUSAL))
         return SHREW_E_ARGUMENT; /* nothing to continue from */
     session->unfed = SHREW_NO_TOKEN;
     if (HAS_MEMORY)
@@ -252,13 +254,14 @@ static void recall_token(shrew_session *session, uint32_t *id) {
     const shrew_recollection *found = &session->recollection;
     const uint32_t end = session->prompt_end + session->tokens;
     const int has_ended = session->tokens == found->ids_count;
-    if (!has_ended && end == session->context) {
+    if (end > session->context) { /* as with the model: the last token need not fit */
         session->finish = SHREW_FINISH_CONTEXT;
         return;
     }
     const uint32_t next = has_ended ? session->model->tokenizer.eos : found->ids[session->tokens];
     if (phase_of(session) != ANSWER_IS_TEXT && !shrew_commands_follow(session, next)) {
-        session->finish = SHREW_FINISH_REFUSED; /* a command that the grammar lacks */
+        session->finish = SHREW_FINISH_REFUSED; /* a command that the grammar lacks, which is not told */
+        session->walk.phase = ANSWER_IS_TEXT;
         return;
     }
     session->unread = end - session->position;
@@ -267,7 +270,8 @@ static void recall_token(shrew_session *session, uint32_t *id) {
         session->finish = SHREW_FINISH_END;
         return;
     }
-    session->history[end] = (uint16_t)next;
+    if (end < session->context)
+        session->history[end] = (uint16_t)next;
     *id = next;
 }
 

@@ -18,9 +18,10 @@ static int is_surrogate(uint32_t c) {
 
 /* A text never grows, because no replacement is longer than what it replaces. */
 int shrew_prompt_form_check(const uint8_t *section, uint32_t size) {
-    if (size < FORM_HEADER_BYTES || size != FORM_HEADER_BYTES + FORM_PAIR_BYTES * aligned_u16(section + 2) ||
-        aligned_u16(section) > ALL_FLAGS)
+    if (size < FORM_HEADER_BYTES || size != FORM_HEADER_BYTES + FORM_PAIR_BYTES * aligned_u16(section + 2))
         return SHREW_E_PROMPTS;
+    if (aligned_u16(section) > ALL_FLAGS)
+        return SHREW_E_RESERVED;
     for (uint32_t at = FORM_HEADER_BYTES, before = 0x7F; at < size; at += FORM_PAIR_BYTES) {
         const uint32_t from = aligned_u16(section + at), to = aligned_u16(section + at + 2);
         if (from <= before || is_surrogate(from) || is_surrogate(to) ||

@@ -87,6 +87,8 @@ static void take_pieces(word_span word, uint32_t length, void (*take)(void *cont
 
 void shrew_each_feature(const uint8_t *text, size_t bytes, void (*take)(void *context, uint32_t feature),
                         void *context) {
+    if (!bytes)
+        return;
     const uint8_t *const end = text + bytes;
     word_span word;
     while (next_word(&text, end, &word)) {

@@ -21,8 +21,9 @@ static size_t whole_words(size_t bytes) {
     return (bytes + 3) & ~(size_t)3;
 }
 
-static memory_view view_memory(const uint8_t *section) {
-    memory_view m;
+/* Without the arrays, whose sizes may be wrong. */
+static memory_view view_header(const uint8_t *section) {
+    memory_view m = {0};
     m.buckets = aligned_u32(section);
     m.dim = aligned_u16(section + 4);
     m.bits = aligned_u16(section + 6);
@@ -33,6 +34,11 @@ static memory_view view_memory(const uint8_t *section) {
     m.refuse = bits_float(aligned_u32(section + 24));
     m.clear = bits_float(aligned_u32(section + 28));
     m.key_scale = bits_float(aligned_u32(section + 32));
+    return m;
+}
+
+static memory_view view_memory(const uint8_t *section) {
+    memory_view m = view_header(section);
     m.bucket = section + MEMORY_HEADER_BYTES;
     m.key = (const int8_t *)m.bucket + (size_t)m.buckets * m.dim * m.bits / 8;
     m.answer = (const void *)(m.key + (size_t)m.keys * m.dim);
@@ -48,10 +54,10 @@ static int is_share(float value) {
 int shrew_recall_check(const uint8_t *section, uint32_t size, const shrew_tokenizer *tokenizer) {
     if (size < MEMORY_HEADER_BYTES)
         return SHREW_E_MEMORY_SECTION;
-    const memory_view m = view_memory(section);
+    memory_view m = view_header(section);
     if (m.buckets < 16 || m.buckets > MOST_BUCKETS || m.buckets & (m.buckets - 1) || m.dim < 16 || m.dim > MOST_DIM ||
         m.dim % 16 || (m.bits != 4 && m.bits != 8) || m.keys < 1 || m.keys > MOST_KEYS || m.answers < 1 ||
-        m.answers > 0xFFFF || m.ids < m.answers || m.ids > size || !is_share(m.accept) || !is_share(m.refuse) ||
+        m.answers > 0xFFFF || m.ids < m.answers || m.ids > size / 2 || !is_share(m.accept) || !is_share(m.refuse) ||
         m.refuse > m.accept || !is_share(m.clear) || !is_share(m.key_scale) || m.key_scale < 1e-9f)
         return SHREW_E_MEMORY_SECTION;
     if (!all_zero(section + 36, MEMORY_HEADER_BYTES - 36))
@@ -60,6 +66,7 @@ int shrew_recall_check(const uint8_t *section, uint32_t size, const shrew_tokeni
                            whole_words(2 * (size_t)m.keys) + 4 * (uint64_t)m.answers + whole_words(2 * (size_t)m.ids);
     if (bytes != size)
         return SHREW_E_MEMORY_SECTION;
+    m = view_memory(section);
     for (uint32_t i = 0; i < m.keys; i++)
         if (m.answer[i] > m.answers)
             return SHREW_E_MEMORY_SECTION;
@@ -154,7 +161,8 @@ shrew_recollection shrew_recall(const uint8_t *section, const uint8_t *text, siz
         found.confidence = nearness > 1.0f ? 1.0f : nearness;
     if (answer == m.answers || found.confidence < m.refuse) {
         found.verdict = RECALL_REFUSAL;
-    } else if (found.confidence >= m.accept && nearness - (float)next * scale >= m.clear) {
+    } else if (found.confidence >= m.accept &&
+               (next == INT32_MIN || nearness - (float)next * scale >= m.clear)) {
         found.verdict = RECALL_ANSWER;
         found.ids = m.id + m.start[answer];
         found.ids_count = (answer + 1 < m.answers ? m.start[answer + 1] : m.ids) - m.start[answer];

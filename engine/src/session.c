@@ -193,6 +193,8 @@ int shrew_session_reset(shrew_session *session) {
     session->position = 0;
     session->has_logits = 0;
     session->generating = 0;
+    if (HAS_COMMANDS)
+        session->finish = SHREW_RUNNING; /* the command of a generation before is gone */
     session->unfed = SHREW_NO_TOKEN;
     if (HAS_MEMORY)
         session->unread = 0;

@@ -4,6 +4,7 @@
 #include "grammar.h"
 #include "layout.h"
 #include "numbers.h"
+#include "options.h"
 #include "pack.h"
 #include "prompt_form.h"
 #include "recall.h"
@@ -152,6 +153,8 @@ static int check_sections(const shrew_parts *parts) {
         return status;
     if (tokenizer.vocab != parts->config.vocab)
         return SHREW_E_TOKENIZER;
+    if ((!HAS_COMMANDS && parts->commands) || (!HAS_PROMPTS && parts->prompts) || (!HAS_MEMORY && parts->memory))
+        return SHREW_E_UNKNOWN;
     if ((uintptr_t)parts->commands % 4 || (uintptr_t)parts->prompts % 4 || (uintptr_t)parts->memory % 4)
         return SHREW_E_ALIGNMENT;
     if (parts->commands)

@@ -19,7 +19,7 @@ static protocol_code fail(int status, protocol_error *error) {
     case SHREW_E_TEXT: return fw_protocol_fail(error, PROTOCOL_PROMPT, shrew_status_text(status));
     case SHREW_E_ARGUMENT: /* every value was already in its range */
         return fw_protocol_fail(error, PROTOCOL_VALUE,
-                                "this device was built to sample by temperature and top_p alone");
+                                "the prompt is empty, or this device samples by temperature and top_p alone");
     default: return fw_protocol_fail(error, PROTOCOL_ENGINE, shrew_status_text(status));
     }
 }
@@ -86,7 +86,7 @@ protocol_code fw_answer_request(shrew_session *session, const protocol_request *
     if (status)
         return fail(status, error);
     prompt.count = progress.prompt_tokens;
-    answer.count = chosen ? chosen - 1 : 0;
+    answer.count = chosen && !progress.from_memory ? chosen - 1 : 0; /* the memory computes no tokens */
     result->tokens = progress.tokens;
     result->prompt_tokens = progress.prompt_tokens;
     result->prompt_tok_per_s = per_second(&prompt);

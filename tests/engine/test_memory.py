@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from memory_images import ANSWERS, FOLDED, MODEL, REFUSAL_TEXT, knowing, remembering
 
 from shrew.engine import Model
-from shrew.engine.session import Progress
+from shrew.engine.session import Progress, Session
 from shrew.engine.tokenizer import question_features
+from shrew.errors import ContextFullError
 from shrew.image import Commands
 from shrew.memory import Memory, read_memory
 
@@ -145,7 +146,7 @@ def test_limits_and_stop_strings_apply_to_it() -> None:
     assert ("".join(step.text for step in steps), steps[-1].finish) == ("16 MB", "length")
     short = Model.from_bytes(remembering(context=30))
     text, last = asked("what is the flash size", short)
-    assert (text, last.finish) == ("16 MB ", "context")
+    assert (text, last.finish) == ("16 MB o", "context")
 
 
 def test_its_digest_is_that_of_its_tokens() -> None:
@@ -206,3 +207,53 @@ def test_another_tokenizer_may_have_no_form() -> None:
     model = Model.from_bytes(remembering(tokenizer=plain))
     assert asked("turn on the lamp", model)[0] == "Do: led on"
     assert asked("TURN ON THE LAMP", model)[0] != "Do: led on"
+
+
+def test_the_context_ends_an_answer_where_it_ends_the_model_s() -> None:
+    frame_and_prompt = 2 + len("what is the flash size")
+    for context in (frame_and_prompt, frame_and_prompt + 3):
+        remembered, written = (
+            asked(question, Model.from_bytes(remembering(context=context)), raw=raw)[1]
+            for question, raw in (("what is the flash size", False), ("x" * (frame_and_prompt - 1), True))
+        )
+        assert (remembered.finish, remembered.tokens) == ("context", context - frame_and_prompt + 1)
+        assert written.tokens <= remembered.tokens
+
+
+def test_a_command_that_was_forgotten_is_not_told() -> None:
+    model = Model.from_bytes(remembering(commands=Commands.of(["led (on|off)"], 0.0)))
+    for forget in (lambda s: s.feed(range(65, 95)), lambda s: s.reset(), too_long):
+        session = model.session()
+        assert list(session.generate("turn on the lamp"))[-1].command == "led on"
+        assert session._command() == "led on"
+        forget(session)
+        assert session._command() is None
+
+
+def too_long(session: Session) -> None:
+    with pytest.raises(ContextFullError):
+        list(session.generate("x" * 300))
+
+
+def test_a_refused_command_from_memory_names_none() -> None:
+    lacking = Model.from_bytes(remembering(commands=Commands.of(["led off"], 0.0)))
+    assert asked("turn on the lamp", lacking)[1].command is None
+
+
+def test_feeding_what_does_not_fit_forgets_nothing() -> None:
+    session = MODEL.session()
+    list(session.generate("turn on the lamp"))
+    with pytest.raises(ContextFullError):
+        session.feed([7] * 100)
+    again = MODEL.session()
+    list(again.generate("turn on the lamp"))
+    more = [list(s.generate("more", keep=True, max_tokens=5))[-1].digest for s in (session, again)]
+    assert more[0] == more[1]
+
+
+def test_a_prompt_without_anything_left_is_refused_even_without_a_frame() -> None:
+    bare = replace(FOLDED, prompt_prefix=(), prompt_suffix=())
+    model = Model.from_bytes(remembering(tokenizer=bare))
+    text, last = asked(" ?! ", model)
+    assert (text, last.finish) == (REFUSAL_TEXT, "refused")
+    assert asked("turn on the lamp", model)[0] == "Do: led on"

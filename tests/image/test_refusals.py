@@ -188,7 +188,7 @@ HOSTILE: dict[str, tuple[bytes, type[errors.ImageError]]] = {
     **{
         f"form of prompts: {name}": (with_section(9, change, FORMED), error)
         for name, change, error in (
-            ("unknown flag", put(0, "<H", 4), errors.ImagePromptsError),
+            ("unknown flag", put(0, "<H", 4), errors.ImageReservedError),
             ("more pairs than there are", put(2, "<H", 3), errors.ImagePromptsError),
             ("fewer pairs than there are", put(2, "<H", 1), errors.ImagePromptsError),
             ("a pair of ASCII", put(4, "<H", 0x7F), errors.ImagePromptsError),

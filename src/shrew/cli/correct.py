@@ -88,7 +88,7 @@ def correct(
     finds likely. On the rest of the corpus, a divergence from the original model is penalised.
     """
     from shrew.errors import RunError
-    from shrew.run import Run, load_run, save_memory, sole_writer
+    from shrew.run import Run, corrected_memory, load_run, save_memory, sole_writer
     from shrew.train.correct.confusions import Mining
     from shrew.train.correct.correction import CorrectionConfig
     from shrew.train.correct.stage import SecondStage
@@ -115,7 +115,7 @@ def correct(
         loaded.tokenizer.save(target.tokenizer_path)
         target.save_commands(loaded.commands or [])
         if loaded.memory:
-            save_memory(target, loaded.memory)
+            save_memory(target, corrected_memory(loaded.memory, _questions(data), loaded.tokenizer))
         target.save_weights(corrected, {"corrected": run.resolve().name, "way": "plain" if plain else "corrections"})
     if as_json:
         result = {"run": str(out), "questions": len(stage.confusions), "pairs": stage.pairs}

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from shrew.cli.options import json_option, print_json, remarks
+from shrew.cli.options import image_argument, json_option, print_json, remarks
 
 #: Most questions that are listed.
 LISTED = 10
@@ -26,7 +26,7 @@ def learning() -> Iterator[Callable[[float], None]]:
 
 
 @click.command()
-@click.argument("image", metavar="IMAGE", type=click.Path(path_type=Path))
+@image_argument
 @click.option("--data", multiple=True, required=True, help="Questions and answers: files or folders; repeatable.")
 @click.option("--check", multiple=True, help="Questions whose answers should stay, such as the old data; repeatable.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The image to write.")
@@ -37,6 +37,7 @@ def remember(image: Path, data: tuple[str, ...], check: tuple[str, ...], output:
     Each question becomes a key of the memory. Training again with all data recognises more phrasings. Held-out
     questions (Test:) are not added, but asked.
     """
+    from shrew.corpus.documents import COMMAND_PREFIX
     from shrew.engine import Model
     from shrew.errors import ConfigError
     from shrew.evaluation import Accuracy, ask
@@ -49,12 +50,16 @@ def remember(image: Path, data: tuple[str, ...], check: tuple[str, ...], output:
     if before is None:
         raise ConfigError(f"{image}: has no memory; train on questions and answers, and quantise with --memory auto")
     added, held_out = _questions(data)
+    old = [model.written(question) for side in _questions(check) for question, _ in side] if check else []
+    grammar = source.commands
+    for _, command in added:
+        if grammar and command.startswith(COMMAND_PREFIX) and command.removeprefix(COMMAND_PREFIX) not in grammar:
+            raise ConfigError(f"{image}: {command!r} is none of its commands; quantise its run with --commands FILE")
     refusal = dict(source.metadata).get("refusal")
     entries = [(question, None if answer == refusal else answer) for question, answer in added]
     after = add_entries(before, entries, model, model.encode)
     content = image_of(replace(source, memory=after))
     write_image(output, content)
-    old = [model.written(question) for question, _ in _questions(check)[0]] if check else []
     changes = changed_answers(before, after, old)
     new = Model.open(output)
     right, right_held_out = Accuracy.of(ask(new, added)), Accuracy.of(ask(new, held_out))
@@ -89,8 +94,10 @@ def _questions(data: tuple[str, ...]) -> tuple[list[tuple[str, str]], list[tuple
     from shrew.corpus import load_corpus
     from shrew.errors import DataError
 
+    if "" in data:
+        raise click.UsageError("a path is empty")
     corpus = load_corpus(data, held_out=0.0)
     added, held_out = ([(d.prompt, d.response) for d in side if d.prompt] for side in (corpus.train, corpus.held_out))
-    if not added:
+    if not added and not held_out:
         raise DataError(f"{', '.join(data)}: holds no questions with answers")
     return added, held_out

@@ -73,7 +73,8 @@ THREADS = 2
 @click.option(
     "--confidence",
     type=click.FloatRange(0, 1),
-    help="Refuse commands whose probability is below this.  [default: 0.7, or that of the image]",
+    help="Refuse commands that the model writes with a probability below this; the memory has a threshold of its own.  "
+    "[default: 0.7, or that of the image]",
 )
 @click.option("--refusal", metavar="TEXT", help="What the image says instead of a refused answer.")
 @click.option(
@@ -123,7 +124,7 @@ def quantize(
         raise click.UsageError("--fit chooses the types itself; leave out --type, --group and --tensor")
     keep_freed_memory()
     own = {"name": name, "licence": licence, "description": description, "refusal": refusal}
-    given, learnt, held_out = _open(source, own)
+    given, learnt, held_out = _open(source, own, with_memory=memory == "auto")
     given = replace(given, commands=_commands(given, grammar, confidence))
     given = _with_memory(given, source, memory, refusal, seed)
     for line in given.left_out:
@@ -155,6 +156,7 @@ def quantize(
         "rounding": way,
         "loss_before": before and before.nats_per_token,
         "loss_after": after and after.nats_per_token,
+        "memory_bytes": len(given.memory.section) if given.memory else 0,
         "scored_tokens": before and before.tokens,
         "measured_on": measured_on,
         "tensors": [
@@ -171,6 +173,9 @@ def quantize(
         return
     _print_tensors(summary["tensors"])
     click.echo(f"\n{output}: {human_bytes(len(image))}{', types as trained' if as_trained else ''}")
+    if given.memory:
+        remembered = f"{len(given.memory.answers):,} answers in {human_bytes(len(given.memory.section))}"
+        click.echo(f"memory: {remembered}; --memory SIZE makes it smaller, --memory off leaves it out")
     if before and after:
         difference = after.nats_per_token - before.nats_per_token
         click.echo(
@@ -188,7 +193,7 @@ def quantize(
 
 
 def _open(
-    path: Path, own: Mapping[str, str | None]
+    path: Path, own: Mapping[str, str | None], *, with_memory: bool
 ) -> tuple[Source, Sequence[EncodedDocument], Sequence[EncodedDocument]]:
     """The model, its training data and its held-out data, as far as known. ``own`` is the caller's metadata."""
     from shrew.corpus import encode_documents
@@ -201,7 +206,7 @@ def _open(
         kept = [(key, value) for key, value in image.metadata if key not in new]
         return replace(image, metadata=[*new.items(), *kept]), (), ()
     run = load_run(path)
-    given = run.source(memory="own", **own)
+    given = run.source(**own) if with_memory else run.source(memory=None, **own)  # type: ignore[arg-type]  # texts
     if not run.knows_corpus:
         return given, (), ()
     learnt, held_out = (encode_documents(side, run.tokenizer) for side in (run.corpus.train, run.corpus.held_out))
@@ -230,12 +235,14 @@ def _with_memory(source: Source, path: Path, memory: str, refusal: str | None, s
     """``source`` with the memory that --memory asks for."""
     from shrew.cli.memory import learning
     from shrew.errors import ConfigError
-    from shrew.run import learn_memory, load_run
+    from shrew.run import REFUSAL, learn_memory, load_run
 
     if memory == "auto":
         return source
     if memory == "off":
-        return replace(source, memory=None)
+        # What the memory said to foreign questions goes with it, unless commands say it too.
+        kept = [pair for pair in source.metadata if pair != ("refusal", REFUSAL)]
+        return replace(source, memory=None, metadata=kept)
     budget = byte_count("--memory", memory)
     run = load_run(path) if path.is_dir() else None
     if run is None or not run.knows_corpus:

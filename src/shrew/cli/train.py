@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from shrew.cli.corpus import format_option, prompts_option, separator_option
 from shrew.cli.options import (
     json_option,
     print_json,
+    print_warning,
     remarks,
     seed_option,
     tensor_option,
     weight_type,
     weight_type_options,
 )
-from shrew.errors import ConfigError, RunError, TrainingError
+from shrew.errors import ConfigError, RunError, ShrewError, TrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,8 +115,21 @@ def train(
     from shrew.train.prepare import prepare
     from shrew.train.start import new_run
 
+    if resume and _chosen("prompts"):
+        raise click.UsageError("--resume takes the form of prompts from the run folder; leave out --prompts")
     if resume:
-        if data or source or overwrite or overrides or steps or minutes or type_ or group is not None or tensors:
+        if (
+            _chosen("prompts")
+            or data
+            or source
+            or overwrite
+            or overrides
+            or steps
+            or minutes
+            or type_
+            or group is not None
+            or tensors
+        ):
             raise click.UsageError("--resume takes all but --backend from the run folder; give only --out with it")
         Run.open(out)  # otherwise the lock would create the folder of a run that does not exist
         with sole_writer(out):
@@ -122,6 +137,8 @@ def train(
             prepared = prepare(run.load_corpus(), tokenizer, run.config.model.context)
             _train(run, prepared, as_json, resume=True)
         return
+    if source and _chosen("prompts"):
+        raise click.UsageError("--prompts is of a new tokenizer, and --from takes that of its run")
     if not data:
         raise click.UsageError("--data is missing: a built-in corpus (names, stories, desk), a file or a folder")
     data_config = DataConfig(data, format_, separator, held_out, drop_duplicates)
@@ -183,21 +200,36 @@ def _train(
         click.get_current_context().exit(130)
 
 
+def _chosen(name: str) -> bool:
+    """Whether an option was given, even with the value of its default."""
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
 def _remember(run: Run) -> None:
-    """Learns the run's memory, if its data has questions and answers."""
+    """Learns the run's memory, if its data has questions and answers. The model is trained already: what prevents a
+    memory is a warning.
+    """
     from shrew.cli.memory import learning
     from shrew.run import describe_calibration, learn_memory, save_memory
     from shrew.tokenizer import Tokenizer
 
-    corpus = run.load_corpus()
-    if not any(document.prompt for document in corpus.train):
-        return
-    with learning() as progress:
-        tokenizer = Tokenizer.load(run.tokenizer_path)
-        learnt = learn_memory(corpus, tokenizer, seed=run.config.train.seed, progress=progress)
-    if learnt is not None:
+    try:
+        corpus = run.load_corpus()
+        if not any(document.prompt for document in corpus.train):
+            return
+        with learning() as progress:
+            tokenizer = Tokenizer.load(run.tokenizer_path)
+            learnt = learn_memory(corpus, tokenizer, seed=run.config.train.seed, progress=progress)
+        if learnt is None:
+            return
         save_memory(run, learnt)
+    except ShrewError as error:
+        print_warning(f"no memory: {error}")
+    except KeyboardInterrupt:
+        print_warning(f"no memory yet; learn it with: shrew train --out {run.path} --resume")
+    else:
         remarks.print(f"memory: {describe_calibration(learnt.calibration)}", highlight=False, soft_wrap=True)
+        remarks.print(f"it says to these: {learnt.refusal}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _reopen(out: Path, backend: str | None) -> tuple[Run, Tokenizer]:

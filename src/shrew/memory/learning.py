@@ -76,8 +76,9 @@ def learn(
     """A memory of ``pairs``, with one key for each answer. The same arguments give the same bits on one machine.
 
     Questions that are answered by ``refusal``, and ``others``, which are about something else, are learnt to be far
-    from all keys. All questions are in their form. The threshold is chosen with ``held_out``, which are not trained on,
-    or else with a fifth of the pairs, which a first training keeps back. DataError where nothing can be learnt.
+    from all keys. All questions are in their form. The threshold is chosen with ``held_out``, which are not trained on.
+    If these are few, it is chosen with a fifth of the pairs, which a first training keeps back, or with mistyped
+    questions. DataError where nothing can be learnt.
     """
     report = progress or (lambda share: None)
     known = _distinct(pairs, options.buckets)
@@ -91,7 +92,7 @@ def learn(
     new_others, trained_others = others[::KEPT_BACK], [o for i, o in enumerate(others) if i % KEPT_BACK]
     steps = options.steps_for(len(known))
 
-    kept_back = {} if judged else _some_of_each(known, refusal)
+    kept_back = {} if len(judged) >= ENOUGH else _some_of_each(known, refusal)
     rehearsal = max(1, round(REHEARSAL * steps)) if kept_back else 0
     total = rehearsal + steps
 
@@ -113,7 +114,7 @@ def learn(
         seen = {question: answer for question, answer in known.items() if question not in kept_back}
         calibration = calibrate(train(seen, 0, rehearsal), kept_back, "questions kept back")
     memory = train(known, rehearsal, steps)
-    if judged:
+    if len(judged) >= ENOUGH:
         calibration = calibrate(memory, judged, "held-out questions")
     if calibration is None or calibration.right < ENOUGH:
         calibration = calibrate(memory, _mistyped(known, options.seed), "mistyped questions")

@@ -28,25 +28,30 @@ def add_entries(
 ) -> Memory:
     """The memory with a key for each question, as somebody types it, that leads to its answer; None: a refusal.
 
-    A key has the direction of the question as the engine computes it. An answer that is there already is used again.
+    A key has the direction of the question as the engine computes it. An answer that is there already is used again,
+    and a question that was added before gets its new answer.
     DataError where a question has nothing that the memory could recognise, or an answer has no token.
     """
     keys, answer_of, answers = list(memory.keys), list(memory.answer_of), list(memory.answers)
+    place = {key.tobytes(): i for i, key in enumerate(keys)}
     number = {answer: i for i, answer in reversed(list(enumerate(answers)))}
     for question, answer in pairs:
         items = question_items(memory.table, [form.written(question)])[0]
         length = float(np.sqrt((items * items).sum()))
         if not length:
             raise DataError(f"memory: {question!r} has no word that could be recognised")
-        keys.append(np.clip(np.rint(items / (length * memory.key_scale)), -127, 127).astype(np.int8))
-        if answer is None:
-            answer_of.append(np.int32(REFUSAL))
-            continue
-        ids = token_ids(answer, encode)
-        if ids not in number:
-            number[ids] = len(answers)
-            answers.append(ids)
-        answer_of.append(np.int32(number[ids]))
+        key = np.clip(np.rint(items / (length * memory.key_scale)), -127, 127).astype(np.int8)
+        leads_to = REFUSAL
+        if answer is not None:
+            ids = token_ids(answer, encode)
+            leads_to = number.setdefault(ids, len(answers))
+            if leads_to == len(answers):
+                answers.append(ids)
+        same = place.setdefault(key.tobytes(), len(keys))
+        if same == len(keys):
+            keys.append(key)
+            answer_of.append(np.int32(leads_to))
+        answer_of[same] = np.int32(leads_to)
     if len(answers) > MOST_ANSWERS:
         raise DataError(f"memory: {len(answers):,} different answers are more than the {MOST_ANSWERS:,} that fit")
     return replace(memory, keys=np.stack(keys), answer_of=np.array(answer_of, np.int32), answers=tuple(answers))

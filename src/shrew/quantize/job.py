@@ -83,6 +83,8 @@ class Job:
             return fit(table, budget - rest)
         except ConfigError:
             message = f"--fit: {budget:,} bytes are too few for this model; the smallest image takes {least + rest:,}"
+            if s.memory:
+                message += f", {len(s.memory.section):,} of them for its memory: give --memory SIZE or off"
             raise ConfigError(message) from None
 
     def losses(self, model: Model) -> tuple[Likelihood | None, Likelihood | None, str]:

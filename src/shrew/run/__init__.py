@@ -9,9 +9,19 @@ from shrew.run.data import DataConfig
 from shrew.run.folder import LogRecord, Run, Weights, read_tensors
 from shrew.run.loading import LoadedRun, load_run
 from shrew.run.lock import sole_writer
-from shrew.run.memory import RunMemory, describe_calibration, learn_memory, load_memory, refusal_of, save_memory
+from shrew.run.memory import (
+    REFUSAL,
+    RunMemory,
+    corrected_memory,
+    describe_calibration,
+    learn_memory,
+    load_memory,
+    refusal_of,
+    save_memory,
+)
 
 __all__ = [
+    "REFUSAL",
     "DataConfig",
     "LoadedRun",
     "LogRecord",
@@ -20,6 +30,7 @@ __all__ = [
     "RunMemory",
     "TrainConfig",
     "Weights",
+    "corrected_memory",
     "describe_calibration",
     "learn_memory",
     "load_memory",

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import struct
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from shrew.corpus import Corpus, Document, other_questions
 from shrew.errors import RunError
-from shrew.memory import MemoryOptions, fit_memory, learn, pairs_of, read_memory, to_memory
+from shrew.memory import MemoryOptions, add_entries, fit_memory, learn, pairs_of, read_memory, to_memory
 from shrew.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 #: What an image says to questions that it does not know, unless its corpus has an answer for them.
 REFUSAL: Final = "I don't know that."
 
-#: An answer to so many questions, and to so many times more than the average answer, is the corpus's own refusal.
-REFUSAL_SHARE, REFUSAL_RATIO = 0.05, 10
+#: A text that answers at least this many questions, this share of all, and this many times more than the average answer
+#: does, is the corpus's own refusal. A greeting in dozens of phrasings is none.
+REFUSAL_COUNT, REFUSAL_SHARE, REFUSAL_RATIO = 100, 0.05, 10
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,14 @@ class RunMemory:
 
 
 def refusal_of(documents: Iterable[Document]) -> str | None:
-    """The answer that a corpus gives to questions outside its knowledge: one that very many questions share."""
-    counts = Counter(document.response for document in documents if document.kind != "text")
+    """The answer that a corpus gives to questions outside its knowledge: a text that very many questions share."""
+    counts = Counter(document.response for document in documents if document.kind == "answer")
     if not counts:
         return None
     answer, count = counts.most_common(1)[0]
     total = counts.total()
-    return answer if count >= REFUSAL_SHARE * total and count >= REFUSAL_RATIO * total / len(counts) else None
+    least = max(REFUSAL_COUNT, REFUSAL_SHARE * total, REFUSAL_RATIO * total / len(counts))
+    return answer if count >= least else None
 
 
 def learn_memory(
@@ -73,10 +76,16 @@ def learn_memory(
     return RunMemory(memory, REFUSAL if own is None else own, asdict(learnt.calibration))
 
 
+def corrected_memory(learnt: RunMemory, questions: Iterable[Document], tokenizer: Tokenizer) -> RunMemory:
+    """The memory with these questions, which lead to their right answers. DataError."""
+    pairs = [(d.prompt, None if d.response == learnt.refusal else d.response) for d in questions]
+    return replace(learnt, memory=add_entries(learnt.memory, pairs, tokenizer, tokenizer.encode))
+
+
 def save_memory(run: Run, learnt: RunMemory) -> None:
     """Writes ``memory.bin``, section 10 of an image, and ``memory.json``. RunError."""
     run.replace(run.memory_path, learnt.memory.section)
-    about = {"refusal": learnt.refusal, "calibration": learnt.calibration}
+    about = {"refusal": learnt.refusal, "tokenizer": _tokenizer_of(run), "calibration": learnt.calibration}
     run.replace(run.memory_path.with_suffix(".json"), json.dumps(about, indent=1).encode() + b"\n")
 
 
@@ -85,12 +94,19 @@ def load_memory(run: Run) -> RunMemory | None:
     try:
         section = run.memory_path.read_bytes()
         about = json.loads(run.memory_path.with_suffix(".json").read_bytes())
+        if about["tokenizer"] != _tokenizer_of(run):
+            raise ValueError
         return RunMemory(read_memory(section), str(about["refusal"]), dict(about["calibration"]))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
-        reason = error.strerror if isinstance(error, OSError) else "malformed"
-        raise RunError(f"{run.memory_path}: {reason}; remove it, or give --memory SIZE to learn it again") from None
+        reason = error.strerror if isinstance(error, OSError) else "malformed, or of another tokenizer"
+        raise RunError(f"{run.memory_path}: {reason}; give --memory SIZE to learn it again, or off") from None
+
+
+def _tokenizer_of(run: Run) -> str:
+    """The CRC-32 of ``tokenizer.json``, whose tokens the answers of the memory are."""
+    return f"{zlib.crc32(run.tokenizer_path.read_bytes()):08x}"
 
 
 def describe_calibration(calibration: Calibration | dict[str, Any]) -> str:

@@ -155,7 +155,7 @@ def generate(request: Request, session: Session) -> Answer:
         seed=question.seed,
         tokens=step.tokens,
         prompt_tokens=prompt_tokens,
-        tok_per_s=_rate(steps - 1, time.perf_counter() - first_chosen),
+        tok_per_s=_rate(0 if step.from_memory else steps - 1, time.perf_counter() - first_chosen),
         prompt_tok_per_s=_rate(prompt_tokens, prompt_read - started),
         digest=f"{step.digest:08x}",
         command=step.command,

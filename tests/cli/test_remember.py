@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 from shrew.cli import shrew
+from shrew.corpus.documents import response_document
 from shrew.engine import Model
 from shrew.errors import ShrewError
 from shrew.image import read_parameters, stored_memory
+from shrew.run import refusal_of
 
 GATE = """
 Q: How do I open the gate?
@@ -125,7 +128,7 @@ def test_remember_adds_answers_and_changes_nothing_else(folder: Path, tmp_path: 
     told = json.loads(
         run("remember", old, "--data", folder / "more.txt", "--check", folder / "gate.txt", "-o", new, "--json")
     )
-    assert (told["added"], told["right"], told["checked"], told["changed"]) == (2, 2, 5, [])
+    assert (told["added"], told["right"], told["checked"], told["changed"]) == (2, 2, 7, [])
     assert answer(new, "Where is the KEY") == "The key hangs behind the door."
     assert answer(new, "how can the gate be opened") == "Press the green button twice."
     assert old.read_bytes() == before
@@ -145,7 +148,52 @@ def test_remember_needs_a_memory_and_questions(folder: Path, tmp_path: Path) -> 
     assert not (tmp_path / "x.bin").exists()
 
 
-def test_a_correction_keeps_it(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "wrong.txt").write_text("Q: open it\nA: Press the green button twice.\nNot: Do: light on\n")
+def test_a_correction_is_remembered(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "wrong.txt").write_text("Q: shut it\nDo: light on\nNot: Press the green button twice.\n")
     run("correct", folder / "gate", "--data", tmp_path / "wrong.txt", "--out", tmp_path / "better", "--steps", 2)
-    assert (tmp_path / "better" / "memory.bin").read_bytes() == (folder / "gate" / "memory.bin").read_bytes()
+    run("quantize", tmp_path / "better", "-o", tmp_path / "better.bin")
+    assert answer(tmp_path / "better.bin", "shut it") == "Do: light on"
+    assert answer(tmp_path / "better.bin", "turn on the light") == "Do: light on"
+
+
+def test_what_is_remembered_can_be_changed(folder: Path, tmp_path: Path) -> None:
+    data, once, twice = tmp_path / "code.txt", tmp_path / "once.bin", tmp_path / "twice.bin"
+    data.write_text("Q: what is the code\nA: One.\n")
+    run("remember", folder / "gate.bin", "--data", data, "-o", once)
+    data.write_text("Q: What is the code?\nA: Two.\n")
+    run("remember", once, "--data", data, "-o", twice)
+    assert (answer(once, "what is the code"), answer(twice, "what is the code")) == ("One.", "Two.")
+    memories = [stored_memory(Model.open(image)) for image in (once, twice)]
+    assert [memory and len(memory.keys) for memory in memories] == [memories[0] and len(memories[0].keys)] * 2
+
+
+def test_a_command_that_the_grammar_lacks_is_not_remembered(folder: Path, tmp_path: Path) -> None:
+    data = tmp_path / "horn.txt"
+    data.write_text("Q: sound the horn\nDo: horn on\n")
+    assert "horn on" in refused("remember", folder / "gate.bin", "--data", data, "-o", tmp_path / "x.bin")
+
+
+def test_a_check_that_cannot_be_read_leaves_the_image(folder: Path, tmp_path: Path) -> None:
+    image = tmp_path / "in.bin"
+    image.write_bytes((folder / "gate.bin").read_bytes())
+    before = image.read_bytes()
+    refused("remember", image, "--data", folder / "more.txt", "--check", tmp_path / "nosuch.txt", "-o", image)
+    assert image.read_bytes() == before
+
+
+def test_a_corpus_s_refusal_is_a_text_that_very_many_questions_share() -> None:
+    facts = [response_document(f"question {i}", f"Answer {i}.") for i in range(200)]
+    light = [response_document(f"light {i}", "Do: light on") for i in range(300)]
+    hello = [response_document(f"hello {i}", "Hello!") for i in range(40)]
+    strange = [response_document(f"strange {i}", "I only know the gate.") for i in range(120)]
+    assert refusal_of([*facts, *light, *hello]) is None
+    assert refusal_of([*facts, *light, *hello, *strange]) == "I only know the gate."
+    assert refusal_of([]) is None
+
+
+def test_a_memory_of_another_tokenizer_is_refused(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "gate", tmp_path / "run")
+    tokenizer = tmp_path / "run" / "tokenizer.json"
+    tokenizer.write_text(tokenizer.read_text() + "\n")
+    assert "another tokenizer" in refused("quantize", tmp_path / "run", "-o", tmp_path / "x.bin")
+    run("quantize", tmp_path / "run", "-o", tmp_path / "x.bin", "--memory", "off")
