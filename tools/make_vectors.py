@@ -22,7 +22,6 @@ from shrew.image import Commands, WeightType, build_image
 from shrew.memory import Memory
 from shrew.model.config import ModelConfig, tensor_specs
 from shrew.ports import Host, Job
-from shrew.ports.sources import source_root
 from shrew.ports.vectors import Vector, save
 from shrew.tokenizer import PromptForm, Tokenizer, train_bpe, train_character
 
@@ -421,4 +420,4 @@ def make() -> list[Vector]:
 
 
 if __name__ == "__main__":
-    save(Path(sys.argv[1]) if len(sys.argv) > 1 else source_root() / "vectors", make())
+    save(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "vectors", make())

@@ -134,6 +134,13 @@ int shrew_encode(const shrew_tokenizer *tokenizer, const void *text, size_t byte
 /* The bytes of a token. *bytes points into the section. Special tokens have none. */
 int shrew_token_bytes(const shrew_tokenizer *tokenizer, uint32_t id, const uint8_t **bytes, size_t *count);
 
+/* What a form of prompts does beside replacing characters. */
+typedef enum shrew_prompt_flag {
+    SHREW_FOLD_CASE = 1,  /* A-Z become a-z */
+    SHREW_DROP_MARKS = 2, /* final . ! ? , ; : are dropped, and repeated ones count once */
+    SHREW_PROMPT_FLAGS = 3
+} shrew_prompt_flag;
+
 /* Puts a chat prompt in the form of an image's section 9 (docs/FORMAT.md), which is aligned to 4: white space becomes
  * single blanks, and, as the section says, characters are replaced, case folds and final punctuation marks go.
  * shrew_session_begin does this to every prompt that is not raw; trainers call it so that a model learns prompts in the

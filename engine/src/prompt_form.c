@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { FORM_HEADER_BYTES = 4, FORM_PAIR_BYTES = 4, FOLD_CASE = 1, DROP_MARKS = 2, ALL_FLAGS = 3 };
+enum { FORM_HEADER_BYTES = 4, FORM_PAIR_BYTES = 4 };
 
 static uint32_t bytes_of_character(uint32_t c) {
     return c < 0x80 ? 1 : c < 0x800 ? 2 : 3;
@@ -20,7 +20,7 @@ static int is_surrogate(uint32_t c) {
 int shrew_prompt_form_check(const uint8_t *section, uint32_t size) {
     if (size < FORM_HEADER_BYTES || size != FORM_HEADER_BYTES + FORM_PAIR_BYTES * aligned_u16(section + 2))
         return SHREW_E_PROMPTS;
-    if (aligned_u16(section) > ALL_FLAGS)
+    if (aligned_u16(section) > SHREW_PROMPT_FLAGS)
         return SHREW_E_RESERVED;
     for (uint32_t at = FORM_HEADER_BYTES, before = 0x7F; at < size; at += FORM_PAIR_BYTES) {
         const uint32_t from = aligned_u16(section + at), to = aligned_u16(section + at + 2);
@@ -78,13 +78,13 @@ size_t shrew_put_in_form(const uint8_t *section, const uint8_t *text, size_t byt
         uint32_t now = c;
         if (c >= 0x80)
             now = replacement(section, c);
-        else if (flags & FOLD_CASE && c >= 'A' && c <= 'Z')
+        else if (flags & SHREW_FOLD_CASE && c >= 'A' && c <= 'Z')
             now = c + ('a' - 'A');
         if (is_blank(now)) {
             blank = 1;
             continue;
         }
-        if ((!now && c) || (flags & DROP_MARKS && is_mark(now) && end > form && !blank && end[-1] == now))
+        if ((!now && c) || (flags & SHREW_DROP_MARKS && is_mark(now) && end > form && !blank && end[-1] == now))
             continue;
         if (blank && end > form)
             *end++ = ' ';
@@ -96,7 +96,7 @@ size_t shrew_put_in_form(const uint8_t *section, const uint8_t *text, size_t byt
             end = put_character(end, now);
         }
     }
-    while (flags & DROP_MARKS && end > form && (is_mark(end[-1]) || end[-1] == ' '))
+    while (flags & SHREW_DROP_MARKS && end > form && (is_mark(end[-1]) || end[-1] == ' '))
         end--;
     return (size_t)(end - form);
 }

@@ -1,8 +1,8 @@
 #include "recall.h"
 
 #include "bytes.h"
-#include "question.h"
 #include "numbers.h"
+#include "question.h"
 
 enum { MEMORY_HEADER_BYTES = 48, MOST_BUCKETS = 1 << 20, MOST_KEYS = 1 << 24, MOST_DIM = 256, LARGEST_ITEM = 511 };
 

@@ -3,8 +3,8 @@
 
 #include "directory.h"
 #include "options.h"
-#include "recall.h"
 #include "random.h"
+#include "recall.h"
 
 #include <string.h>
 

@@ -93,7 +93,9 @@ def test_text_has_none(folder: Path, tmp_path: Path) -> None:
 
 def test_it_can_be_left_out_or_made_smaller(folder: Path, tmp_path: Path) -> None:
     run("quantize", folder / "gate", "-o", tmp_path / "off.bin", "--memory", "off")
-    assert stored_memory(Model.open(tmp_path / "off.bin")) is None
+    alone = Model.open(tmp_path / "off.bin")
+    assert stored_memory(alone) is None
+    assert ("refusal", "I don't know that.") in alone.metadata()  # which its commands may need
     run("quantize", folder / "gate", "-o", tmp_path / "small.bin", "--memory", "20KB")
     memory = inspected(tmp_path / "small.bin")["memory"]
     assert memory["bytes"] <= 20_000 < inspected(folder / "gate.bin")["memory"]["bytes"]

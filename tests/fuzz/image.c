@@ -189,6 +189,18 @@ static void note_text(transcript *said, const uint8_t *text, size_t bytes) {
     }
 }
 
+/* The command of the last generation, if there is one, in a buffer that ends where its room does. */
+static void note_command(shrew_session *session, transcript *said) {
+    uint8_t *command = new_block(SHREW_MAX_COMMAND_BYTES, 0);
+    size_t bytes = 0;
+    const int status = shrew_session_command(session, command, SHREW_MAX_COMMAND_BYTES, &bytes);
+    MUST(status == SHREW_OK || status == SHREW_E_STATE);
+    note(said, &status, sizeof status);
+    if (!status)
+        note(said, command, bytes);
+    free(command);
+}
+
 static void generate(shrew_session *session, const shrew_request *request, transcript *said) {
     uint8_t *text = new_block(SHREW_TEXT_BYTES, 0);
     shrew_progress progress = {0};
@@ -204,6 +216,7 @@ static void generate(shrew_session *session, const shrew_request *request, trans
             note(said, &progress.token, sizeof progress.token);
     }
     note(said, &progress.finish, sizeof progress.finish);
+    note_command(session, said);
     free(text);
 }
 
@@ -256,6 +269,10 @@ static transcript converse(const shrew_model *model, const shrew_session_options
         request.keep = 1;
         generate(session, &request, &said);
     }
+    const uint16_t first_id = 0; /* which may take the place of an answer from memory */
+    if (!said.failed)
+        note_status(&said, shrew_session_feed(session, &first_id, 1, NULL));
+    note_command(session, &said);
     check_reset(session);
     feed(session, model->config.vocab, options->context, &said);
     int present;

@@ -170,7 +170,7 @@ def test_a_threshold_is_halfway_where_others_are_far() -> None:
 )
 def test_options_that_cannot_work_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=rf"^{next(iter(options))}: [^\n]+ must be [^\n]+$"):
-        MemoryOptions(**options)  # type: ignore[arg-type]
+        MemoryOptions(**options)  # type: ignore[arg-type]  # out of range on purpose
 
 
 def test_more_questions_take_more_steps() -> None:

@@ -32,6 +32,12 @@ def test_create_open_and_weights(tmp_path):
     assert metadata == {"licence": "MIT"}
 
 
+def test_create_leaves_the_files_of_a_folder_that_is_no_run(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"somebody's")
+    Run.create(tmp_path, CONFIG)
+    assert (tmp_path / "model.safetensors").read_bytes() == b"somebody's"
+
+
 def test_create_does_not_touch_a_run(tmp_path):
     run = Run.create(tmp_path / "run", CONFIG)
     run.append_log(record(1))

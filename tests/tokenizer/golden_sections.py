@@ -72,7 +72,7 @@ def pieces_and_merges(r: random.Random, kind: str) -> Tokenizer:
     r.shuffle(rows)
     empty = [token for token, piece in enumerate(pieces) if not piece]
     return Tokenizer(
-        kind=kind,  # type: ignore[arg-type]
+        kind=kind,  # type: ignore[arg-type]  # one of the three
         pieces=tuple(pieces),
         merges=tuple(rows),
         ranks=tuple(r.randrange(len(rows)) for _ in rows) if r.random() < 0.6 else None,

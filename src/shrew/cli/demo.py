@@ -261,11 +261,9 @@ class _Show:
         self.console.print(f"\n[bold green]{self.steps}. {title}[/]  [dim]{detail}[/]", soft_wrap=True)
 
     def memory(self, memory: RunMemory) -> None:
-        from shrew.run import describe_calibration
-
         table, keys = memory.memory.table.shape, len(memory.memory.keys)
         self.console.print(f"   a table of {table[0]:,} × {table[1]}, {keys:,} keys")
-        self.console.print(f"   {describe_calibration(memory.calibration)}", soft_wrap=True)
+        self.console.print(f"   {memory.calibration}", soft_wrap=True)
 
     def sizes(self, floats: int, model: Model) -> None:
         """``floats``: bytes of the image with float weights."""

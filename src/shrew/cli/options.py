@@ -76,10 +76,10 @@ def session_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--draft",
         type=click.IntRange(0, 63),
         default=0,
-        help="Guess so many tokens ahead from repetitions and check them together; the text stays the same.",
+        help="Guess up to this many tokens ahead from repetitions and verify them together; the text stays the same.",
     )
     threads = click.option(
-        "--threads", type=click.IntRange(1, 16), default=1, show_default=True, help="Share the work."
+        "--threads", type=click.IntRange(1, 16), default=1, show_default=True, help="Threads that share the work."
     )
     return draft(threads(command))
 
@@ -103,7 +103,7 @@ class WeightTypes(click.Choice):  # type: ignore[type-arg]  # older clicks have 
 
 
 def weight_type_options(
-    default: str | None = "q8", text: str = "How matrices are stored, from 32 to 2 bits a weight."
+    default: str | None = "q8", text: str = "Type of the matrices: 32, 8, 4 or 2 bits per weight."
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """``--type`` and ``--group``; :func:`weight_type` makes of their values what the writer takes."""
     kind = click.option(
@@ -175,11 +175,9 @@ def generation_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--max-tokens",
         type=click.IntRange(0, 0xFFFFFFFF),
         default=0,
-        help="Stop after so many tokens; 0 is as many as fit.",
+        help="Stop after this many tokens; 0: as many as fit.",
     )
-    stop = click.option(
-        "--stop", multiple=True, metavar="TEXT", help="End before this text; may be given several times."
-    )
+    stop = click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; repeatable.")
     return max_tokens(stop(seed_option(command)))
 
 

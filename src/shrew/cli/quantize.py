@@ -235,14 +235,12 @@ def _with_memory(source: Source, path: Path, memory: str, refusal: str | None, s
     """``source`` with the memory that --memory asks for."""
     from shrew.cli.memory import learning
     from shrew.errors import ConfigError
-    from shrew.run import REFUSAL, learn_memory, load_run
+    from shrew.run import learn_memory, load_run
 
     if memory == "auto":
         return source
     if memory == "off":
-        # What the memory said to foreign questions goes with it, unless commands say it too.
-        kept = [pair for pair in source.metadata if pair != ("refusal", REFUSAL)]
-        return replace(source, memory=None, metadata=kept)
+        return replace(source, memory=None)
     budget = byte_count("--memory", memory)
     run = load_run(path) if path.is_dir() else None
     if run is None or not run.knows_corpus:

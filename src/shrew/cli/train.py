@@ -118,18 +118,7 @@ def train(
     if resume and _chosen("prompts"):
         raise click.UsageError("--resume takes the form of prompts from the run folder; leave out --prompts")
     if resume:
-        if (
-            _chosen("prompts")
-            or data
-            or source
-            or overwrite
-            or overrides
-            or steps
-            or minutes
-            or type_
-            or group is not None
-            or tensors
-        ):
+        if data or source or overwrite or overrides or steps or minutes or type_ or group is not None or tensors:
             raise click.UsageError("--resume takes all but --backend from the run folder; give only --out with it")
         Run.open(out)  # otherwise the lock would create the folder of a run that does not exist
         with sole_writer(out):
@@ -210,7 +199,7 @@ def _remember(run: Run) -> None:
     memory is a warning.
     """
     from shrew.cli.memory import learning
-    from shrew.run import describe_calibration, learn_memory, save_memory
+    from shrew.run import learn_memory, save_memory
     from shrew.tokenizer import Tokenizer
 
     try:
@@ -228,8 +217,8 @@ def _remember(run: Run) -> None:
     except KeyboardInterrupt:
         print_warning(f"no memory yet; learn it with: shrew train --out {run.path} --resume")
     else:
-        remarks.print(f"memory: {describe_calibration(learnt.calibration)}", highlight=False, soft_wrap=True)
-        remarks.print(f"it says to these: {learnt.refusal}", highlight=False, markup=False, soft_wrap=True)
+        remarks.print(f"memory: {learnt.calibration}", highlight=False, soft_wrap=True)
+        remarks.print(f"refusal: {learnt.refusal}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _reopen(out: Path, backend: str | None) -> tuple[Run, Tokenizer]:

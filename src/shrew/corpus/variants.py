@@ -35,11 +35,11 @@ class Variation:
                 raise ConfigError(f"{rate.name}: {value} must be from 0 to 1")
 
 
-#: What a question is varied by where nothing is said.
-USUAL: Final = Variation()
+#: How often a question is changed by default.
+DEFAULT: Final = Variation()
 
 
-def vary(question: str, rng: Random, variation: Variation = USUAL) -> str:
+def vary(question: str, rng: Random, variation: Variation = DEFAULT) -> str:
     """The question as somebody else may type it, or as it is. The same state of ``rng`` gives the same text."""
     changes: tuple[tuple[float, Callable[[str, Random], str]], ...] = (
         (variation.contractions, _contract),

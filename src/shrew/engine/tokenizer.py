@@ -23,6 +23,10 @@ TOKENIZER_KINDS: dict[Kind, int] = {
 }
 KIND_NAMES = {value: kind for kind, value in TOKENIZER_KINDS.items()}
 
+#: ``shrew_prompt_flag``
+FOLD_CASE: int = lib.SHREW_FOLD_CASE
+DROP_MARKS: int = lib.SHREW_DROP_MARKS
+
 #: The id that stands for a missing token.
 NO_TOKEN: int = lib.SHREW_NO_TOKEN
 

@@ -117,9 +117,9 @@ def source_of(model: Model) -> Source:
 def open_float_image(path: Path) -> Source:
     """Opens an image whose matrices are all f32. RunError if some are not: rounding cannot be undone."""
     source = source_of(Model.open(path))
-    for name, matrix in source.quantized.items():
-        kind = matrix.type
-        raise RunError(f"{path}: is quantised already ({name} is {kind}); quantise the run or the f32 image")
+    if source.quantized:
+        name, matrix = next(iter(source.quantized.items()))
+        raise RunError(f"{path}: is quantised already ({name} is {matrix.type}); quantise the run or the f32 image")
     return source
 
 

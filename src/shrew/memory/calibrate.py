@@ -34,6 +34,12 @@ class Calibration:
     others_refused: float
     """Share of these that are refused."""
 
+    def __str__(self) -> str:
+        return (
+            f"keeps {self.right_kept:.1%} of {self.right:,} right answers ({self.judged_by}), "
+            f"refuses {self.others_refused:.1%} of {self.others:,} questions on other things"
+        )
+
 
 def calibrated(right: Floats, others: Floats, judged_by: Judged, *, most_lost: float, default: float) -> Calibration:
     """A threshold from cosines: of right answers, and of the nearest keys of foreign questions.

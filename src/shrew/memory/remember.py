@@ -1,4 +1,4 @@
-"""Putting questions into a memory without learning anew."""
+"""Adds questions to a memory without retraining."""
 
 from __future__ import annotations
 

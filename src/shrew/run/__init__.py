@@ -10,10 +10,9 @@ from shrew.run.folder import LogRecord, Run, Weights, read_tensors
 from shrew.run.loading import LoadedRun, load_run
 from shrew.run.lock import sole_writer
 from shrew.run.memory import (
-    REFUSAL,
+    DEFAULT_REFUSAL,
     RunMemory,
     corrected_memory,
-    describe_calibration,
     learn_memory,
     load_memory,
     refusal_of,
@@ -21,7 +20,7 @@ from shrew.run.memory import (
 )
 
 __all__ = [
-    "REFUSAL",
+    "DEFAULT_REFUSAL",
     "DataConfig",
     "LoadedRun",
     "LogRecord",
@@ -31,7 +30,6 @@ __all__ = [
     "TrainConfig",
     "Weights",
     "corrected_memory",
-    "describe_calibration",
     "learn_memory",
     "load_memory",
     "load_run",

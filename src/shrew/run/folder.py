@@ -90,9 +90,10 @@ class Run:
         if not run.writes:
             return run
         make_folder(path)
-        if (path / "config.toml").exists() and not overwrite:
-            raise RunError(f"{path}: holds a run already; go on with --resume or replace it with --overwrite")
-        run._clear()
+        if (path / "config.toml").exists():
+            if not overwrite:
+                raise RunError(f"{path}: holds a run already; go on with --resume or replace it with --overwrite")
+            run._clear()
         run.replace(path / "config.toml", config.to_toml().encode())
         return run
 

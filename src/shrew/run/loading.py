@@ -19,7 +19,7 @@ from shrew.model.parameters import Parameters
 from shrew.quantize.rounded import integers_of
 from shrew.run.config import stored_types
 from shrew.run.folder import Run
-from shrew.run.memory import RunMemory, load_memory
+from shrew.run.memory import DEFAULT_REFUSAL, RunMemory, load_memory
 from shrew.tokenizer import Tokenizer
 
 
@@ -73,7 +73,7 @@ class LoadedRun:
             ("description", description),
             ("provenance", f"trained by Shrew on {sources}" if data else sources),
             ("prompt_template", self._prompt_template()),
-            ("refusal", refusal or (remembered and remembered.refusal)),
+            ("refusal", refusal or self._refusal(remembered)),
             ("created_by", f"shrew {__version__}"),
         ]
         left_out = []
@@ -92,6 +92,12 @@ class LoadedRun:
             memory=remembered.memory if remembered else None,
             left_out=left_out,
         )
+
+    def _refusal(self, memory: RunMemory | None) -> str | None:
+        """What the image says instead of a refused answer; None if it refuses none."""
+        if memory is None:
+            return DEFAULT_REFUSAL if self.commands else None
+        return memory.refusal
 
     def _prompt_template(self) -> str:
         """The chat frame as readable text; the engine uses the token ids."""

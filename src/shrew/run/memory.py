@@ -8,19 +8,28 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from shrew.corpus import Corpus, Document, other_questions
 from shrew.errors import RunError
-from shrew.memory import MemoryOptions, add_entries, fit_memory, learn, pairs_of, read_memory, to_memory
+from shrew.memory import (
+    Calibration,
+    Memory,
+    MemoryOptions,
+    add_entries,
+    fit_memory,
+    learn,
+    pairs_of,
+    read_memory,
+    to_memory,
+)
 from shrew.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from shrew.memory import Calibration, Memory
     from shrew.run.folder import Run
 
 #: What an image says to questions that it does not know, unless its corpus has an answer for them.
-REFUSAL: Final = "I don't know that."
+DEFAULT_REFUSAL: Final = "I don't know that."
 
 #: A text that answers at least this many questions, this share of all, and this many times more than the average answer
 #: does, is the corpus's own refusal. A greeting in dozens of phrasings is none.
@@ -34,8 +43,7 @@ class RunMemory:
     memory: Memory
     refusal: str
     """What the image says to what the memory refuses."""
-    calibration: dict[str, Any]
-    """The figures of :class:`~shrew.memory.Calibration`."""
+    calibration: Calibration
 
 
 def refusal_of(documents: Iterable[Document]) -> str | None:
@@ -73,7 +81,7 @@ def learn_memory(
     others = [tokenizer.written(question) for kind in other_questions().values() for question in kind]
     learnt = learn(pairs, refusal=own, others=others, held_out=held_out, options=options, progress=progress)
     memory = to_memory(learnt, tokenizer.encode)
-    return RunMemory(memory, REFUSAL if own is None else own, asdict(learnt.calibration))
+    return RunMemory(memory, DEFAULT_REFUSAL if own is None else own, learnt.calibration)
 
 
 def corrected_memory(learnt: RunMemory, questions: Iterable[Document], tokenizer: Tokenizer) -> RunMemory:
@@ -85,7 +93,7 @@ def corrected_memory(learnt: RunMemory, questions: Iterable[Document], tokenizer
 def save_memory(run: Run, learnt: RunMemory) -> None:
     """Writes ``memory.bin``, section 10 of an image, and ``memory.json``. RunError."""
     run.replace(run.memory_path, learnt.memory.section)
-    about = {"refusal": learnt.refusal, "tokenizer": _tokenizer_of(run), "calibration": learnt.calibration}
+    about = {"refusal": learnt.refusal, "tokenizer": _tokenizer_of(run), "calibration": asdict(learnt.calibration)}
     run.replace(run.memory_path.with_suffix(".json"), json.dumps(about, indent=1).encode() + b"\n")
 
 
@@ -96,7 +104,7 @@ def load_memory(run: Run) -> RunMemory | None:
         about = json.loads(run.memory_path.with_suffix(".json").read_bytes())
         if about["tokenizer"] != _tokenizer_of(run):
             raise ValueError
-        return RunMemory(read_memory(section), str(about["refusal"]), dict(about["calibration"]))
+        return RunMemory(read_memory(section), str(about["refusal"]), Calibration(**about["calibration"]))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
@@ -107,12 +115,3 @@ def load_memory(run: Run) -> RunMemory | None:
 def _tokenizer_of(run: Run) -> str:
     """The CRC-32 of ``tokenizer.json``, whose tokens the answers of the memory are."""
     return f"{zlib.crc32(run.tokenizer_path.read_bytes()):08x}"
-
-
-def describe_calibration(calibration: Calibration | dict[str, Any]) -> str:
-    """One line for people."""
-    values = calibration if isinstance(calibration, dict) else asdict(calibration)
-    return (
-        f"keeps {values['right_kept']:.1%} of {values['right']:,} right answers ({values['judged_by']}), "
-        f"refuses {values['others_refused']:.1%} of {values['others']:,} questions on other things"
-    )

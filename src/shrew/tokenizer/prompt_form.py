@@ -9,10 +9,8 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Literal
 
-from shrew.engine.tokenizer import prompt_form
+from shrew.engine.tokenizer import DROP_MARKS, FOLD_CASE, prompt_form
 from shrew.errors import EngineError, TokenizerError
-
-FOLD_CASE, DROP_MARKS = 1, 2
 
 #: What a model makes of a prompt before it reads it: nothing; white space, quotes and dashes of one kind; also no case
 #: and no final marks.
